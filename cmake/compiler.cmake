@@ -1,0 +1,35 @@
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+
+find_program(OCTET_CCACHE ccache)
+mark_as_advanced(OCTET_CCACHE)
+if(OCTET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${OCTET_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${OCTET_CCACHE})
+endif()
+
+set(cxx_only "$<COMPILE_LANGUAGE:CXX>")
+# The compiler must not fuse a multiply and an add on its own: the bits are part of the contract.
+add_compile_options("$<${cxx_only}:-ffp-contract=off>")
+add_compile_options("$<${cxx_only}:-Wall;-Wextra>" "$<${cxx_only}:-ffunction-sections;-fdata-sections>")
+if(OCTET_WERROR)
+  add_compile_options("$<${cxx_only}:-Werror>")
+endif()
+# Not --as-needed by default everywhere: without it a program that uses the engine alone would load the vendors' libraries.
+add_link_options(LINKER:--gc-sections LINKER:--as-needed)
+
+if(OCTET_SANITIZE)
+  add_compile_options(-fsanitize=${OCTET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${OCTET_SANITIZE})
+endif()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(OCTET_X86 1)
+else()
+  set(OCTET_X86 0)
+endif()

@@ -1,0 +1,28 @@
+# octet_library(<name> SOURCES … DEPS … [PRIVATE_DEPS …] [DEFINITIONS …])
+# A static library octet_<name>, alias octet::<name>; an interface library while its folder holds headers only.
+function(octet_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PRIVATE_DEPS;DEFINITIONS" ${ARGN})
+  set(target octet_${name})
+  if(arg_SOURCES)
+    add_library(${target} STATIC ${arg_SOURCES})
+    set(scope PUBLIC)
+    target_link_libraries(${target} PRIVATE ${arg_PRIVATE_DEPS})
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(octet::${name} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  target_compile_features(${target} ${scope} cxx_std_20)
+  target_compile_definitions(${target} ${scope} ${arg_DEFINITIONS})
+  target_include_directories(${target} ${scope} "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>"
+                                                "$<INSTALL_INTERFACE:include;include/octet>")
+  target_link_libraries(${target} ${scope} ${arg_DEPS})
+  set_property(GLOBAL APPEND PROPERTY OCTET_INSTALL_TARGETS ${target})
+endfunction()
+
+# octet_glob(<variable> [<extra pattern> …]): the .cpp files of the current folder and below.
+function(octet_glob variable)
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp ${ARGN})
+  set(${variable} ${found} PARENT_SCOPE)
+endfunction()
