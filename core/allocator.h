@@ -1,0 +1,27 @@
+// Caching allocator of exact sizes: a training step that repeats gets the addresses of the step before.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace octet {
+
+/// 64-byte aligned memory, returned to a free list of its exact size when the last owner lets go. Contents are
+/// unspecified. Throws Error when the system has none left. Thread-safe.
+std::shared_ptr<void> allocate(std::size_t bytes);
+
+struct AllocatorStats {
+  std::uint64_t system_allocations = 0;  ///< blocks ever asked of the system
+  std::uint64_t reused = 0;              ///< requests served from a free list
+  std::size_t bytes_live = 0;            ///< in use now
+  std::size_t bytes_cached = 0;          ///< waiting in free lists
+};
+AllocatorStats allocator_stats();
+/// Gives every cached block back to the system.
+void allocator_trim();
+
+/// Plain C pair for kernels, which must not use shared_ptr: scratch memory for the length of a call.
+void* scratch_acquire(std::size_t bytes);
+void scratch_release(void* memory, std::size_t bytes);
+
+}  // namespace octet

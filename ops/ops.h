@@ -1,0 +1,96 @@
+// The differentiable catalogue. Activations N,H,W,C (or N,C); weights K,R,S,C (depthwise C,R,S,1; linear out,in).
+// Every op takes f32 or f64 tensors (all of one dtype; f64 runs the reference kernels) and throws Error on shapes or
+// dtypes that do not fit. Integer kernels are not here: they belong to the engine.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "core/autograd.h"
+#include "kernels/problem.h"
+
+namespace octet::ops {
+
+using kernels::Activation;
+
+struct Conv2dArgs {
+  std::int64_t stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0;
+};
+/// src N,H,W,C · weight K,R,S,C (+ bias K, may be undefined) → N,P,Q,K.
+Variable conv2d(const Variable& src, const Variable& weight, const Variable& bias, const Conv2dArgs& args = {});
+/// src N,H,W,C · weight C,R,S,1 (+ bias C) → N,P,Q,C.
+Variable dwconv2d(const Variable& src, const Variable& weight, const Variable& bias, const Conv2dArgs& args = {});
+/// src N,K · weight M,K (+ bias M) → N,M.
+Variable linear(const Variable& src, const Variable& weight, const Variable& bias);
+
+/// Running statistics of a batch normalisation, updated in training: running = momentum·running + (1 − momentum)·batch.
+struct BatchNormState {
+  Tensor running_mean, running_var;  ///< c; f32 (f64 in gradient checks)
+  double momentum = 0.9;             ///< weight of the old value, as PaddlePaddle counts it
+  double epsilon = 1e-5;
+  bool unbiased = false;             ///< running_var from the unbiased batch variance (PyTorch) or the biased one (Paddle)
+};
+/// Batch normalisation as an affine map (Ioffe & Szegedy 2015): returns {2, c}, row 0 scale = γ/√(var + ε), row 1
+/// shift = β − mean·scale. Training: statistics of z (gradients flow through them) and the state is updated; evaluation:
+/// running statistics, z undefined allowed. z: any rank, channels innermost.
+Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training);
+/// act(fma(z, affine[0], affine[1])), channels innermost; affine {2, c}.
+Variable affine_act(const Variable& z, const Variable& affine, Activation act);
+/// affine_act(z, batchnorm_affine(z, …), act).
+Variable batchnorm(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training,
+                   Activation act = Activation::none);
+
+Variable relu(const Variable& src);
+Variable relu6(const Variable& src);
+Variable activation(const Variable& src, Activation act);
+Variable add(const Variable& a, const Variable& b);
+/// Elementwise product with a constant of the same shape (no gradient to it).
+Variable mul_constant(const Variable& a, const Tensor& b);
+/// Joins along the channel (innermost) axis.
+Variable concat(const std::vector<Variable>& parts);
+
+struct Pool2dArgs {
+  std::int64_t window_h = 2, window_w = 2, stride_h = 2, stride_w = 2, pad_h = 0, pad_w = 0;
+};
+/// Padding never wins.
+Variable max_pool(const Variable& src, const Pool2dArgs& args);
+/// Padding is not counted.
+Variable avg_pool(const Variable& src, const Pool2dArgs& args);
+/// N,H,W,C → N,1,1,C.
+Variable global_avg_pool(const Variable& src);
+/// N,… → N,rest.
+Variable flatten(const Variable& src);
+/// Zeroes each element with `probability` and scales the rest by 1/(1 − probability); numbers from (seed, step).
+/// Identity when probability is 0.
+Variable dropout(const Variable& src, double probability, std::uint64_t seed, std::uint64_t step);
+
+/// Mean cross-entropy of softmax(logits N,C) against labels (s32, N; each in [0, C), else Error) → one element.
+Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+/// Row-wise probabilities; no gradient.
+Tensor softmax(const Tensor& logits);
+/// Pictures whose label is among the k largest logits; among equal logits the lower class goes first. NaN never counts.
+std::int64_t count_top_k(const Tensor& logits, const Tensor& labels, std::int64_t k);
+
+/// Straight-through fake quantization (Bengio et al. 2013; Jacob et al. 2018): forward dequantize(quantize(x)), backward
+/// the identity, zero outside the grid when `masked`. params.axis must be 0 when per channel.
+Variable fake_quant(const Variable& src, const QuantParams& params, bool masked = true);
+/// Learned step size (LSQ, Esser et al. 2020): `step` (1 or channels of axis 0) is a parameter; its gradient is scaled by
+/// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored).
+Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params, double gradient_scale);
+/// PACT as PaddleSlim has it: y = x − relu(x − α) + relu(−α − x), α one element; dα = Σ_{x>α} g − Σ_{x<−α} g
+/// (Choi et al. 2018 for x ≥ 0).
+Variable pact(const Variable& src, const Variable& alpha);
+/// Rounds row 1 of an affine {2, c} (or a bias {c}) to the accumulator's step, straight-through:
+/// shift ← double-rounded rint(shift / (s_x·s_w'[c])) · (s_x·s_w'[c]) with s_w'[c] = fl(s_w[c]·|affine[0][c]|) (for a bias
+/// s_w'[c] = s_w[c]); channels with s_w' = 0 or |code| > 2^30 pass unrounded. s_w has 1 or c entries. docs/quantization.md.
+Variable round_shift(const Variable& affine, float s_x, const std::vector<float>& s_w);
+
+/// A raw conv output together with the affine map, activation and quantizer that its consumer applies while loading.
+struct Deferred {
+  Variable z;                           ///< N,P,Q,K
+  Variable affine;                      ///< {2, K}; undefined = identity
+  Activation act = Activation::none;
+};
+/// The tensor that a Deferred stands for: act(z·scale + shift).
+Variable materialise(const Deferred& src);
+
+}  // namespace octet::ops
