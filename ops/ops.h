@@ -3,6 +3,8 @@
 // dtypes that do not fit. Integer kernels are not here: they belong to the engine.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "core/autograd.h"
@@ -87,10 +89,25 @@ Variable round_shift(const Variable& affine, float s_x, const std::vector<float>
 /// A raw conv output together with the affine map, activation and quantizer that its consumer applies while loading.
 struct Deferred {
   Variable z;                           ///< N,P,Q,K
-  Variable affine;                      ///< {2, K}; undefined = identity
+  Variable affine;                      ///< {2, K}: scale and shift; undefined = identity
   Activation act = Activation::none;
+  std::optional<QuantParams> quant;     ///< plain straight-through quantizer applied last; none = floats
+  bool masked = true;                   ///< of `quant`, as in fake_quant
 };
-/// The tensor that a Deferred stands for: act(z·scale + shift).
+/// The tensor that a Deferred stands for: fake_quant(act(z·scale + shift)).
 Variable materialise(const Deferred& src);
+
+struct ConvBnActArgs {
+  Conv2dArgs conv;
+  bool depthwise = false;
+  bool training = false;
+  Activation act = Activation::none;
+  /// Applied to the batch-norm affine {2, K} (QAT rounds the shift here); empty = identity.
+  std::function<Variable(const Variable&)> on_affine;
+};
+/// Conv, batch norm and activation with the latter two left to the consumer: materialises src, convolves, and returns
+/// {z, on_affine(batchnorm_affine(z)), act}. This decomposed form is what fused implementations are held against.
+Deferred conv_bn_act(const Deferred& src, const Variable& weight, const Variable& gamma, const Variable& beta,
+                     BatchNormState& state, const ConvBnActArgs& args);
 
 }  // namespace octet::ops

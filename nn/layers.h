@@ -1,0 +1,169 @@
+// Layers of one op each. Layouts: activations N,H,W,C or N,C; weights K,R,S,C, depthwise C,R,S,1, linear out,in.
+// Every layer's slots are named at its class; prepare (quant/) fills them.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "nn/module.h"
+#include "ops/ops.h"
+
+namespace octet::nn {
+
+struct Conv2dOptions {
+  std::int64_t in_channels = 0, out_channels = 0;
+  std::int64_t kernel_h = 1, kernel_w = 1;
+  std::int64_t stride = 1, padding = 0;
+  bool bias = true;
+  bool depthwise = false;  ///< in_channels == out_channels, one filter per channel
+};
+/// Slots: input_transform, weight_transform, bias_transform. Parameters: weight, bias.
+class Conv2d : public Module {
+ public:
+  explicit Conv2d(const Conv2dOptions& options);
+  std::string kind() const override { return options_.depthwise ? "DepthwiseConv2d" : "Conv2d"; }
+  Variable forward(const Variable& src) override;
+  std::vector<std::string> slot_names() const override { return {"input_transform", "weight_transform", "bias_transform"}; }
+  const Conv2dOptions& options() const { return options_; }
+  ops::Conv2dArgs args() const;
+  /// Weight after its transform: what forward() convolves with.
+  Variable transformed_weight() const;
+  Variable weight, bias;  ///< bias undefined without one
+
+ private:
+  Conv2dOptions options_;
+};
+
+/// Slots: input_transform, weight_transform, bias_transform. Parameters: weight {out, in}, bias {out}.
+class Linear : public Module {
+ public:
+  Linear(std::int64_t in_features, std::int64_t out_features, bool bias = true);
+  std::string kind() const override { return "Linear"; }
+  Variable forward(const Variable& src) override;
+  std::vector<std::string> slot_names() const override { return {"input_transform", "weight_transform", "bias_transform"}; }
+  Variable weight, bias;
+};
+
+/// Slot: affine_transform (applied to the affine {2, c}). Parameters gamma, beta; buffers running_mean, running_var.
+/// An activation may be attached (fused into the application); it defaults to none.
+class BatchNorm2d : public Module {
+ public:
+  explicit BatchNorm2d(std::int64_t channels, double momentum = 0.9, double epsilon = 1e-5);
+  std::string kind() const override { return "BatchNorm2d"; }
+  Variable forward(const Variable& src) override;
+  std::vector<std::string> slot_names() const override { return {"affine_transform"}; }
+  /// The affine after its transform; in training from the statistics of z, which are folded into the running ones.
+  Variable affine(const Variable& z);
+  Variable transformed_affine(const Variable& affine) const;
+  /// Running statistics stay as they are, also in training (evaluation formula), when on.
+  void freeze_statistics(bool on) { frozen_ = on; }
+  bool statistics_frozen() const { return frozen_; }
+  Variable gamma, beta;
+  ops::BatchNormState state;
+
+ private:
+  bool frozen_ = false;
+};
+
+class Activation : public Module {
+ public:
+  explicit Activation(ops::Activation act) : act_(act) {}
+  std::string kind() const override;
+  Variable forward(const Variable& src) override { return ops::activation(src, act_); }
+  ops::Activation act() const { return act_; }
+
+ private:
+  ops::Activation act_;
+};
+std::shared_ptr<Activation> relu();
+std::shared_ptr<Activation> relu6();
+
+/// Slots: lhs_transform, rhs_transform (on its two inputs).
+class Add : public Module {
+ public:
+  std::string kind() const override { return "Add"; }
+  Variable operator()(const Variable& a, const Variable& b);
+  std::vector<std::string> slot_names() const override { return {"lhs_transform", "rhs_transform"}; }
+};
+
+/// Joins along channels. No slot: its output shares its inputs' quantizer.
+class Concat : public Module {
+ public:
+  std::string kind() const override { return "Concat"; }
+  Variable operator()(const std::vector<Variable>& parts);
+};
+
+class MaxPool2d : public Module {
+ public:
+  explicit MaxPool2d(const ops::Pool2dArgs& args) : args_(args) {}
+  std::string kind() const override { return "MaxPool2d"; }
+  Variable forward(const Variable& src) override { return ops::max_pool(src, args_); }
+
+ private:
+  ops::Pool2dArgs args_;
+};
+
+/// Slot: input_transform.
+class AvgPool2d : public Module {
+ public:
+  explicit AvgPool2d(const ops::Pool2dArgs& args) : args_(args) {}
+  std::string kind() const override { return "AvgPool2d"; }
+  Variable forward(const Variable& src) override;
+  std::vector<std::string> slot_names() const override { return {"input_transform"}; }
+
+ private:
+  ops::Pool2dArgs args_;
+};
+
+/// N,H,W,C → N,1,1,C. Slot: input_transform.
+class GlobalAvgPool : public Module {
+ public:
+  std::string kind() const override { return "GlobalAvgPool"; }
+  Variable forward(const Variable& src) override;
+  std::vector<std::string> slot_names() const override { return {"input_transform"}; }
+};
+
+class Flatten : public Module {
+ public:
+  std::string kind() const override { return "Flatten"; }
+  Variable forward(const Variable& src) override { return ops::flatten(src); }
+};
+
+/// Active in training only; numbers follow from (seed, number of forward passes so far), a buffer of which is saved.
+class Dropout : public Module {
+ public:
+  explicit Dropout(double probability, std::uint64_t seed = 0);
+  std::string kind() const override { return "Dropout"; }
+  Variable forward(const Variable& src) override;
+
+ private:
+  double probability_;
+  std::uint64_t seed_;
+  Tensor step_;  ///< buffer "step", one s32
+};
+
+/// Runs modules one after the other; children are named "0", "1", ….
+class Sequential : public Module {
+ public:
+  explicit Sequential(std::vector<std::shared_ptr<Module>> modules);
+  std::string kind() const override { return "Sequential"; }
+  Variable forward(const Variable& src) override;
+};
+
+/// Convolution without bias, batch norm, activation: children "conv" and "bn". The block through which fusion goes: its
+/// deferred form leaves batch norm and activation to the consumer.
+class ConvBnAct : public Module {
+ public:
+  ConvBnAct(Conv2dOptions options, ops::Activation act);
+  std::string kind() const override { return "ConvBnAct"; }
+  Variable forward(const Variable& src) override;
+  ops::Deferred forward(const ops::Deferred& src);
+  std::shared_ptr<Conv2d> conv;
+  std::shared_ptr<BatchNorm2d> bn;
+  ops::Activation act() const { return act_; }
+
+ private:
+  ops::Activation act_;
+};
+
+}  // namespace octet::nn

@@ -1,0 +1,35 @@
+// The models: MobileNetV1 as the tutorial has it, and a small ResNet to prove that the framework is not one model's.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "nn/layers.h"
+
+namespace octet::nn {
+
+/// paddle: conv weights N(0, √(2/(k²·C))) ignoring groups, as paddle.vision does (C = weight's first fan, see init.h);
+/// he: N(0, √(2/fan_in)) with groups counted. Linear: Xavier uniform, bias zero.
+enum class Init { paddle, he };
+/// imagenet: stride-32 net of the paper; cifar: strides of the first two reductions are 1.
+enum class Variant { imagenet, cifar };
+
+struct MobileNetV1Options {
+  std::int64_t classes = 10;
+  double scale = 1.0;  ///< width multiplier, 0.25 to 1.0
+  Variant variant = Variant::imagenet;
+  Init init = Init::he;
+  std::uint64_t seed = 1;
+};
+/// Howard et al. 2017, layer for layer as paddle.vision.models.mobilenet_v1. Children: conv1, blocks.0 … blocks.12 (dw, pw),
+/// pool, flatten, fc.
+std::shared_ptr<Module> mobilenet_v1(const MobileNetV1Options& options = {});
+
+struct SmallResNetOptions {
+  std::int64_t classes = 10, width = 16, blocks_per_stage = 1;
+  std::uint64_t seed = 1;
+};
+/// He et al. 2016, the CIFAR form: stem, three stages of basic blocks (width, 2·width, 4·width), projection shortcuts.
+std::shared_ptr<Module> small_resnet(const SmallResNetOptions& options = {});
+
+}  // namespace octet::nn
