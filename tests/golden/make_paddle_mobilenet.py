@@ -81,7 +81,7 @@ def main():
     out.update({f"after1/{k}": f32(v) for k, v in exact["after1"].items() if "running_" in k})
     out.update({f"final_norm/{k}": np.float64([np.linalg.norm(v.ravel())]) for k, v in exact["final"].items()})
     report(exact, rounded)
-    store(FILE, out, paddle=paddle.__version__, numpy=np.__version__, dtype="float64, stored as f32")
+    store(FILE, out, paddle=paddle.__version__, numpy=np.__version__, arithmetic="f64")
 
 
 def report(exact, rounded):
