@@ -1,0 +1,131 @@
+#include "core/allocator.h"
+
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "core/error.h"
+
+// Under AddressSanitizer a cached block is poisoned, so that a use after free is seen although it never left us.
+#if defined(__SANITIZE_ADDRESS__)
+#define OCTET_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define OCTET_ASAN 1
+#endif
+#endif
+#if defined(OCTET_ASAN)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) static_cast<void>(0)
+#endif
+
+namespace octet {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kMaxBytes = std::size_t{1} << 52;
+
+class Cache {
+ public:
+  void* take(std::size_t bytes) {
+    OCTET_CHECK(bytes <= kMaxBytes, "allocator", "{} bytes asked for, more than 2^52", bytes);
+    const std::size_t size = rounded(bytes);
+    void* block = take_cached(size);
+    if (block == nullptr) block = take_new(size);
+    ASAN_UNPOISON_MEMORY_REGION(block, size);
+    if (size > bytes) ASAN_POISON_MEMORY_REGION(static_cast<char*>(block) + bytes, size - bytes);
+    return block;
+  }
+
+  void give(void* block, std::size_t bytes) noexcept {
+    const std::size_t size = rounded(bytes);
+    std::lock_guard lock(mutex_);
+    stats_.bytes_live -= size;
+    try {
+      free_[size].push_back(block);
+      stats_.bytes_cached += size;
+      ASAN_POISON_MEMORY_REGION(block, size);
+    } catch (const std::bad_alloc&) {
+      ASAN_UNPOISON_MEMORY_REGION(block, size);
+      std::free(block);
+    }
+  }
+
+  void trim() {
+    std::lock_guard lock(mutex_);
+    for (auto& [size, blocks] : free_) {
+      for (void* block : blocks) {
+        ASAN_UNPOISON_MEMORY_REGION(block, size);
+        std::free(block);
+      }
+    }
+    free_.clear();
+    stats_.bytes_cached = 0;
+  }
+
+  AllocatorStats stats() {
+    std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  static std::size_t rounded(std::size_t bytes) {
+    return bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  void* take_cached(std::size_t size) {
+    std::lock_guard lock(mutex_);
+    const auto found = free_.find(size);
+    if (found == free_.end() || found->second.empty()) return nullptr;
+    void* block = found->second.back();
+    found->second.pop_back();
+    ++stats_.reused;
+    stats_.bytes_cached -= size;
+    stats_.bytes_live += size;
+    return block;
+  }
+
+  void* take_new(std::size_t size) {
+    void* block = std::aligned_alloc(kAlignment, size);
+    if (block == nullptr) {
+      trim();
+      block = std::aligned_alloc(kAlignment, size);
+    }
+    if (block == nullptr) {
+      fail("allocator", fmt::format("the system has no {} bytes left", size), "use a smaller batch or a smaller model");
+    }
+    std::lock_guard lock(mutex_);
+    ++stats_.system_allocations;
+    stats_.bytes_live += size;
+    return block;
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  AllocatorStats stats_;
+};
+
+/// Never destroyed: tensors in static variables outlive every destructor we could order.
+Cache& cache() {
+  static Cache* const instance = new Cache;
+  return *instance;
+}
+
+}  // namespace
+
+std::shared_ptr<void> allocate(std::size_t bytes) {
+  return {cache().take(bytes), [bytes](void* block) { cache().give(block, bytes); }};
+}
+
+AllocatorStats allocator_stats() { return cache().stats(); }
+void allocator_trim() { cache().trim(); }
+
+void* scratch_acquire(std::size_t bytes) { return cache().take(bytes); }
+void scratch_release(void* memory, std::size_t bytes) {
+  if (memory != nullptr) cache().give(memory, bytes);
+}
+
+}  // namespace octet

@@ -1,0 +1,67 @@
+#include "core/random.h"
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "core/portable_math.h"
+
+namespace octet {
+
+// Philox is a bijection of its counter, so two (stream, substream) pairs of a seed never meet: half of their image
+// becomes the key and half stays in the counter, beside the purpose and the number of the block.
+Random::Random(std::uint64_t seed, Purpose purpose, std::uint64_t stream, std::uint64_t substream) : block_{} {
+  const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+  const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
+  const PhiloxBlock image = philox4x32({low(stream), high(stream), low(substream), high(substream)}, {low(seed), high(seed)});
+  key_[0] = image[0];
+  key_[1] = image[1];
+  counter_[0] = 0;
+  counter_[1] = static_cast<std::uint32_t>(purpose);
+  counter_[2] = image[2];
+  counter_[3] = image[3];
+}
+
+std::uint32_t Random::bits() {
+  if (used_ == 4) {
+    OCTET_CHECK(counter_[0] != 0xFFFFFFFFu, "random", "a stream gives 2^34 numbers, no more");
+    const PhiloxBlock block =
+        philox4x32({counter_[0], counter_[1], counter_[2], counter_[3]}, {key_[0], key_[1]});
+    for (std::size_t i = 0; i < 4; ++i) block_[i] = block[i];
+    ++counter_[0];
+    used_ = 0;
+  }
+  return block_[used_++];
+}
+
+double Random::uniform() {
+  const std::uint64_t upper = bits() >> 5, lower = bits() >> 6;  // 27 and 26 bits
+  return static_cast<double>((upper << 26) | lower) * 0x1p-53;
+}
+
+std::uint64_t Random::below(std::uint64_t n) {
+  OCTET_CHECK(n >= 1, "random", "below(0) has no answer");
+  // Values under 2^64 mod n would make the small results likelier: draw again.
+  const std::uint64_t refused = (0 - n) % n;
+  for (;;) {
+    const std::uint64_t upper = bits();
+    const std::uint64_t x = (upper << 32) | bits();
+    if (x >= refused) return x % n;
+  }
+}
+
+double Random::normal() {
+  if (has_spare_) {
+    has_spare_ = false;
+    return spare_;
+  }
+  constexpr double kTwoPi = 0x1.921fb54442d18p+2;
+  const double u = 1 - uniform();  // in (0, 1]: the logarithm stays finite
+  const double angle = kTwoPi * uniform();
+  const double radius = std::sqrt(-2 * portable::log(u));
+  spare_ = radius * portable::sin(angle);
+  has_spare_ = true;
+  return radius * portable::cos(angle);
+}
+
+}  // namespace octet
