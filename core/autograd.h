@@ -18,7 +18,8 @@ namespace octet {
 using Attribute = std::variant<std::int64_t, double, std::string>;
 using Attributes = std::map<std::string, Attribute>;
 
-/// Gradients for the inputs, in order; undefined for inputs whose `needs` is false. Pure: reads what it captured.
+/// Gradients for the inputs, in order; undefined for inputs whose `needs` is false, or where it is zero throughout. Pure:
+/// reads what it captured (tensors, never variables) and may hand out d_dst itself, to several inputs too.
 using BackwardFn = std::function<std::vector<Tensor>(const Tensor& d_dst, const std::vector<bool>& needs)>;
 
 struct Node;
@@ -51,6 +52,10 @@ class Variable {
 };
 
 struct Node {
+  Node() = default;
+  ~Node();
+  Node(const Node&) = delete;
+
   Tensor value;
   Tensor grad;
   bool requires_grad = false;

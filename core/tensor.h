@@ -36,6 +36,8 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return Device::cpu; }
   std::int64_t numel() const { return shape_.numel(); }
+  /// Does no other tensor share this memory? Then writing into it disturbs nobody.
+  bool sole_owner() const { return owner_.use_count() == 1; }
   std::size_t nbytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
 
   void* raw() { return memory_; }
