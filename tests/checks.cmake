@@ -1,0 +1,41 @@
+# Tests of the house itself and reruns of the suites under other conditions. Scripts exit with 77 to say "skipped".
+
+# octet_check(<name> LABELS <labels> TIMEOUT <s> COMMAND …)
+function(octet_check name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "LABELS;COMMAND" ${ARGN})
+  add_test(NAME ${name} COMMAND ${arg_COMMAND})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()
+
+set(here ${CMAKE_CURRENT_SOURCE_DIR})
+octet_check(layers.includes LABELS layers TIMEOUT 60 COMMAND ${here}/layers/layers.sh ${PROJECT_SOURCE_DIR})
+octet_check(layers.file_length LABELS layers TIMEOUT 60 COMMAND ${here}/layers/file_length.sh ${PROJECT_SOURCE_DIR})
+if(CMAKE_BUILD_TYPE MATCHES "^Rel" AND NOT OCTET_SANITIZE)  # unoptimised code calls every inline function
+  octet_check(layers.isa_symbols LABELS layers TIMEOUT 60
+              COMMAND ${here}/layers/isa_symbols.sh ${PROJECT_BINARY_DIR}/kernels)
+endif()
+
+octet_check(install.consumer LABELS install TIMEOUT 600
+            COMMAND ${here}/consumer/run.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER}
+                    "${OCTET_SANITIZE}")
+
+# The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).
+foreach(isa reference avx2 avx512 avx512vnni)
+  foreach(room kernels ops)
+    if(TARGET test_${room})
+      octet_check(isa.${isa}.${room} LABELS isa TIMEOUT 900
+                  COMMAND ${here}/run_with_isa.sh ${isa} $<TARGET_FILE:test_${room}> --gtest_filter=-Long*:*/Long*)
+    endif()
+  endforeach()
+endforeach()
+
+# An old processor, emulated: proves that no vector code leaks into the common path. Not under sanitizers, whose shadow
+# memory the emulator cannot hold.
+if(NOT OCTET_SANITIZE)
+  foreach(room core kernels)
+    if(TARGET test_${room})
+      octet_check(nehalem.${room} LABELS nehalem TIMEOUT 900
+                  COMMAND ${here}/run_on_nehalem.sh $<TARGET_FILE:test_${room}> --gtest_filter=-Long*:*/Long*)
+    endif()
+  endforeach()
+endif()
