@@ -26,8 +26,11 @@ class Conv2d : public Module {
   std::vector<std::string> slot_names() const override { return {"input_transform", "weight_transform", "bias_transform"}; }
   const Conv2dOptions& options() const { return options_; }
   ops::Conv2dArgs args() const;
-  /// Weight after its transform: what forward() convolves with.
-  Variable transformed_weight() const;
+  /// Input and weight after their transforms: what forward() convolves.
+  Variable transformed_input(const Variable& src) const { return through_slot("input_transform", src); }
+  Variable transformed_weight() const { return through_slot("weight_transform", weight); }
+  /// Gives a convolution without bias one (a batch norm folded into it).
+  void add_bias(Tensor value);
   Variable weight, bias;  ///< bias undefined without one
 
  private:
@@ -45,7 +48,6 @@ class Linear : public Module {
 };
 
 /// Slot: affine_transform (applied to the affine {2, c}). Parameters gamma, beta; buffers running_mean, running_var.
-/// An activation may be attached (fused into the application); it defaults to none.
 class BatchNorm2d : public Module {
  public:
   explicit BatchNorm2d(std::int64_t channels, double momentum = 0.9, double epsilon = 1e-5);
@@ -58,11 +60,16 @@ class BatchNorm2d : public Module {
   /// Running statistics stay as they are, also in training (evaluation formula), when on.
   void freeze_statistics(bool on) { frozen_ = on; }
   bool statistics_frozen() const { return frozen_; }
+  /// Scales the convolution's weights by γ/√(running_var + ε), gives it the shift as bias, and from then on is the identity
+  /// without parameters. The convolution must feed this batch norm alone.
+  void fold_into(Conv2d& conv);
+  bool folded() const { return folded_; }
   Variable gamma, beta;
   ops::BatchNormState state;
 
  private:
   bool frozen_ = false;
+  bool folded_ = false;
 };
 
 class Activation : public Module {
@@ -150,14 +157,16 @@ class Sequential : public Module {
   Variable forward(const Variable& src) override;
 };
 
-/// Convolution without bias, batch norm, activation: children "conv" and "bn". The block through which fusion goes: its
+/// Convolution without bias, batch norm, activation: children "conv" and "bn" (slots are theirs). The block through which fusion goes: its
 /// deferred form leaves batch norm and activation to the consumer.
 class ConvBnAct : public Module {
  public:
   ConvBnAct(Conv2dOptions options, ops::Activation act);
   std::string kind() const override { return "ConvBnAct"; }
+  using Module::operator();
   Variable forward(const Variable& src) override;
-  ops::Deferred forward(const ops::Deferred& src);
+  /// As forward(), with batch norm and activation of either side left to the consumer.
+  ops::Deferred operator()(const ops::Deferred& src);
   std::shared_ptr<Conv2d> conv;
   std::shared_ptr<BatchNorm2d> bn;
   ops::Activation act() const { return act_; }

@@ -4,13 +4,11 @@
 #include <memory>
 #include <string>
 
+#include "nn/init.h"
 #include "nn/layers.h"
 
 namespace octet::nn {
 
-/// paddle: conv weights N(0, √(2/(k²·C))) ignoring groups, as paddle.vision does (C = weight's first fan, see init.h);
-/// he: N(0, √(2/fan_in)) with groups counted. Linear: Xavier uniform, bias zero.
-enum class Init { paddle, he };
 /// imagenet: stride-32 net of the paper; cifar: strides of the first two reductions are 1.
 enum class Variant { imagenet, cifar };
 

@@ -72,6 +72,8 @@ class Module {
     add_child(name, module);
     return module;
   }
+  /// Forgets this module's own parameters and buffers (their tensors live on with their holders).
+  void unregister_state();
   /// slot(name)->apply(x), or x when the slot is empty or bypassed (see TransformBypass).
   Variable through_slot(const std::string& name, const Variable& x) const;
 

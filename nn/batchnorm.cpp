@@ -1,0 +1,49 @@
+#include <cmath>
+
+#include "nn/layers.h"
+
+namespace octet::nn {
+
+BatchNorm2d::BatchNorm2d(std::int64_t channels, double momentum, double epsilon) {
+  OCTET_CHECK(channels > 0, "BatchNorm2d", "channels {} must be positive", channels);
+  gamma = register_parameter("gamma", Tensor::full({channels}, 1));
+  beta = register_parameter("beta", Tensor::zeros({channels}));
+  state.running_mean = register_buffer("running_mean", Tensor::zeros({channels}));
+  state.running_var = register_buffer("running_var", Tensor::full({channels}, 1));
+  state.momentum = momentum;
+  state.epsilon = epsilon;
+}
+
+Variable BatchNorm2d::affine(const Variable& z) {
+  ScopeGuard scope(this);
+  return ops::batchnorm_affine(z, gamma, beta, state, is_training() && !frozen_);
+}
+
+Variable BatchNorm2d::transformed_affine(const Variable& affine) const { return through_slot("affine_transform", affine); }
+
+void BatchNorm2d::fold_into(Conv2d& conv) {
+  OCTET_CHECK(!folded_, "BatchNorm2d", "this batch norm is folded already");
+  NoGrad no_grad;
+  const Tensor map = ops::batchnorm_affine({}, gamma, beta, state, false).value();
+  const std::int64_t channels = map.shape()[1];
+  OCTET_CHECK(conv.weight.shape()[0] == channels, "BatchNorm2d", "{} channels cannot fold into {} filters", channels,
+              conv.weight.shape()[0]);
+  const float* scale = map.data<float>();
+  const float* shift = scale + channels;
+  float* weight = conv.weight.value().data<float>();
+  const std::int64_t inner = conv.weight.value().numel() / channels;
+  for (std::int64_t i = 0; i < channels * inner; ++i) weight[i] *= scale[i / inner];
+  Tensor bias = conv.bias.defined() ? conv.bias.value() : Tensor::zeros({channels});
+  for (std::int64_t c = 0; c < channels; ++c) bias.data<float>()[c] = std::fma(bias.data<float>()[c], scale[c], shift[c]);
+  if (!conv.bias.defined()) conv.add_bias(bias);
+  unregister_state();
+  gamma = beta = {};
+  folded_ = true;
+}
+
+Variable BatchNorm2d::forward(const Variable& src) {
+  if (folded_) return src;
+  return ops::affine_act(src, transformed_affine(affine(src)), ops::Activation::none);
+}
+
+}  // namespace octet::nn

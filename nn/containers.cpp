@@ -1,0 +1,54 @@
+// Modules made of modules: Sequential and the conv-bn-act block.
+#include "nn/layers.h"
+
+namespace octet::nn {
+namespace {
+
+// A tensor as the deferred form: nothing left to apply but `act`.
+ops::Deferred deferred(const Variable& z, ops::Activation act = ops::Activation::none) { return {z, {}, act, {}, true}; }
+
+Conv2dOptions without_bias(Conv2dOptions options) {
+  options.bias = false;
+  return options;
+}
+
+}  // namespace
+
+Sequential::Sequential(std::vector<std::shared_ptr<Module>> modules) {
+  for (std::size_t i = 0; i < modules.size(); ++i) register_module(std::to_string(i), modules[i]);
+}
+
+// Neighbouring ConvBnAct blocks hand each other the deferred form, so that a fused implementation can skip the store.
+Variable Sequential::forward(const Variable& src) {
+  ops::Deferred x = deferred(src);
+  for (const auto& [name, child] : children()) {
+    if (auto block = dynamic_cast<ConvBnAct*>(child.get()))
+      x = (*block)(x);
+    else
+      x = deferred((*child)(ops::materialise(x)));
+  }
+  return ops::materialise(x);
+}
+
+ConvBnAct::ConvBnAct(Conv2dOptions options, ops::Activation act) : act_(act) {
+  conv = register_module("conv", std::make_shared<Conv2d>(without_bias(options)));
+  bn = register_module("bn", std::make_shared<BatchNorm2d>(options.out_channels));
+}
+
+Variable ConvBnAct::forward(const Variable& src) { return ops::materialise((*this)(deferred(src))); }
+
+ops::Deferred ConvBnAct::operator()(const ops::Deferred& src) {
+  ScopeGuard scope(this);
+  const bool quantized = conv->slot("input_transform") != nullptr && !TransformBypass::active();
+  if (bn->folded()) return deferred((*conv)(ops::materialise(src)), act_);
+  const ops::Deferred input = quantized ? deferred(conv->transformed_input(ops::materialise(src))) : src;
+  ops::ConvBnActArgs args;
+  args.conv = conv->args();
+  args.depthwise = conv->options().depthwise;
+  args.training = bn->is_training() && !bn->statistics_frozen();
+  args.act = act_;
+  args.on_affine = [this](const Variable& affine) { return bn->transformed_affine(affine); };
+  return ops::conv_bn_act(input, conv->transformed_weight(), bn->gamma, bn->beta, bn->state, args);
+}
+
+}  // namespace octet::nn

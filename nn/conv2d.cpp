@@ -1,0 +1,38 @@
+#include "nn/init.h"
+#include "nn/layers.h"
+
+namespace octet::nn {
+
+Conv2d::Conv2d(const Conv2dOptions& options) : options_(options) {
+  OCTET_CHECK(options.in_channels > 0 && options.out_channels > 0 && options.kernel_h > 0 && options.kernel_w > 0, "Conv2d",
+              "channels {} -> {} and kernel {}x{} must be positive", options.in_channels, options.out_channels, options.kernel_h,
+              options.kernel_w);
+  OCTET_CHECK(options.stride > 0 && options.padding >= 0, "Conv2d", "stride {} must be positive, padding {} not negative",
+              options.stride, options.padding);
+  OCTET_CHECK(!options.depthwise || options.in_channels == options.out_channels, "Conv2d",
+              "a depthwise convolution keeps its channels, not {} -> {}", options.in_channels, options.out_channels);
+  const std::int64_t read = options.depthwise ? 1 : options.in_channels;
+  Tensor w({options.out_channels, options.kernel_h, options.kernel_w, read});
+  fill_normal(w, he_sigma(options.kernel_h * options.kernel_w * read), 0, 0);
+  weight = register_parameter("weight", w);
+  if (options.bias) bias = register_parameter("bias", Tensor::zeros({options.out_channels}));
+}
+
+ops::Conv2dArgs Conv2d::args() const { return {options_.stride, options_.stride, options_.padding, options_.padding}; }
+
+void Conv2d::add_bias(Tensor value) {
+  OCTET_CHECK(!bias.defined(), "Conv2d", "this convolution has a bias already");
+  OCTET_CHECK(value.shape() == Shape{options_.out_channels}, "Conv2d", "bias of shape {} for {} filters", value.shape().str(),
+              options_.out_channels);
+  bias = register_parameter("bias", std::move(value));
+  options_.bias = true;
+}
+
+Variable Conv2d::forward(const Variable& src) {
+  const Variable x = transformed_input(src);
+  const Variable w = transformed_weight();
+  const Variable b = bias.defined() ? through_slot("bias_transform", bias) : bias;
+  return options_.depthwise ? ops::dwconv2d(x, w, b, args()) : ops::conv2d(x, w, b, args());
+}
+
+}  // namespace octet::nn

@@ -1,0 +1,51 @@
+#include "nn/init.h"
+
+#include <cmath>
+
+#include "core/random.h"
+#include "nn/layers.h"
+
+namespace octet::nn {
+
+void fill_normal(Tensor& weight, double sigma, std::uint64_t seed, std::uint64_t layer) {
+  Random random(seed, Purpose::init, layer);
+  for (float& w : weight.span<float>()) w = static_cast<float>(sigma * random.normal());
+}
+
+void fill_uniform(Tensor& weight, double bound, std::uint64_t seed, std::uint64_t layer) {
+  Random random(seed, Purpose::init, layer);
+  for (float& w : weight.span<float>()) w = static_cast<float>(random.uniform(-bound, bound));
+}
+
+double he_sigma(std::int64_t fan_in) { return std::sqrt(2.0 / static_cast<double>(fan_in)); }
+
+double xavier_bound(std::int64_t fan_in, std::int64_t fan_out) {
+  return std::sqrt(6.0 / static_cast<double>(fan_in + fan_out));
+}
+
+namespace {
+
+void initialise_conv(Conv2d& conv, Init init, std::uint64_t seed, std::uint64_t layer) {
+  const Conv2dOptions& o = conv.options();
+  const std::int64_t channels = o.depthwise && init == Init::he ? 1 : o.in_channels;
+  fill_normal(conv.weight.value(), he_sigma(o.kernel_h * o.kernel_w * channels), seed, layer);
+  if (conv.bias.defined()) conv.bias.value().fill(0);
+}
+
+void initialise_linear(Linear& linear, std::uint64_t seed, std::uint64_t layer) {
+  const Shape& shape = linear.weight.shape();
+  fill_uniform(linear.weight.value(), xavier_bound(shape[1], shape[0]), seed, layer);
+  if (linear.bias.defined()) linear.bias.value().fill(0);
+}
+
+}  // namespace
+
+void initialise(Module& model, Init init, std::uint64_t seed) {
+  std::uint64_t layer = 0;
+  for (const auto& [name, module] : model.named_modules()) {
+    if (auto conv = dynamic_cast<Conv2d*>(module)) initialise_conv(*conv, init, seed, layer++);
+    if (auto linear = dynamic_cast<Linear*>(module)) initialise_linear(*linear, seed, layer++);
+  }
+}
+
+}  // namespace octet::nn
