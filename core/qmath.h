@@ -40,8 +40,9 @@ inline OCTET_HD float dequantize(std::int32_t q, float s, std::int32_t z) { retu
 /// paddle rule; `s` is the threshold, hi the largest code (2^(bits-1) - 1). NaN gives 0. s <= 1e-30 uses 1/(s + 1e-6).
 inline OCTET_HD float paddle_inverse(float s) { return s <= 1e-30f ? 1.0f / (s + 1e-6f) : 1.0f / s; }
 inline OCTET_HD std::int32_t quantize_paddle(float x, float s, std::int32_t hi) {
-  if (!(x == x)) return 0;
-  return static_cast<std::int32_t>(round_away(static_cast<float>(hi) * paddle_inverse(s) * clampf(x, -s, s)));
+  float t = static_cast<float>(hi) * paddle_inverse(s) * clampf(x, -s, s);
+  if (!(t == t)) return 0;  // a NaN, or an infinite threshold
+  return static_cast<std::int32_t>(round_away(t));
 }
 inline OCTET_HD float dequantize_paddle(std::int32_t q, float s, std::int32_t hi) {
   return static_cast<float>(q) * s / static_cast<float>(hi);

@@ -1,7 +1,7 @@
 // Element by element, in f32 and f64 (a and b may be dst):
 //   add_fwd:         dst = a + b
 //   act_fwd:         dst = act(a)
-//   act_bwd:         dst = a · act'(b), a the gradient, b the input of the activation
+//   act_bwd:         dst = a · act'(b), a the gradient, b the input of the activation (act, act' as in batchnorm.h)
 //   mul_fwd:         dst = a · b                      (dropout mask, …)
 //   channel_fma_fwd: dst[i,c] = fma(a[i,c], scale[c], b[i,c] + shift[c]); b null: fma(a, scale, shift)
 #pragma once

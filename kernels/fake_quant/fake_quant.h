@@ -1,12 +1,16 @@
 // Fake quantization and its observers, in f32 (f64 reference: the formulas in double), over [channels, inner]: channels
 // = 1 for per-tensor; K,R,S,C weights per output channel have channels = K. Both rules of core/qmath.h.
 //   fake_quant_fwd: dst = dequantize(quantize(src)); may run in place
-//   fake_quant_bwd: d_src = d_dst · mask; mask = lo ≤ pre-clamp code ≤ hi when `masked` (decided on src / s before
-//                   rounding: lo − z ≤ x/s ≤ hi − z), else 1 (scheme paddle). With d_scale: the learned step of LSQ
-//                   (Esser et al. 2020): Σ d_dst · (q − z − x/s inside, lo − z or hi − z outside); then mask must be on.
+//   fake_quant_bwd: d_src = d_dst inside, 0 outside when `masked`, else d_dst (scheme paddle). Inside is decided on
+//                   t = x/s before rounding: lo − z ≤ t ≤ hi − z, under QuantRule::paddle −1 ≤ t ≤ 1. With d_scale: the
+//                   learned step of LSQ (Esser et al. 2020): Σ d_dst · (q − z − t inside, lo − z or hi − z outside);
+//                   under QuantRule::paddle Σ d_dst · (q/hi − t inside, −1 or 1 outside); then mask must be on. Where t
+//                   is NaN its code is z whatever the scale, so it counts as outside and adds nothing to d_scale.
 //   abs_max:        out[channel] = max |src|, NaN if any element is NaN
-//   min_max:        out[2·channel] = min, out[2·channel + 1] = max
-// Same bits: d_scale sums in double over reduction_chunk(inner) elements in order, chunk sums added in order.
+//   min_max:        out[2·channel] = min, out[2·channel + 1] = max, both NaN if any element is NaN; zeros come out as +0
+// Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i goes
+// to partial sum i mod 16, the partial sums l and l + 8 are added, then l and l + 4, l + 2, l + 1; chunk sums are added
+// in order. NaN payloads are not part of the contract (here and in every room).
 #pragma once
 #include "core/qmath.h"
 #include "kernels/problem.h"

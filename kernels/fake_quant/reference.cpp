@@ -38,9 +38,9 @@ T code_of(const FakeQuantProblem& p, T x, float scale) {
       if (at.t != at.t) return 0;
       return std::rint(at.t < at.lo ? at.lo : (at.t > at.hi ? at.hi : at.t)) + 0.0;
     }
-    if (x != x) return 0;
     const T inverse = s <= 1e-30 ? 1 / (s + 1e-6) : 1 / s;
-    return std::round(p.hi * inverse * (x < -s ? -s : (x > s ? s : x))) + 0.0;
+    const T t = p.hi * inverse * (x < -s ? -s : (x > s ? s : x));
+    return t != t ? 0 : std::round(t) + 0.0;
   }
 }
 

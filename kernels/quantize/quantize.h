@@ -1,5 +1,6 @@
 // Codes from floats and back, over [channels, inner] as in fake_quant.h. dtypes: "f32u8", "f32s8" (quantize_fwd),
-// "u8f32", "s8f32" (dequantize_fwd). Both rules of core/qmath.h; our rows give its bits.
+// "u8f32", "s8f32" (dequantize_fwd). Both rules of core/qmath.h; our rows give its bits. The caller sees to it that
+// [lo, hi] (under QuantRule::paddle [−hi, hi]) and the zero point fit the code's type.
 #pragma once
 #include "kernels/fake_quant/fake_quant.h"
 

@@ -1,6 +1,6 @@
 // Softmax and cross-entropy over [pictures, classes], in f32 and f64, computed in double with core/portable_math.h and
 // rounded once; label smoothing ε as in Szegedy et al. 2016: target = (1 − ε)·onehot + ε / classes.
-//   softmax_xent_fwd: probabilities (saved for backward) and *loss = mean over pictures
+//   softmax_xent_fwd: probabilities (saved for backward) and *loss = mean over pictures, summed in order
 //   softmax_xent_bwd: d_logits = (probabilities − target) · d_loss / pictures
 // A loss that is not finite is passed on as it is.
 #pragma once
