@@ -74,10 +74,13 @@ struct IntConvRow {
    pass##_##dtypes##_##impl##_packed_bytes, pass##_##dtypes##_##impl##_pack},
 #define KERNEL(...) OCTET_DECLARE_INT_CONV(__VA_ARGS__)
 #include "kernels/conv2d_int8/kernels.inc"
+#include "kernels/conv2d_int8/kernels_vendor.inc"
 #undef KERNEL
 
 /// Pass: conv2d_int8_fwd.
 std::span<const IntConvRow> conv2d_int8_rows();
+/// Vendor rows, equal to ours bit for bit where they accept: for tests and benchmarks only. May be empty.
+std::span<const IntConvRow> conv2d_int8_vendor_rows();
 
 /// A chosen row and a layer's packed constants. Immutable and cheap to copy: concurrent sessions may share one.
 class IntConvPlan {

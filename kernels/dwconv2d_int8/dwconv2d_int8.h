@@ -8,10 +8,13 @@ namespace octet::kernels {
 
 #define KERNEL(...) OCTET_DECLARE_INT_CONV(__VA_ARGS__)
 #include "kernels/dwconv2d_int8/kernels.inc"
+#include "kernels/dwconv2d_int8/kernels_vendor.inc"
 #undef KERNEL
 
 /// Pass: dwconv2d_int8_fwd.
 std::span<const IntConvRow> dwconv2d_int8_rows();
+/// Vendor rows, equal to ours bit for bit where they accept: for tests and benchmarks only. May be empty.
+std::span<const IntConvRow> dwconv2d_int8_vendor_rows();
 
 /// As plan_conv2d_int8, for geometry.k == geometry.c.
 IntConvPlan plan_dwconv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights);

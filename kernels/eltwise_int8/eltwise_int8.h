@@ -5,6 +5,7 @@
 // A row of the tensor is c codes; the rows of a and b lie one behind the other.
 #pragma once
 #include "core/dtype.h"
+#include "core/qmath.h"
 #include "kernels/problem.h"
 #include "kernels/room.h"
 

@@ -6,6 +6,7 @@
 // Global average pooling is avg with the window of the whole map.
 #pragma once
 #include "core/dtype.h"
+#include "core/qmath.h"
 #include "kernels/problem.h"
 #include "kernels/room.h"
 
