@@ -76,7 +76,8 @@ std::int64_t count_top_k(const Tensor& logits, const Tensor& labels, std::int64_
 /// the identity, zero outside the grid when `masked`. params.axis must be 0 when per channel.
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked = true);
 /// Learned step size (LSQ, Esser et al. 2020): `step` (1 or channels of axis 0) is a parameter; its gradient is scaled by
-/// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored).
+/// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored). A step
+/// that an update drove below kMinScale counts as kMinScale.
 Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params, double gradient_scale);
 /// PACT as PaddleSlim has it: y = x − relu(x − α) + relu(−α − x), α one element; dα = Σ_{x>α} g − Σ_{x<−α} g
 /// (Choi et al. 2018 for x ≥ 0).
