@@ -1,0 +1,42 @@
+// Labelled pictures in memory, and where they come from.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace octet::data {
+
+inline constexpr std::int64_t kSide = 32, kChannels = 3, kPictureBytes = kSide * kSide * kChannels;
+
+/// Pictures as bytes and one label each.
+struct Dataset {
+  std::string source;                    ///< "cifar10" or "synthetic"
+  Tensor pictures;                       ///< u8 N,32,32,3
+  Tensor labels;                         ///< s32 N, each in [0, class_names.size())
+  std::vector<std::string> class_names;
+  std::int64_t size() const { return labels.defined() ? labels.numel() : 0; }
+  /// The first `count` pictures (all when fewer).
+  Dataset first(std::int64_t count) const;
+};
+
+struct Split {
+  Dataset train, test;
+};
+
+/// The official binary layout: data_batch_1..5.bin and test_batch.bin of 10,000 records, each a label byte and three 32x32
+/// planes. `dir` is the folder that holds them, or its parent. Throws Error naming the file on a missing, truncated or
+/// oversized file, or a label above 9; the Python (pickle) version gets a hint.
+Split load_cifar10(const std::string& dir);
+/// One such file of any whole number of records up to 10,000; `expected` records when not 0.
+Dataset load_cifar10_file(const std::string& path, std::int64_t expected = 0);
+
+/// "shapes": ten kinds of figures in random pose and colour over a gradient with clutter and noise; a function of the seed.
+Split synthetic_shapes(std::uint64_t seed, std::int64_t train_pictures = 20000, std::int64_t test_pictures = 4000);
+
+/// `where` as given on the command line: "synthetic", a CIFAR-10 folder, or "auto": $OCTET_DATA, then
+/// ./data/cifar-10-batches-bin, else synthetic.
+Split load(const std::string& where, std::uint64_t synthetic_seed = 2026);
+
+}  // namespace octet::data

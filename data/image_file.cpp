@@ -1,0 +1,49 @@
+#include "data/image_file.h"
+
+#include "core/file.h"
+
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 8192
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_RESIZE_STATIC
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <stb_image.h>
+#include <stb_image_resize.h>
+#pragma GCC diagnostic pop
+
+namespace octet::data {
+
+Tensor decode_picture(const void* bytes, std::size_t count, const std::string& name) {
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+  OCTET_CHECK(count > 0 && count <= kMostBytes, "picture", "'{}' has {} bytes; pictures have 1 to {}", name, count, kMostBytes);
+  int width = 0, height = 0, channels = 0;
+  std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(static_cast<const stbi_uc*>(bytes), static_cast<int>(count), &width, &height, &channels, 3), stbi_image_free);
+  OCTET_CHECK(pixels != nullptr, "picture", "'{}' is no PNG or JPEG that can be read ({}) ---> HINT convert it to PNG", name,
+              stbi_failure_reason());
+  return Tensor::from(Shape{height, width, 3},
+                      std::span<const std::uint8_t>(pixels.get(), static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3));
+}
+
+Tensor read_picture(const std::string& path) {
+  const std::string bytes = read_file(path, std::size_t{64} << 20);
+  return decode_picture(bytes.data(), bytes.size(), path);
+}
+
+Tensor resize_picture(const Tensor& picture, std::int64_t height, std::int64_t width) {
+  OCTET_CHECK(picture.shape().rank() == 3 && picture.shape()[2] == 3 && picture.numel() > 0, "resize_picture", "a picture is H,W,3, not {}",
+              picture.shape().str());
+  OCTET_CHECK(height >= 1 && height <= 8192 && width >= 1 && width <= 8192, "resize_picture", "{}x{} is not in [1, 8192]", height, width);
+  Tensor resized({height, width, 3}, DType::u8);
+  const int done = stbir_resize_uint8(picture.data<std::uint8_t>(), static_cast<int>(picture.shape()[1]), static_cast<int>(picture.shape()[0]), 0,
+                                      resized.data<std::uint8_t>(), static_cast<int>(width), static_cast<int>(height), 0, 3);
+  OCTET_CHECK(done == 1, "resize_picture", "out of memory while resizing {}", picture.shape().str());
+  return resized;
+}
+
+}  // namespace octet::data

@@ -1,0 +1,16 @@
+// Picture files: PNG and JPEG through stb_image, with limits.
+#pragma once
+#include <string>
+
+#include "core/tensor.h"
+
+namespace octet::data {
+
+/// Decodes a PNG or JPEG file to u8 H,W,3. Throws Error on anything else, on files above 64 MiB and on sides above 8192.
+Tensor read_picture(const std::string& path);
+/// The same from memory; `name` is for messages.
+Tensor decode_picture(const void* bytes, std::size_t count, const std::string& name);
+/// u8 H,W,3 resized to u8 height,width,3 (Mitchell filter down, Catmull-Rom up: stb_image_resize's defaults).
+Tensor resize_picture(const Tensor& picture, std::int64_t height, std::int64_t width);
+
+}  // namespace octet::data

@@ -1,0 +1,127 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "core/random.h"
+
+namespace octet::data {
+namespace {
+
+constexpr std::size_t kAhead = 3;  // batches made before they are asked for
+
+// Fisher-Yates over the numbers of (seed, epoch).
+std::vector<std::int64_t> order_of(std::int64_t count, bool shuffle, std::uint64_t seed, std::uint64_t epoch) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  if (!shuffle) return order;
+  Random random(seed, Purpose::shuffle, epoch);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  return order;
+}
+
+}  // namespace
+
+struct Loader::Worker {
+  Dataset dataset;
+  LoaderOptions options;
+  std::thread thread;
+  std::mutex mutex;
+  std::condition_variable wake_worker, wake_reader;
+  std::deque<Batch> ready;
+  std::exception_ptr error;
+  bool stop = false, done = true;
+
+  std::int64_t batches() const { return (dataset.size() + options.batch_size - 1) / options.batch_size; }
+
+  Batch make(const std::vector<std::int64_t>& order, std::uint64_t epoch, std::int64_t index) const {
+    const std::int64_t begin = index * options.batch_size, count = std::min(options.batch_size, dataset.size() - begin);
+    Batch batch{Tensor({count, kSide, kSide, kChannels}), Tensor({count}, DType::s32)};
+    const std::uint8_t* pixels = dataset.pictures.data<std::uint8_t>();
+    float* values = batch.images.data<float>();
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t picture = order[static_cast<std::size_t>(begin + i)];
+      batch.labels.data<std::int32_t>()[i] = dataset.labels.data<std::int32_t>()[picture];
+      const std::uint8_t* from = pixels + picture * kPictureBytes;
+      if (options.augment == Augment::crop_flip)
+        crop_flip(from, options.seed, epoch, static_cast<std::uint64_t>(picture), values + i * kPictureBytes);
+      else
+        normalise(from, kPictureBytes, values + i * kPictureBytes);
+    }
+    return batch;
+  }
+
+  void run(std::uint64_t epoch, std::int64_t first) {
+    try {
+      const auto order = order_of(dataset.size(), options.shuffle, options.seed, epoch);
+      for (std::int64_t i = first; i < batches(); ++i) {
+        Batch batch = make(order, epoch, i);
+        std::unique_lock lock(mutex);
+        wake_worker.wait(lock, [&] { return stop || ready.size() < kAhead; });
+        if (stop) return;
+        ready.push_back(std::move(batch));
+        wake_reader.notify_one();
+      }
+    } catch (...) {
+      std::lock_guard lock(mutex);
+      error = std::current_exception();
+    }
+    std::lock_guard lock(mutex);
+    done = true;
+    wake_reader.notify_one();
+  }
+
+  void join() {
+    {
+      std::lock_guard lock(mutex);
+      stop = true;
+    }
+    wake_worker.notify_one();
+    if (thread.joinable()) thread.join();
+  }
+};
+
+Loader::Loader(Dataset dataset, const LoaderOptions& options) : worker_(std::make_unique<Worker>()) {
+  OCTET_CHECK(options.batch_size >= 1, "loader", "batch size {} must be at least 1", options.batch_size);
+  OCTET_CHECK(dataset.size() >= 1, "loader", "the data set holds no pictures");
+  worker_->dataset = std::move(dataset);
+  worker_->options = options;
+}
+
+Loader::~Loader() { worker_->join(); }
+
+std::int64_t Loader::batches_per_epoch() const { return worker_->batches(); }
+
+const Dataset& Loader::dataset() const { return worker_->dataset; }
+
+void Loader::start(std::uint64_t epoch, std::int64_t first_batch) {
+  OCTET_CHECK(first_batch >= 0 && first_batch <= worker_->batches(), "loader", "batch {} is not in [0, {}]", first_batch, worker_->batches());
+  worker_->join();
+  worker_->ready.clear();
+  worker_->error = nullptr;
+  worker_->stop = worker_->done = false;
+  worker_->thread = std::thread([this, epoch, first_batch] { worker_->run(epoch, first_batch); });
+}
+
+bool Loader::next(Batch& batch) {
+  std::unique_lock lock(worker_->mutex);
+  worker_->wake_reader.wait(lock, [&] { return !worker_->ready.empty() || worker_->done; });
+  if (worker_->error) std::rethrow_exception(worker_->error);
+  if (worker_->ready.empty()) return false;
+  batch = std::move(worker_->ready.front());
+  worker_->ready.pop_front();
+  worker_->wake_worker.notify_one();
+  return true;
+}
+
+Batch Loader::make(std::uint64_t epoch, std::int64_t index) const {
+  return worker_->make(order_of(worker_->dataset.size(), worker_->options.shuffle, worker_->options.seed, epoch), epoch, index);
+}
+
+}  // namespace octet::data

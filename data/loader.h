@@ -1,0 +1,47 @@
+// Batches of an epoch, made ahead by a thread of its own so that no step waits.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "data/dataset.h"
+#include "data/transform.h"
+
+namespace octet::data {
+
+struct Batch {
+  Tensor images;  ///< f32 n,32,32,3
+  Tensor labels;  ///< s32 n
+  std::int64_t size() const { return labels.defined() ? labels.numel() : 0; }
+};
+
+struct LoaderOptions {
+  std::int64_t batch_size = 256;
+  bool shuffle = true;
+  Augment augment = Augment::none;
+  std::uint64_t seed = 1;
+};
+
+/// Every batch is a function of (seed, epoch, index): where one starts does not change what follows. The last batch of an
+/// epoch may be smaller.
+class Loader {
+ public:
+  /// Throws Error when batch_size is below 1 or the set is empty.
+  Loader(Dataset dataset, const LoaderOptions& options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+
+  std::int64_t batches_per_epoch() const;
+  const Dataset& dataset() const;
+  /// Makes next() begin with batch `first_batch` of `epoch`.
+  void start(std::uint64_t epoch, std::int64_t first_batch = 0);
+  /// The next batch; false at the epoch's end. Errors of the worker are thrown here.
+  bool next(Batch& batch);
+  /// Batch `index` of `epoch` at once, without the worker.
+  Batch make(std::uint64_t epoch, std::int64_t index) const;
+
+ private:
+  struct Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace octet::data
