@@ -1,0 +1,27 @@
+// A fit's whole state in one safetensors file: parameters, buffers (running statistics, observers), velocities, position.
+#pragma once
+#include <string>
+
+#include "optim/trainer.h"
+
+namespace octet::optim {
+
+/// What a checkpoint says beside tensors.
+struct Position {
+  std::int64_t epoch = 0, batch = 0, step = 0;
+  Scores scores;  ///< of the epoch so far
+};
+
+/// Atomic (core/file.h); no timestamps, so equal states give equal bytes.
+void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model, const Momentum& optimizer,
+                     const Position& position);
+/// Restores model and optimizer. Throws Error when the file is damaged, of another tag, or does not fit the model; model and
+/// optimizer are then as before.
+Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer);
+
+/// A model's state alone: what `fp32.safetensors` and `qat.safetensors` hold. `notes` go into the file's metadata.
+void save_model(const std::string& path, const nn::Module& model, const std::map<std::string, std::string>& notes);
+/// Loads it back and returns the notes. Throws Error naming file and tensor when it does not fit.
+std::map<std::string, std::string> load_model(const std::string& path, nn::Module& model);
+
+}  // namespace octet::optim

@@ -1,0 +1,66 @@
+#include "optim/momentum.h"
+
+#include <cmath>
+#include <map>
+
+#include "kernels/momentum/momentum.h"
+
+namespace octet::optim {
+
+Momentum::Momentum(nn::Module::NamedParameters parameters, const MomentumOptions& options)
+    : Momentum(std::vector<Group>{{std::move(parameters), 1, options.weight_decay}}, options) {}
+
+Momentum::Momentum(std::vector<Group> groups, const MomentumOptions& options) : options_(options), groups_(std::move(groups)) {
+  OCTET_CHECK(std::isfinite(options.lr) && options.lr > 0, "momentum", "learning rate {} must be positive", options.lr);
+  OCTET_CHECK(options.momentum >= 0 && options.momentum < 1, "momentum", "momentum {} is not in [0, 1)", options.momentum);
+  for (const Group& group : groups_) {
+    OCTET_CHECK(std::isfinite(group.weight_decay) && group.weight_decay >= 0, "momentum", "weight decay {} must not be negative",
+                group.weight_decay);
+    auto& velocities = velocities_.emplace_back();
+    for (const auto& [name, parameter] : group.parameters)
+      velocities.push_back(Tensor::zeros(parameter.shape(), parameter.value().dtype()));
+  }
+}
+
+void Momentum::step() {
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    const Group& group = groups_[g];
+    for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+      Variable parameter = group.parameters[i].second;
+      if (!parameter.grad().defined()) continue;
+      Tensor& weight = parameter.value();
+      const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum, group.weight_decay,
+                                             options_.nesterov};
+      kernels::dispatch(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem,
+                        kernels::MomentumPointers{parameter.grad().raw(), velocities_[g][i].raw(), weight.raw()});
+    }
+  }
+}
+
+void Momentum::zero_grad() {
+  for (const Group& group : groups_)
+    for (const auto& [name, parameter] : group.parameters) Variable(parameter).zero_grad();
+}
+
+nn::Module::NamedTensors Momentum::state() const {
+  nn::Module::NamedTensors all;
+  for (std::size_t g = 0; g < groups_.size(); ++g)
+    for (std::size_t i = 0; i < groups_[g].parameters.size(); ++i)
+      all.emplace_back("velocity." + groups_[g].parameters[i].first, velocities_[g][i]);
+  return all;
+}
+
+void Momentum::load_state(const nn::Module::NamedTensors& given) {
+  std::map<std::string, Tensor> by_name(given.begin(), given.end());
+  auto own = state();
+  OCTET_CHECK(by_name.size() == own.size(), "momentum", "{} velocities given, {} expected", by_name.size(), own.size());
+  for (const auto& [name, tensor] : own) {
+    const auto at = by_name.find(name);
+    OCTET_CHECK(at != by_name.end(), "momentum", "'{}' is missing", name);
+    OCTET_CHECK(at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(), "momentum", "'{}' is {}, expected {}", name,
+                at->second.shape().str(), tensor.shape().str());
+  }
+  for (auto& [name, tensor] : own) tensor.copy_from(by_name[name]);
+}
+
+}  // namespace octet::optim

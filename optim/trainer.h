@@ -1,0 +1,96 @@
+// Trainer: fit and evaluate a model, with callbacks, checkpoints and bit-exact resume.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "nn/module.h"
+#include "optim/momentum.h"
+#include "optim/schedule.h"
+
+namespace octet::optim {
+
+/// Sums over the pictures seen so far.
+struct Scores {
+  double loss_sum = 0;
+  std::int64_t pictures = 0, top1_hits = 0, top5_hits = 0;
+  double loss() const { return pictures ? loss_sum / static_cast<double>(pictures) : 0; }
+  double top1() const { return pictures ? static_cast<double>(top1_hits) / static_cast<double>(pictures) : 0; }
+  double top5() const { return pictures ? static_cast<double>(top5_hits) / static_cast<double>(pictures) : 0; }
+  /// Adds a batch: logits f32 N,C, labels s32 N, and its mean loss.
+  void add(const Tensor& logits, const Tensor& labels, double mean_loss);
+};
+
+/// Where a fit stands after a step.
+struct Progress {
+  std::int64_t epoch = 0, epochs = 0;  ///< epoch counts from 0
+  std::int64_t batch = 0, batches = 0; ///< batches of this epoch done, of how many
+  std::int64_t step = 0;               ///< steps done since the fit began
+  double lr = 0, batch_loss = 0, step_ms = 0;
+  Scores scores;                       ///< of this epoch so far
+};
+
+/// Told what happens; every function may be left out.
+class Callback {
+ public:
+  virtual ~Callback() = default;
+  virtual void on_fit_begin(const Progress&) {}
+  virtual void on_step(const Progress&) {}
+  virtual void on_epoch_end(const Progress&) {}
+  virtual void on_fit_end(const Progress&) {}
+  virtual void on_evaluate(std::int64_t pictures_done, std::int64_t pictures, const Scores&) { (void)pictures_done, (void)pictures; }
+};
+
+struct FitOptions {
+  std::int64_t epochs = 5;
+  data::LoaderOptions loader;
+  /// Epoch number of the loader's random numbers for epoch 0 of this fit, so that two fits draw different orders.
+  std::uint64_t first_epoch = 0;
+  std::int64_t checkpoint_every = 0;  ///< steps; 0 = none. Needs checkpoint_path
+  std::string checkpoint_path;        ///< written atomically, also at every epoch's end
+  std::string tag;                    ///< what this fit is ("pretrain seed 1 …"): a checkpoint of another tag is refused
+  bool resume = false;                ///< go on from checkpoint_path when it is there
+};
+
+struct FitResult {
+  std::vector<Scores> epochs;     ///< training scores per epoch run by this process
+  std::vector<double> step_ms;    ///< of the steps run by this process
+  double seconds = 0;
+  double median_step_ms() const;
+};
+
+using PredictFn = std::function<Tensor(const Tensor& images)>;  ///< f32 N,32,32,3 → logits f32 N,classes
+
+/// Scores a predictor over a whole set, in order, with `batch_size` pictures at a time; fp32 net, simulator and engine alike.
+Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int64_t batch_size = 256, Callback* callback = nullptr);
+
+class Trainer {
+ public:
+  explicit Trainer(std::shared_ptr<nn::Module> model);
+
+  struct Settings {
+    MomentumOptions optimizer;
+    ScheduleKind schedule = ScheduleKind::constant;
+    double label_smoothing = 0;
+  };
+  /// Learning settings for the fits that follow.
+  void prepare(const Settings& settings) { settings_ = settings; }
+  /// Trains with a fresh optimizer over the model's parameters as they are now: thresholds that quantization has added
+  /// take part. Throws Error when the loss is not finite (the last checkpoint stays), or a checkpoint does not fit.
+  FitResult fit(const data::Dataset& dataset, const FitOptions& options, Callback* callback = nullptr);
+  /// Evaluation mode, no gradients.
+  Scores evaluate(const data::Dataset& dataset, std::int64_t batch_size = 256, Callback* callback = nullptr);
+  /// Logits of a batch in evaluation mode.
+  Tensor predict(const Tensor& images);
+  nn::Module& model() { return *model_; }
+
+ private:
+  void train_step(Momentum& optimizer, const data::Batch& batch, Progress& progress);
+  std::shared_ptr<nn::Module> model_;
+  Settings settings_;
+};
+
+}  // namespace octet::optim
