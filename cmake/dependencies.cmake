@@ -16,13 +16,14 @@ function(octet_optional choice result found)
   endif()
 endfunction()
 
+include(${CMAKE_CURRENT_LIST_DIR}/find_vendors.cmake)
 if(NOT OCTET_ONEDNN STREQUAL "OFF")
-  find_package(dnnl QUIET CONFIG)
+  octet_find_onednn()
 endif()
-octet_optional(OCTET_ONEDNN OCTET_WITH_ONEDNN "${dnnl_FOUND}")
+octet_optional(OCTET_ONEDNN OCTET_WITH_ONEDNN "${oneDNN_FOUND}")
 
 if(NOT OCTET_OPENBLAS STREQUAL "OFF")
-  include(${CMAKE_CURRENT_LIST_DIR}/find_openblas.cmake)
+  octet_find_openblas()
 endif()
 octet_optional(OCTET_OPENBLAS OCTET_WITH_OPENBLAS "${OpenBLAS_FOUND}")
 

@@ -11,14 +11,14 @@ if(programs)
 endif()
 foreach(folder core kernels ops nn data optim quant)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet
-          FILES_MATCHING PATTERN "*.h" PATTERN "*.inc")
+          FILES_MATCHING PATTERN "*.h" PATTERN "*.inc" PATTERN "*.inl")
 endforeach()
 install(EXPORT OctetTargets NAMESPACE octet:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/OctetConfig.cmake.in ${PROJECT_BINARY_DIR}/cmake/OctetConfig.cmake
                               INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/cmake/OctetConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/OctetConfig.cmake ${PROJECT_BINARY_DIR}/cmake/OctetConfigVersion.cmake
-              cmake/find_openblas.cmake DESTINATION ${package_dir})
+              cmake/find_vendors.cmake DESTINATION ${package_dir})
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(CPACK_PACKAGE_NAME octet)

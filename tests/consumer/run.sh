@@ -15,8 +15,8 @@ flags=${sanitize:+-fsanitize=$sanitize}
 for part in octet engine; do
   without=()
   if [[ $part == engine ]]; then
-    for package in dnnl CURL OpenSSL LibArchive; do without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"); done
-    without+=(-DOctetOpenBLAS_LIBRARY=OctetOpenBLAS_LIBRARY-NOTFOUND)
+    for package in CURL OpenSSL LibArchive; do without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"); done
+    for vendor in oneDNN OpenBLAS; do without+=("-DOctet_${vendor}_LIBRARY=" "-DOctet_${vendor}_INCLUDE="); done
   fi
   cmake -S "$source_dir/tests/consumer" -B "$work/$part" -DPART=$part -DCMAKE_PREFIX_PATH="$work/prefix" \
     -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="$flags" "${without[@]}" \

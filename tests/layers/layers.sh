@@ -41,7 +41,7 @@ while IFS=: read -r file line text; do
     bad=1
   fi
 done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*("|<octet/)' --include='*.h' --include='*.cpp' \
-  --include='*.inc' --include='*.cu' --include='*.cuh' core kernels ops nn data optim quant || true)
+  --include='*.inc' --include='*.inl' --include='*.cu' --include='*.cuh' core kernels ops nn data optim quant || true)
 
 if ((seen == 0)); then
   echo "no #include found: is $1 the project?"

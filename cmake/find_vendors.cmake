@@ -1,0 +1,31 @@
+# Imported targets Octet::oneDNN and Octet::OpenBLAS, and <name>_FOUND, from the headers and libraries themselves: Debian's
+# dnnl-config demands OpenCL's headers, which nothing here uses, and OpenBLAS defines no target.
+# Used by the build and by OctetConfig.
+
+# octet_find_vendor(<name> HEADER … LIBRARY … [SUFFIXES …])
+function(octet_find_vendor name)
+  cmake_parse_arguments(arg "" "HEADER;LIBRARY" "SUFFIXES" ${ARGN})
+  find_path(Octet_${name}_INCLUDE ${arg_HEADER} PATH_SUFFIXES ${arg_SUFFIXES})
+  find_library(Octet_${name}_LIBRARY ${arg_LIBRARY} PATH_SUFFIXES ${arg_SUFFIXES})
+  mark_as_advanced(Octet_${name}_INCLUDE Octet_${name}_LIBRARY)
+  set(${name}_FOUND FALSE PARENT_SCOPE)
+  if(Octet_${name}_INCLUDE AND Octet_${name}_LIBRARY)
+    set(${name}_FOUND TRUE PARENT_SCOPE)
+    if(NOT TARGET Octet::${name})
+      add_library(Octet::${name} UNKNOWN IMPORTED)
+      set_target_properties(Octet::${name} PROPERTIES IMPORTED_LOCATION "${Octet_${name}_LIBRARY}"
+                                                      INTERFACE_INCLUDE_DIRECTORIES "${Octet_${name}_INCLUDE}")
+    endif()
+  endif()
+endfunction()
+
+function(octet_find_onednn)
+  octet_find_vendor(oneDNN HEADER dnnl.hpp LIBRARY dnnl)
+  set(oneDNN_FOUND ${oneDNN_FOUND} PARENT_SCOPE)
+endfunction()
+
+# The OpenMP build first, so that one OpenMP runtime is loaded beside oneDNN's.
+function(octet_find_openblas)
+  octet_find_vendor(OpenBLAS HEADER cblas.h LIBRARY openblas SUFFIXES openblas-openmp openblas openblas-pthread)
+  set(OpenBLAS_FOUND ${OpenBLAS_FOUND} PARENT_SCOPE)
+endfunction()
