@@ -1,0 +1,52 @@
+// What to quantize and how: the tutorial's configuration keys under their own names, checked.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace octet::quant {
+
+/// octet: the contract of docs/quantization.md. paddle: the reference tutorial's arithmetic. tensorrt: octet with every
+/// activation s8 symmetric, zero point 0.
+enum class Scheme { octet, paddle, tensorrt };
+enum class Preprocess { none, pact };
+/// Weights. channel_wise_*: a scale per output channel. lsq: the step is learned (Esser et al. 2020).
+enum class WeightQuantize { channel_wise_abs_max, abs_max, channel_wise_lsq, lsq };
+/// Activations, always one scale per tensor; see observer.h. min_max is affine (zero point), schemes octet only.
+enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq };
+
+const char* name_of(Scheme);
+const char* name_of(WeightQuantize);
+const char* name_of(ActivationQuantize);
+/// "octet", "paddle" or "tensorrt"; throws Error naming the known ones.
+Scheme parse_scheme(const std::string& text);
+
+struct QuantConfig {
+  Scheme scheme = Scheme::octet;
+  Preprocess weight_preprocess_type = Preprocess::none;
+  Preprocess activation_preprocess_type = Preprocess::none;
+  WeightQuantize weight_quantize_type = WeightQuantize::channel_wise_abs_max;
+  ActivationQuantize activation_quantize_type = ActivationQuantize::moving_average_abs_max;
+  int weight_bits = 8;         ///< 2 to 8
+  int activation_bits = 8;     ///< 2 to 8; under octet and tensorrt the picture keeps 8
+  double moving_rate = 0.9;    ///< weight of the old value in moving averages, in [0, 1)
+  int window_size = 10000;     ///< batches that range_abs_max looks back on, 1 to 1000000
+  std::vector<std::string> quantizable_layer_type = {"Conv2D", "Linear"};  ///< Conv2D counts depthwise ones in; DepthwiseConv2D
+  bool fuse_conv_bn = false;   ///< fold batch norms into the weights before fine-tuning
+  std::string dtype = "int8";  ///< nothing else is known
+  bool onnx_format = true;     ///< of the tutorial; files are safetensors either way
+
+  /// Throws Error naming the key when a value is out of range or two contradict each other.
+  void check() const;
+  bool quantizes_conv(bool depthwise) const;
+  bool quantizes_linear() const;
+};
+
+/// Reads a JSON object with the keys of QuantConfig ("None", null or "PACT" for the preprocess types). Throws Error on an
+/// unknown key, listing the known ones, on a wrong type and on a wrong value, and runs check().
+QuantConfig parse_config(const std::string& json_text);
+/// The same from a file.
+QuantConfig read_config(const std::string& path);
+/// Every key, so that parse_config(to_json(c)) gives c back.
+std::string to_json(const QuantConfig& config);
+
+}  // namespace octet::quant

@@ -1,0 +1,113 @@
+// Fake quantizers: what prepare() puts into a layer's input and weight slots.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/transform.h"
+#include "quant/observer.h"
+#include "quant/pact.h"
+
+namespace octet::quant {
+
+/// The grid of a quantizer apart from its scale.
+struct Grid {
+  int bits = 8;
+  bool is_unsigned = false;  ///< [0, 2^bits − 1], zero point 0
+  bool affine = false;       ///< unsigned with a zero point from the range (onnx rule only)
+  bool narrow = false;       ///< signed: [−(2^(bits−1) − 1), 2^(bits−1) − 1] instead of from −2^(bits−1): weights, paddle
+  QuantRule rule = QuantRule::onnx;
+
+  /// lo, hi, zero point 0 and rule; no scale.
+  QuantParams bounds() const;
+  /// The grid over a range: step (threshold under paddle) from its abs-max, at least kMinScale; affine: over
+  /// [min(min, 0), max(max, 0)], where 0 is a code.
+  QuantParams over(const Range& range) const;
+};
+
+/// Base of all. One quantizer may sit in several slots (its class of values): a tensor read several times within a forward
+/// pass is quantized once. Switches: observing (in training), quantizing.
+class FakeQuantizer : public nn::Transform {
+ public:
+  Variable apply(const Variable& src) final;
+  void set_observing(bool on) { observing_ = on; }
+  void set_quantizing(bool on) { quantizing_ = on; }
+  bool observing() const { return observing_; }
+  bool quantizing() const { return quantizing_; }
+  /// How many times the slots of this class are read in one forward pass; prepare() counts them. Default 1.
+  void set_reads_per_forward(int reads) { reads_per_forward_ = reads; }
+  /// The grid that apply() would use for this tensor in evaluation mode; none when no data was seen. For weights it
+  /// follows from the tensor itself, otherwise it is params().
+  virtual std::optional<QuantParams> params_for(const Tensor& src) const { (void)src; return params(); }
+
+ protected:
+  /// Observes (when `observe`) and fake-quantizes. starts_step: first tensor of this forward pass.
+  virtual Variable quantize(const Variable& src, bool observe, bool starts_step) = 0;
+  void on_mode_change() override { restart(); }
+
+ private:
+  void restart();
+  bool observing_ = true, quantizing_ = true;
+  int reads_per_forward_ = 1, reads_ = 0;
+  struct Done {
+    std::weak_ptr<Node> src;
+    Variable dst;
+  };
+  std::vector<Done> done_;  ///< of this forward pass, while reads are left
+};
+
+/// A grid given once and for all: the picture's, which follows from its normalisation.
+class FixedQuantizer : public FakeQuantizer {
+ public:
+  explicit FixedQuantizer(QuantParams params) : params_(std::move(params)) {}
+  std::string kind() const override { return "FixedQuantizer"; }
+  std::optional<QuantParams> params() const override { return params_; }
+
+ protected:
+  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+
+ private:
+  QuantParams params_;
+};
+
+/// An activation's quantizer: observer, optional PACT in front ("pact"), straight-through gradient (masked outside the grid under
+/// the onnx rule; PACT does its own clipping). Passes tensors through until data was seen.
+class ActivationQuantizer : public FakeQuantizer {
+ public:
+  ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact = nullptr);
+  std::string kind() const override { return "ActivationQuantizer"; }
+  std::optional<QuantParams> params() const override;
+  /// Range of a tensor that a fused operation quantizes itself.
+  void observe(float min, float max) override;
+  const Grid& grid() const { return grid_; }
+
+ protected:
+  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+
+ private:
+  Grid grid_;
+  std::shared_ptr<Observer> observer_;
+  std::shared_ptr<Pact> pact_;
+};
+
+/// A weight's quantizer: abs-max of the tensor itself at each forward, per output channel or for the whole; PACT optional.
+class WeightQuantizer : public FakeQuantizer {
+ public:
+  WeightQuantizer(const Grid& grid, bool per_channel, std::shared_ptr<Pact> pact = nullptr);
+  std::string kind() const override { return "WeightQuantizer"; }
+  /// Of the last tensor applied to.
+  std::optional<QuantParams> params() const override { return last_; }
+  std::optional<QuantParams> params_for(const Tensor& weight) const override;
+
+ protected:
+  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+
+ private:
+  Grid grid_;
+  bool per_channel_;
+  std::shared_ptr<Pact> pact_;
+  std::optional<QuantParams> last_;
+};
+
+}  // namespace octet::quant

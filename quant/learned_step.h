@@ -1,0 +1,34 @@
+// LSQ: the step is a parameter (Esser et al., "Learned step size quantization", 2020).
+#pragma once
+#include "quant/fake_quantizer.h"
+
+namespace octet::quant {
+
+/// Parameter "step" {1} or {channels}; buffers "started" and "floor". Starts at 2·E|x| / √hi of the first tensor; its gradient is scaled
+/// by 1/√(N·hi), N the elements that a step serves (per picture, for activations). An update may not take it below 1/64 of
+/// where it started, so that a rash one does not collapse the grid. Rule onnx under every scheme.
+class LearnedStepQuantizer : public FakeQuantizer {
+ public:
+  /// Activations have one step; weights one, or one per output channel.
+  static std::shared_ptr<LearnedStepQuantizer> for_activation(const Grid& grid);
+  static std::shared_ptr<LearnedStepQuantizer> for_weight(const Grid& grid, std::int64_t channels);
+  LearnedStepQuantizer(const Grid& grid, std::int64_t channels, bool is_weight);
+  std::string kind() const override { return "LearnedStepQuantizer"; }
+  std::optional<QuantParams> params() const override;
+  std::optional<QuantParams> params_for(const Tensor& src) const override;
+
+ protected:
+  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+
+ private:
+  bool started() const;
+  std::vector<float> initial_steps(const Tensor& src) const;
+  void start(const Tensor& src);
+  void keep_above_floor();
+  Grid grid_;
+  bool is_weight_;
+  Variable step_;
+  Tensor started_, floor_;
+};
+
+}  // namespace octet::quant

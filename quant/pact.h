@@ -1,0 +1,23 @@
+// PACT: a trainable clipping threshold in front of a quantizer (Choi et al. 2018, in PaddleSlim's symmetric form).
+#pragma once
+#include "nn/transform.h"
+
+namespace octet::quant {
+
+/// y = clip(x, −α, α) with a gradient to α (ops::pact). α is the parameter "alpha" {1}; it starts at the largest |x| of the first
+/// tensor seen, where it clips nothing yet, and never falls below kMinScale. Buffer "started".
+class Pact : public nn::Transform {
+ public:
+  Pact();
+  std::string kind() const override { return "Pact"; }
+  Variable apply(const Variable& src) override;
+  bool started() const;
+  /// α; throws Error before the first tensor.
+  float threshold() const;
+
+ private:
+  Variable alpha_;
+  Tensor started_;
+};
+
+}  // namespace octet::quant

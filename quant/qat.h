@@ -1,0 +1,27 @@
+// The tutorial's lines: quantize, fine-tune with any Trainer, save.
+#pragma once
+#include <string>
+
+#include "quant/convert.h"
+#include "quant/prepare.h"
+
+namespace octet::quant {
+
+/// quant::Qat qat(config);  qat.quantize(net);  …fine-tune…;  qat.save_quantized_model(net, "int8.safetensors");
+class Qat {
+ public:
+  explicit Qat(QuantConfig config = {});
+  const QuantConfig& config() const { return config_; }
+  /// prepare() in place. `shape`: pictures as the net takes them, pictures extent first.
+  void quantize(nn::Module& net, const Shape& shape = {1, 32, 32, 3});
+  /// The integer graph of the fine-tuned net, on the shape that quantize() was given.
+  engine::IntegerGraph convert(nn::Module& net, ConvertReport* report = nullptr) const;
+  /// convert() and write the int8 file, which the engine runs.
+  void save_quantized_model(nn::Module& net, const std::string& path) const;
+
+ private:
+  QuantConfig config_;
+  Shape shape_{1, 32, 32, 3};
+};
+
+}  // namespace octet::quant
