@@ -1,0 +1,95 @@
+#include "optim/checkpoint.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "core/safetensors.h"
+
+namespace octet::optim {
+namespace {
+
+constexpr const char* kKind = "octet.kind";
+constexpr const char* kVelocity = "velocity.";
+
+std::int64_t integer(const TensorFile& file, const char* key) {
+  const std::string& text = file.meta(key);
+  char* end = nullptr;
+  const long long value = std::strtoll(text.c_str(), &end, 10);
+  OCTET_CHECK(end != text.c_str() && *end == '\0' && value >= 0, "checkpoint", "'{}': '{}' is '{}', not a count", file.name, key, text);
+  return value;
+}
+
+double real(const TensorFile& file, const char* key) {
+  const std::string& text = file.meta(key);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  OCTET_CHECK(end != text.c_str() && *end == '\0' && std::isfinite(value), "checkpoint", "'{}': '{}' is '{}', not a number", file.name, key,
+              text);
+  return value;
+}
+
+void require_kind(const TensorFile& file, const char* kind, const char* what) {
+  const auto at = file.metadata.find(kKind);
+  OCTET_CHECK(at != file.metadata.end() && at->second == kind, "load", "'{}' is no {} of octet", file.name, what);
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model, const Momentum& optimizer,
+                     const Position& position) {
+  NamedTensors tensors = model.state();
+  for (const auto& entry : optimizer.state()) tensors.push_back(entry);
+  write_safetensors(path, tensors,
+                    {{kKind, "checkpoint"},
+                     {"octet.tag", tag},
+                     {"octet.epoch", std::to_string(position.epoch)},
+                     {"octet.batch", std::to_string(position.batch)},
+                     {"octet.step", std::to_string(position.step)},
+                     {"octet.loss_sum", fmt::format("{:a}", position.scores.loss_sum)},
+                     {"octet.pictures", std::to_string(position.scores.pictures)},
+                     {"octet.top1_hits", std::to_string(position.scores.top1_hits)},
+                     {"octet.top5_hits", std::to_string(position.scores.top5_hits)}});
+}
+
+Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer) {
+  const TensorFile file = read_safetensors(path, {.copy = true, .require_checksum = true});
+  require_kind(file, "checkpoint", "checkpoint");
+  OCTET_CHECK(file.meta("octet.tag") == tag, "resume", "'{}' belongs to other options ('{}', now '{}') ---> HINT resume with the options it began with, or use another --out",
+              path, file.meta("octet.tag"), tag);
+  Position position{integer(file, "octet.epoch"), integer(file, "octet.batch"), integer(file, "octet.step"), {}};
+  position.scores = {real(file, "octet.loss_sum"), integer(file, "octet.pictures"), integer(file, "octet.top1_hits"),
+                     integer(file, "octet.top5_hits")};
+  NamedTensors state, velocities;
+  for (const auto& entry : file.tensors) (entry.first.starts_with(kVelocity) ? velocities : state).push_back(entry);
+  // The optimizer only changes when all fits; then the model, likewise; so try the model's fit first on its own names.
+  nn::Module::NamedTensors before;
+  for (const auto& [name, tensor] : model.state()) before.emplace_back(name, tensor.clone());
+  model.load_state(state);
+  try {
+    optimizer.load_state(velocities);
+  } catch (...) {
+    model.load_state(before);
+    throw;
+  }
+  return position;
+}
+
+void save_model(const std::string& path, const nn::Module& model, const std::map<std::string, std::string>& notes) {
+  Metadata metadata(notes);
+  metadata[kKind] = "model";
+  write_safetensors(path, model.state(), metadata);
+}
+
+std::map<std::string, std::string> load_model(const std::string& path, nn::Module& model) {
+  TensorFile file = read_safetensors(path);
+  require_kind(file, "model", "model");
+  try {
+    model.load_state(file.tensors);
+  } catch (const Error& error) {
+    fail("load", fmt::format("'{}' does not fit the model: {}", path, error.what()));
+  }
+  file.metadata.erase(kKind);
+  return file.metadata;
+}
+
+}  // namespace octet::optim

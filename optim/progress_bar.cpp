@@ -1,0 +1,68 @@
+#include "optim/progress_bar.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace octet::optim {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point a, Clock::time_point b) { return std::chrono::duration<double>(b - a).count(); }
+
+std::string bar_text(double fraction) {
+  constexpr int kWidth = 24;
+  const int full = static_cast<int>(fraction * kWidth);
+  return "[" + std::string(static_cast<std::size_t>(full), '=') + std::string(static_cast<std::size_t>(kWidth - full), ' ') + "]";
+}
+
+}  // namespace
+
+std::string clock_text(double seconds) {
+  const auto s = static_cast<std::int64_t>(std::max(0.0, std::round(seconds)));
+  if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+  return fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit, BarStyle style, std::int64_t already)
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(std::max<std::int64_t>(1, total)),
+      already_(already),
+      terminal_(style == BarStyle::automatic && isatty(STDOUT_FILENO) == 1),
+      silent_(style == BarStyle::silent),
+      start_(Clock::now()),
+      drawn_(start_) {}
+
+ProgressBar::~ProgressBar() {
+  if (!finished_ && !silent_ && terminal_) std::printf("\n");
+}
+
+void ProgressBar::update(std::int64_t done, const std::string& text) {
+  if (silent_ || seconds_between(drawn_, Clock::now()) < (terminal_ ? 0.1 : 10.0)) return;
+  draw(done, text, false);
+}
+
+void ProgressBar::finish(const std::string& text) {
+  finished_ = true;
+  if (!silent_) draw(total_, text, true);
+}
+
+void ProgressBar::draw(std::int64_t done, const std::string& text, bool last) {
+  drawn_ = Clock::now();
+  const double seconds = std::max(1e-9, seconds_between(start_, drawn_));
+  const double rate = static_cast<double>(done - already_) / seconds, fraction = static_cast<double>(std::min(done, total_)) / static_cast<double>(total_);
+  const std::string time = last ? "in " + clock_text(seconds) : "ETA " + (rate > 0 ? clock_text(static_cast<double>(total_ - done) / rate) : "?");
+  const std::string line = fmt::format("{} {}{:3.0f} %  {:.0f} {}/s  {}  {}", label_, terminal_ ? bar_text(fraction) + " " : "", fraction * 100, rate, unit_, text, time);
+  if (terminal_)
+    std::printf("\r\033[K%s%s", line.c_str(), last ? "\n" : "");
+  else
+    std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace octet::optim
