@@ -105,10 +105,14 @@ std::atomic<Isa>& cap() {
 
 const char* name_of(Isa isa) {
   switch (isa) {
-    case Isa::reference: return "reference";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
-    case Isa::avx512vnni: return "avx512vnni";
+    case Isa::reference:
+      return "reference";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx512vnni:
+      return "avx512vnni";
   }
   fail("cpu", fmt::format("no instruction set has number {}", static_cast<int>(isa)));
 }
@@ -131,7 +135,9 @@ void cap_isa(Isa isa) {
 std::string cpu_description() {
   const Features& f = features();
   std::string text = f.model;
-  const auto add = [&](bool has, const char* name) { if (has) text += std::string(" ") + name; };
+  const auto add = [&](bool has, const char* name) {
+    if (has) text += std::string(" ") + name;
+  };
   text += ":";
   add(f.sse42, "sse4.2");
   add(f.avx, "avx");

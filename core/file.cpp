@@ -24,13 +24,24 @@ namespace fs = std::filesystem;
 
 std::string hint_for(int error) {
   switch (error) {
-    case ENOSPC: case EDQUOT: return "the disk is full: make room or choose another folder";
-    case EFBIG: return "a file size limit was hit (ulimit -f)";
-    case EACCES: case EPERM: return "check the permissions of the file and its folder";
-    case EROFS: return "the file system is read-only: choose another folder";
-    case ENOENT: case ENOTDIR: return "check the path: no such file or folder";
-    case EMFILE: case ENFILE: return "too many open files (ulimit -n)";
-    default: return {};
+    case ENOSPC:
+    case EDQUOT:
+      return "the disk is full: make room or choose another folder";
+    case EFBIG:
+      return "a file size limit was hit (ulimit -f)";
+    case EACCES:
+    case EPERM:
+      return "check the permissions of the file and its folder";
+    case EROFS:
+      return "the file system is read-only: choose another folder";
+    case ENOENT:
+    case ENOTDIR:
+      return "check the path: no such file or folder";
+    case EMFILE:
+    case ENFILE:
+      return "too many open files (ulimit -n)";
+    default:
+      return {};
   }
 }
 
@@ -40,8 +51,11 @@ std::string hint_for(int error) {
 
 class Descriptor {
  public:
-  Descriptor(const std::string& path, int flags, mode_t mode = 0) : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  Descriptor(const std::string& path, int flags, mode_t mode = 0)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
@@ -77,7 +91,8 @@ class IgnoreFileSizeSignal {
   ~IgnoreFileSizeSignal() {
     if (sigismember(&before_, SIGXFSZ) == 0) {
       const timespec no_wait{};
-      while (sigtimedwait(&only_, nullptr, &no_wait) > 0) {}
+      while (sigtimedwait(&only_, nullptr, &no_wait) > 0) {
+      }
     }
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
@@ -145,7 +160,7 @@ void remove_leftovers(const fs::path& folder, const std::string& prefix) {
     const char* digits = name.data() + prefix.size();
     const auto parsed = std::from_chars(digits, name.data() + name.size(), process);
     if (parsed.ec != std::errc() || parsed.ptr == digits || *parsed.ptr != '-' || process <= 0) continue;
-    struct stat info{};
+    struct stat info {};
     if (::stat(entries->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
     const bool gone = ::kill(static_cast<pid_t>(process), 0) != 0 && errno == ESRCH;
     if (gone && std::time(nullptr) - info.st_mtime > 60) ::unlink(entries->path().c_str());
@@ -153,7 +168,7 @@ void remove_leftovers(const fs::path& folder, const std::string& prefix) {
 }
 
 std::size_t size_of_regular(int fd, const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) != 0) fail_errno("read", path, errno);
   OCTET_CHECK(S_ISREG(info.st_mode), "file", "cannot read {}: it is a folder or a device, not a file", path);
   return static_cast<std::size_t>(info.st_size);
@@ -215,7 +230,8 @@ void append_line(const std::string& path, std::string_view line) {
   if (!fd.ok()) fail_errno("append to", path, errno);
   std::string bytes(line);
   bytes += '\n';
-  if (const int error = write_all(fd.get(), bytes.data(), bytes.size()); error != 0) fail_errno("append to", path, error);
+  if (const int error = write_all(fd.get(), bytes.data(), bytes.size()); error != 0)
+    fail_errno("append to", path, error);
   if (fd.close() != 0) fail_errno("append to", path, errno);
 }
 

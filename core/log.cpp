@@ -13,7 +13,7 @@ std::set<std::string> topics_of_environment() {
   std::set<std::string> topics;
   const char* list = std::getenv("OCTET_VERBOSE");
   std::string topic;
-  for (const char* c = list ? list : ""; ; ++c) {
+  for (const char* c = list ? list : "";; ++c) {
     if (*c == ',' || *c == '\0') {
       if (!topic.empty()) topics.insert(topic);
       topic.clear();
@@ -43,10 +43,14 @@ spdlog::logger& logger() {
 
 spdlog::level::level_enum level_of(LogLevel level) {
   switch (level) {
-    case LogLevel::error: return spdlog::level::err;
-    case LogLevel::warning: return spdlog::level::warn;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::debug: return spdlog::level::debug;
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::debug:
+      return spdlog::level::debug;
   }
   return spdlog::level::info;
 }

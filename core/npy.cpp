@@ -44,7 +44,8 @@ Shape shape_of(std::string_view text, const std::string& path) {
     if (*at == ')') return Shape(extents);
     std::int64_t extent = 0;
     const auto parsed = std::from_chars(at, end, extent);
-    if (parsed.ec != std::errc() || extents.size() == static_cast<std::size_t>(Shape::kMaxRank)) refuse(path, "the shape is not usable");
+    if (parsed.ec != std::errc() || extents.size() == static_cast<std::size_t>(Shape::kMaxRank))
+      refuse(path, "the shape is not usable");
     extents.push_back(extent);
     at = parsed.ptr;
   }
@@ -66,7 +67,8 @@ void write_npy(const std::string& path, const Tensor& tensor) {
     if (entry.dtype == tensor.dtype()) type = entry.text;
   }
   if (type == nullptr) {
-    fail("npy", fmt::format("{}: dtype {} has no name in NumPy", path, name_of(tensor.dtype())), "convert it to f32 first");
+    fail("npy", fmt::format("{}: dtype {} has no name in NumPy", path, name_of(tensor.dtype())),
+         "convert it to f32 first");
   }
   std::string shape;
   for (std::int64_t extent : tensor.shape().extents()) shape += std::to_string(extent) + ",";
@@ -85,8 +87,10 @@ void write_npy(const std::string& path, const Tensor& tensor) {
 
 Tensor read_npy(const std::string& path) {
   const std::string bytes = read_file(path);
-  if (bytes.size() < 10 || std::string_view(bytes).substr(0, 8) != kMagic) refuse(path, "not a .npy file of version 1.0");
-  const std::size_t length = static_cast<unsigned char>(bytes[8]) | static_cast<std::size_t>(static_cast<unsigned char>(bytes[9])) << 8;
+  if (bytes.size() < 10 || std::string_view(bytes).substr(0, 8) != kMagic)
+    refuse(path, "not a .npy file of version 1.0");
+  const std::size_t length =
+      static_cast<unsigned char>(bytes[8]) | static_cast<std::size_t>(static_cast<unsigned char>(bytes[9])) << 8;
   if (length > bytes.size() - 10) refuse(path, "the header is torn");
   const std::string_view header(bytes.data() + 10, length);
   const DType dtype = dtype_of_text(value_of(header, "'descr'", path), path);

@@ -217,7 +217,9 @@ Pool& pool() {
     return made.release();
   }();
   static const struct Finisher {
-    ~Finisher() { if (!forked.load()) instance->finish(); }
+    ~Finisher() {
+      if (!forked.load()) instance->finish();
+    }
   } finisher;
   return *instance;
 }

@@ -13,7 +13,8 @@ namespace octet {
 Random::Random(std::uint64_t seed, Purpose purpose, std::uint64_t stream, std::uint64_t substream) : block_{} {
   const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
   const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
-  const PhiloxBlock image = philox4x32({low(stream), high(stream), low(substream), high(substream)}, {low(seed), high(seed)});
+  const PhiloxBlock image =
+      philox4x32({low(stream), high(stream), low(substream), high(substream)}, {low(seed), high(seed)});
   key_[0] = image[0];
   key_[1] = image[1];
   counter_[0] = 0;
@@ -25,8 +26,7 @@ Random::Random(std::uint64_t seed, Purpose purpose, std::uint64_t stream, std::u
 std::uint32_t Random::bits() {
   if (used_ == 4) {
     OCTET_CHECK(counter_[0] != 0xFFFFFFFFu, "random", "a stream gives 2^34 numbers, no more");
-    const PhiloxBlock block =
-        philox4x32({counter_[0], counter_[1], counter_[2], counter_[3]}, {key_[0], key_[1]});
+    const PhiloxBlock block = philox4x32({counter_[0], counter_[1], counter_[2], counter_[3]}, {key_[0], key_[1]});
     for (std::size_t i = 0; i < 4; ++i) block_[i] = block[i];
     ++counter_[0];
     used_ = 0;

@@ -34,7 +34,8 @@ const char* text_of(DType dtype) {
 }
 
 [[noreturn]] void refuse(const std::string& file, const std::string& why) {
-  fail("safetensors", fmt::format("{}: {}", file, why), "the file is damaged or no safetensors file: fetch or write it again");
+  fail("safetensors", fmt::format("{}: {}", file, why),
+       "the file is damaged or no safetensors file: fetch or write it again");
 }
 
 /// One tensor of the header, as it was written there.
@@ -157,8 +158,10 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
   bool item_key(const std::string& name) {
     Item& item = header.items.back();
-    bool* seen = name == "dtype" ? &item.has_dtype : name == "shape" ? &item.has_shape
-               : name == "data_offsets" ? &item.has_offsets : nullptr;
+    bool* seen = name == "dtype"          ? &item.has_dtype
+                 : name == "shape"        ? &item.has_shape
+                 : name == "data_offsets" ? &item.has_offsets
+                                          : nullptr;
     if (seen == nullptr) return bad(fmt::format("the unknown key '{}' in tensor '{}'", name, item.name));
     if (*seen) return bad(fmt::format("'{}' twice in tensor '{}'", name, item.name));
     *seen = true;
@@ -193,7 +196,8 @@ std::vector<Shape> check_layout(const std::vector<Item>& items, std::size_t data
     }
     const std::uint64_t wanted = static_cast<std::uint64_t>(shapes.back().numel()) * size_of(item.dtype);
     if (end - begin != wanted) {
-      refuse(file, fmt::format("tensor '{}' of shape {} needs {} bytes and has {}", item.name, shapes.back().str(), wanted, end - begin));
+      refuse(file, fmt::format("tensor '{}' of shape {} needs {} bytes and has {}", item.name, shapes.back().str(),
+                               wanted, end - begin));
     }
     by_offset.push_back(&item);
   }
@@ -201,7 +205,8 @@ std::vector<Shape> check_layout(const std::vector<Item>& items, std::size_t data
   std::uint64_t expected = 0;
   for (const Item* item : by_offset) {
     if (item->offsets[0] != expected) {
-      refuse(file, fmt::format("a {} before tensor '{}'", item->offsets[0] < expected ? "overlap" : "hole", item->name));
+      refuse(file,
+             fmt::format("a {} before tensor '{}'", item->offsets[0] < expected ? "overlap" : "hole", item->name));
     }
     expected = item->offsets[1];
   }
@@ -215,7 +220,8 @@ std::string checksum_text(std::uint32_t crc) { return fmt::format("{}{:08x}", kC
 std::size_t checksum_position(std::string_view header) {
   const std::string mark = fmt::format("\"{}\":\"{}", kChecksumKey, kChecksumPrefix);
   const std::size_t at = header.find(mark);
-  if (at == std::string_view::npos || header.find(mark, at + 1) != std::string_view::npos) return std::string_view::npos;
+  if (at == std::string_view::npos || header.find(mark, at + 1) != std::string_view::npos)
+    return std::string_view::npos;
   const std::size_t digits = at + mark.size();
   return digits + kChecksumDigits <= header.size() ? digits : std::string_view::npos;
 }
@@ -230,7 +236,8 @@ std::uint32_t checksum_of(std::string_view before_data, std::size_t digits, std:
   return crc32c(data.data(), data.size(), crc);
 }
 
-void check_sum(Metadata& metadata, std::string_view bytes, std::size_t data_begin, const std::string& file, bool required) {
+void check_sum(Metadata& metadata, std::string_view bytes, std::size_t data_begin, const std::string& file,
+               bool required) {
   const auto found = metadata.find(kChecksumKey);
   if (found == metadata.end()) {
     if (required) refuse(file, "it has no checksum");
@@ -238,8 +245,10 @@ void check_sum(Metadata& metadata, std::string_view bytes, std::size_t data_begi
   }
   const std::size_t digits = checksum_position(bytes.substr(0, data_begin));
   if (digits == std::string_view::npos) refuse(file, "its checksum is not where it is written");
-  const std::string expected = checksum_text(checksum_of(bytes.substr(0, data_begin), digits, bytes.substr(data_begin)));
-  if (found->second != expected) refuse(file, fmt::format("checksum {} is written, {} was found", found->second, expected));
+  const std::string expected =
+      checksum_text(checksum_of(bytes.substr(0, data_begin), digits, bytes.substr(data_begin)));
+  if (found->second != expected)
+    refuse(file, fmt::format("checksum {} is written, {} was found", found->second, expected));
   metadata.erase(found);
 }
 
@@ -256,13 +265,15 @@ std::string make_header(const std::string& file, const NamedTensors& tensors, co
   Metadata all = metadata;
   all[kChecksumKey] = std::string(kChecksumPrefix) + std::string(kChecksumDigits, '0');
   std::string text;
-  for (const auto& [key, value] : all) text += fmt::format("{}{}:{}", text.empty() ? "" : ",", quoted(key, file), quoted(value, file));
+  for (const auto& [key, value] : all)
+    text += fmt::format("{}{}:{}", text.empty() ? "" : ",", quoted(key, file), quoted(value, file));
   text = fmt::format("{{\"{}\":{{{}}}", kMetadataKey, text);
   std::set<std::string> names;
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
     OCTET_CHECK(tensor.defined(), "safetensors", "{}: tensor '{}' is undefined", file, name);
-    OCTET_CHECK(name != kMetadataKey && names.insert(name).second, "safetensors", "{}: the name '{}' is used twice", file, name);
+    OCTET_CHECK(name != kMetadataKey && names.insert(name).second, "safetensors", "{}: the name '{}' is used twice",
+                file, name);
     std::string shape;
     for (std::int64_t extent : tensor.shape().extents()) shape += (shape.empty() ? "" : ",") + std::to_string(extent);
     const std::uint64_t end = offset + tensor.nbytes();
@@ -288,13 +299,15 @@ const Tensor* TensorFile::find(const std::string& tensor_name) const {
 
 const Tensor& TensorFile::get(const std::string& tensor_name) const {
   const Tensor* found = find(tensor_name);
-  if (found == nullptr) fail("safetensors", fmt::format("{}: it has no tensor '{}'", name, tensor_name), "is it the right file?");
+  if (found == nullptr)
+    fail("safetensors", fmt::format("{}: it has no tensor '{}'", name, tensor_name), "is it the right file?");
   return *found;
 }
 
 const std::string& TensorFile::meta(const std::string& key) const {
   const auto found = metadata.find(key);
-  if (found == metadata.end()) fail("safetensors", fmt::format("{}: it has no metadata '{}'", name, key), "is it the right file?");
+  if (found == metadata.end())
+    fail("safetensors", fmt::format("{}: it has no metadata '{}'", name, key), "is it the right file?");
   return found->second;
 }
 
@@ -340,7 +353,8 @@ TensorFile read_safetensors(const std::string& path, const ReadOptions& options)
 }
 
 void write_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
-  OCTET_CHECK(!metadata.contains(kChecksumKey), "safetensors", "{}: metadata '{}' is written by the library", path, kChecksumKey);
+  OCTET_CHECK(!metadata.contains(kChecksumKey), "safetensors", "{}: metadata '{}' is written by the library", path,
+              kChecksumKey);
   const std::string header = make_header(path, tensors, metadata);
   const std::uint64_t header_bytes = header.size();
   std::string front(8, '\0');

@@ -34,8 +34,8 @@ struct TensorFile {
 };
 
 struct ReadOptions {
-  bool copy = true;              ///< false: tensors share a private mapping of the file where alignment allows
-  bool require_checksum = false; ///< refuse a file without kChecksumKey
+  bool copy = true;               ///< false: tensors share a private mapping of the file where alignment allows
+  bool require_checksum = false;  ///< refuse a file without kChecksumKey
 };
 
 /// Reads and checks a file: lengths, JSON, names used twice, dtypes (F32, F64, BF16, I8, U8, I32), shapes, offsets

@@ -13,7 +13,9 @@ namespace {
 
 double to_double(BFloat16 x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16); }
 template <class T>
-double to_double(T x) { return static_cast<double>(x); }
+double to_double(T x) {
+  return static_cast<double>(x);
+}
 
 BFloat16 to_bf16(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
@@ -40,12 +42,18 @@ T from_double(double x) {
 template <class F>
 decltype(auto) with_type(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f32: return f(float{});
-    case DType::f64: return f(double{});
-    case DType::bf16: return f(BFloat16{});
-    case DType::s8: return f(std::int8_t{});
-    case DType::u8: return f(std::uint8_t{});
-    case DType::s32: return f(std::int32_t{});
+    case DType::f32:
+      return f(float{});
+    case DType::f64:
+      return f(double{});
+    case DType::bf16:
+      return f(BFloat16{});
+    case DType::s8:
+      return f(std::int8_t{});
+    case DType::u8:
+      return f(std::uint8_t{});
+    case DType::s32:
+      return f(std::int32_t{});
   }
   fail("tensor", fmt::format("no dtype has number {}", static_cast<int>(dtype)));
 }
@@ -107,7 +115,8 @@ Tensor Tensor::reshape(const Shape& shape) const {
 
 Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
   OCTET_CHECK(defined() && shape_.rank() >= 1, "tensor", "a tensor without axes cannot be sliced");
-  OCTET_CHECK(0 <= begin && begin <= end && end <= shape_[0], "tensor", "rows [{}, {}) of {}", begin, end, shape_.str());
+  OCTET_CHECK(0 <= begin && begin <= end && end <= shape_[0], "tensor", "rows [{}, {}) of {}", begin, end,
+              shape_.str());
   Tensor t = *this;
   t.shape_ = shape_.with(0, end - begin);
   const std::int64_t row = shape_[0] == 0 ? 0 : numel() / shape_[0];
