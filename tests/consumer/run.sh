@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the build to a temporary prefix and builds two programs against it, as an outsider would: one with
 # octet::octet, one with octet::engine alone and none of the optional packages.
-# Usage: run.sh SOURCE_DIR BUILD_DIR COMPILER SANITIZE
+# Usage: run.sh SOURCE_DIR BUILD_DIR COMPILER [SANITIZE]
 set -euo pipefail
-source_dir=$1 build_dir=$2 compiler=$3 sanitize=$4
+source_dir=$1 build_dir=$2 compiler=$3 sanitize=${4:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
