@@ -1,4 +1,4 @@
-// The activation of a value and its derivative, for reference rows; activation_vector.inl mirrors it.
+// The activation of a value and its derivative, for reference rows; vector_loop.h mirrors it.
 #pragma once
 #include "kernels/problem.h"
 

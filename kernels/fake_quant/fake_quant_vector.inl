@@ -1,0 +1,181 @@
+// Fake quantization, its gradients and its observers over vectors; included by avx2.cpp and avx512.cpp after their vector
+// types.
+#include "core/allocator.h"
+#include "kernels/fake_quant/codes_vector.inl"
+
+namespace octet::kernels {
+namespace {
+
+void fake_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  const float* src = floats(x.src);
+  float* dst = floats(x.dst);
+  with_grid(p, [&](auto tag) {
+    for_row_blocks(p.channels, p.inner, kBlock, [&](std::int64_t c, std::int64_t, std::int64_t begin, std::int64_t end) {
+      const typename decltype(tag)::type grid(p, x.scale[c]);
+      for_vectors(c * p.inner + begin, c * p.inner + end, [=](std::int64_t i, auto part) {
+        store(grid.value(grid.code(load(src + i, part))), dst + i, part);
+      });
+    });
+  });
+}
+
+/// The arrays of one chunk of one channel.
+struct Chunk {
+  const float *src, *d_dst;
+  float* d_src;
+  std::int64_t length;
+};
+
+/// Gradients of the elements from i on; adds d_dst · slope to the sums when `learned`.
+template <bool masked, bool learned, class Grid, class Lanes>
+OCTET_SIMD void element_gradients(const Grid& grid, const Chunk& a, std::int64_t i, Lanes part, VecD& low, VecD& high) {
+  const VecF x = load(a.src + i, part), d = load(a.d_dst + i, part);
+  const VecF t = grid.position(x);
+  if (learned) {
+    VecF slope = grid.place(grid.code_at(x, t)) - t;
+    slope = select(t < grid.lo, grid.lo, select(t > grid.hi, grid.hi, slope));
+    slope = select(is_nan(t), VecF::zero(), slope);
+    low = fma(widen_low(d), widen_low(slope), low);
+    high = fma(widen_high(d), widen_high(slope), high);
+  }
+  store(masked ? select((t >= grid.lo) & (t <= grid.hi), d, VecF::zero()) : d, a.d_src + i, part);
+}
+
+/// Gradients within one chunk of one channel; returns the chunk's Σ d_dst · slope when `learned`.
+template <bool masked, bool learned, class Grid>
+double chunk_gradients(const Grid& grid, const Chunk& a) {
+  constexpr int kLanes = 16, kVectors = kLanes / VecF::width;
+  VecD low[kVectors], high[kVectors];
+  for (int k = 0; k < kVectors; ++k) low[k] = high[k] = VecD::zero();
+  std::int64_t i = 0;
+  for (; i + kLanes <= a.length; i += kLanes) {
+    OCTET_UNROLL
+    for (int k = 0; k < kVectors; ++k) {
+      element_gradients<masked, learned>(grid, a, i + k * VecF::width, Whole{}, low[k], high[k]);
+    }
+  }
+  OCTET_UNROLL
+  for (int k = 0; k < kVectors; ++k, i += VecF::width) {
+    const std::int64_t rest = a.length - i;
+    if (rest >= VecF::width) {
+      element_gradients<masked, learned>(grid, a, i, Whole{}, low[k], high[k]);
+    } else if (rest > 0) {
+      element_gradients<masked, learned>(grid, a, i, Part{static_cast<int>(rest)}, low[k], high[k]);
+    }
+  }
+  if (!learned) return 0;
+  double lanes[kLanes];
+  for (int k = 0; k < kVectors; ++k) {
+    low[k].store(lanes + k * VecF::width);
+    high[k].store(lanes + k * VecF::width + VecD::width);
+  }
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
+template <class Grid, bool masked, bool learned>
+void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  const float *src = floats(x.src), *d_dst = floats(x.d_dst);
+  float* d_src = floats(x.d_src);
+  const std::int64_t chunk = reduction_chunk(p.inner), chunks = ceil_div(p.inner, chunk);
+  const std::size_t bytes = learned ? static_cast<std::size_t>(p.channels * chunks) * sizeof(double) : 0;
+  double* sums = learned ? static_cast<double*>(scratch_acquire(bytes)) : nullptr;
+  for_row_blocks(p.channels, p.inner, chunk, [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
+    const std::int64_t at = c * p.inner + begin;
+    const double sum = chunk_gradients<masked, learned>(Grid(p, x.scale[c]), Chunk{src + at, d_dst + at, d_src + at, end - begin});
+    if (learned) sums[c * chunks + k] = sum;
+  });
+  if (!learned) return;
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    double total = 0;
+    for (std::int64_t k = 0; k < chunks; ++k) total += sums[c * chunks + k];
+    floats(x.d_scale)[c] = static_cast<float>(total);
+  }
+  scratch_release(sums, bytes);
+}
+
+void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  with_grid(p, [&](auto tag) {
+    using Grid = typename decltype(tag)::type;
+    if (x.d_scale != nullptr) return p.masked ? gradients<Grid, true, true>(p, x) : gradients<Grid, false, true>(p, x);
+    return p.masked ? gradients<Grid, true, false>(p, x) : gradients<Grid, false, false>(p, x);
+  });
+}
+
+/// The lanes that belong to the data, elsewhere `filler`.
+OCTET_SIMD VecF load_filled(const float* p, VecF, Whole) { return VecF::load(p); }
+OCTET_SIMD VecF load_filled(const float* p, VecF filler, Part part) {
+  constexpr float ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  return select(load(ones, part) > VecF::zero(), load(p, part), filler);
+}
+
+/// Extremes of a block; `lost` when there is a NaN.
+struct Extremes {
+  float low, high;
+  bool lost;
+};
+
+/// Extremes of f(src) of every channel, given to done(channel, Extremes). No order matters in them.
+template <class F, class Done>
+void extremes(const FakeQuantProblem& p, const float* src, F f, Done done) {
+  const std::int64_t blocks = ceil_div(p.inner, kBlock);
+  const std::size_t bytes = static_cast<std::size_t>(p.channels * blocks) * sizeof(Extremes);
+  Extremes* found = static_cast<Extremes*>(scratch_acquire(bytes));
+  for_row_blocks(p.channels, p.inner, kBlock, [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
+    const VecF first = VecF::set1(src[c * p.inner + begin]);
+    VecF low = f(first), high = low;
+    MaskF lost = is_nan(low);
+    for_vectors(c * p.inner + begin, c * p.inner + end, [&](std::int64_t i, auto part) {
+      const VecF v = f(load_filled(src + i, first, part));
+      low = min(v, low);
+      high = max(v, high);
+      lost = lost | is_nan(v);
+    });
+    float lows[VecF::width], highs[VecF::width];
+    low.store(lows);
+    high.store(highs);
+    Extremes e{lows[0], highs[0], any(lost)};
+    for (int l = 1; l < VecF::width; ++l) {
+      if (lows[l] < e.low) e.low = lows[l];
+      if (highs[l] > e.high) e.high = highs[l];
+    }
+    found[c * blocks + k] = e;
+  });
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    Extremes all{__builtin_inff(), -__builtin_inff(), false};
+    for (std::int64_t k = 0; k < blocks; ++k) {
+      const Extremes& e = found[c * blocks + k];
+      if (e.low < all.low) all.low = e.low;
+      if (e.high > all.high) all.high = e.high;
+      all.lost = all.lost || e.lost;
+    }
+    done(c, all);
+  }
+  scratch_release(found, bytes);
+}
+
+void abs_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  extremes(p, floats(x.src), [](VecF v) { return abs(v); }, [&](std::int64_t c, const Extremes& e) {
+    floats(x.out)[c] = e.lost ? __builtin_nanf("") : (e.high > 0 ? e.high : 0);
+  });
+}
+
+void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  extremes(p, floats(x.src), [](VecF v) { return v; }, [&](std::int64_t c, const Extremes& e) {
+    floats(x.out)[2 * c] = e.lost ? __builtin_nanf("") : e.low + 0.0f;
+    floats(x.out)[2 * c + 1] = e.lost ? __builtin_nanf("") : e.high + 0.0f;
+  });
+}
+
+}  // namespace
+
+#define ROW(pass, refuses) OCTET_VECTOR_ROW(FakeQuantProblem, FakeQuantPointers, pass, f32, refuses, pass)
+ROW(fake_quant_fwd, codes_too_wide)
+ROW(fake_quant_bwd, codes_too_wide)
+ROW(abs_max, takes_all)
+ROW(min_max, takes_all)
+#undef ROW
+
+}  // namespace octet::kernels

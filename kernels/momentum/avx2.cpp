@@ -1,0 +1,3 @@
+#define OCTET_IMPL avx2
+#include "kernels/simd_avx2.h"
+#include "kernels/momentum/momentum_vector.inl"

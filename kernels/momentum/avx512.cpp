@@ -1,0 +1,3 @@
+#define OCTET_IMPL avx512
+#include "kernels/simd_avx512.h"
+#include "kernels/momentum/momentum_vector.inl"

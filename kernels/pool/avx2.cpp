@@ -1,0 +1,3 @@
+#define OCTET_IMPL avx2
+#include "kernels/simd_avx2.h"
+#include "kernels/pool/pool_vector.inl"
