@@ -1,0 +1,51 @@
+#include "quant/engine/integer_graph.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace octet::engine {
+
+const char* name_of(OpKind op) {
+  switch (op) {
+    case OpKind::input: return "input";
+    case OpKind::quantize: return "quantize";
+    case OpKind::dequantize: return "dequantize";
+    case OpKind::conv2d: return "conv2d";
+    case OpKind::dwconv2d: return "dwconv2d";
+    case OpKind::add: return "add";
+    case OpKind::concat: return "concat";
+    case OpKind::max_pool: return "max_pool";
+    case OpKind::avg_pool: return "avg_pool";
+    case OpKind::flatten: return "flatten";
+    case OpKind::activation: return "activation";
+  }
+  return "?";
+}
+
+std::int64_t accumulator_bound(const IntegerNode& node, const QuantParams& input_grid, std::int64_t channel) {
+  const std::int64_t inner = node.weight.numel() / node.weight.shape()[0];
+  const std::int8_t* row = node.weight.data<std::int8_t>() + channel * inner;
+  // The extremes of q_x − z_x, met with the sign of each weight; padding adds nothing.
+  const std::int64_t least = input_grid.lo - input_grid.zero_point, most = input_grid.hi - input_grid.zero_point;
+  std::int64_t low = 0, high = 0;
+  for (std::int64_t i = 0; i < inner; ++i) {
+    low += std::min({std::int64_t{0}, row[i] * least, row[i] * most});
+    high += std::max({std::int64_t{0}, row[i] * least, row[i] * most});
+  }
+  const std::int64_t bias = node.bias.empty() ? 0 : node.bias[static_cast<std::size_t>(channel)];
+  return std::max(std::abs(low + bias), std::abs(high + bias));
+}
+
+std::string str(const IntegerGraph& graph) {
+  std::string text = fmt::format("scheme {}\n", graph.scheme);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const IntegerNode& node = graph.nodes[i];
+    text += fmt::format("{:3} {:10} {:28} {:>3}x{}x{:<5} {}", i, name_of(node.op), node.name, node.h, node.w, node.c,
+                        node.type.is_codes ? node.type.grid.str() : std::string("f32"));
+    for (int input : node.inputs) text += fmt::format(" {}", input);
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace octet::engine

@@ -1,0 +1,66 @@
+#include "quant/engine/memory_plan.h"
+
+#include <algorithm>
+
+namespace octet::engine {
+namespace {
+
+struct Block {
+  std::size_t offset, bytes;
+  int dies;  // index of the last node that reads it
+};
+
+// Lowest gap between the live blocks that holds `bytes`.
+std::size_t first_fit(std::vector<Block>& live, std::size_t bytes) {
+  std::sort(live.begin(), live.end(), [](const Block& a, const Block& b) { return a.offset < b.offset; });
+  std::size_t at = 0;
+  for (const Block& block : live) {
+    if (at + bytes <= block.offset) break;
+    at = std::max(at, block.offset + block.bytes);
+  }
+  return at;
+}
+
+// The node whose memory holds value i.
+std::vector<int> owners(const IntegerGraph& graph) {
+  std::vector<int> owner(graph.nodes.size());
+  for (std::size_t i = 0; i < owner.size(); ++i) {
+    const IntegerNode& node = graph.nodes[i];
+    owner[i] = node.op == OpKind::flatten ? owner[static_cast<std::size_t>(node.inputs[0])] : static_cast<int>(i);
+  }
+  return owner;
+}
+
+}  // namespace
+
+std::size_t value_bytes(const IntegerNode& node) {
+  return static_cast<std::size_t>(node.h * node.w * node.c) * (node.type.is_codes ? 1 : sizeof(float));
+}
+
+MemoryPlan plan_memory(const IntegerGraph& graph, bool keep_all) {
+  const std::vector<int> owner = owners(graph);
+  const int count = static_cast<int>(graph.nodes.size());
+  std::vector<int> dies(graph.nodes.size(), 0);
+  for (int i = 0; i < count; ++i)
+    for (int input : graph.nodes[static_cast<std::size_t>(i)].inputs) dies[static_cast<std::size_t>(owner[static_cast<std::size_t>(input)])] = i;
+  dies[static_cast<std::size_t>(owner[static_cast<std::size_t>(graph.output)])] = count;
+
+  MemoryPlan plan;
+  plan.offset.resize(graph.nodes.size());
+  std::vector<Block> live;
+  for (int i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (owner[at] != i) {
+      plan.offset[at] = plan.offset[static_cast<std::size_t>(owner[at])];
+      continue;
+    }
+    if (!keep_all) std::erase_if(live, [&](const Block& block) { return block.dies < i; });
+    const std::size_t bytes = (value_bytes(graph.nodes[at]) + 63) / 64 * 64;
+    plan.offset[at] = first_fit(live, bytes);
+    live.push_back({plan.offset[at], bytes, std::max(dies[at], i)});
+    plan.bytes_per_picture = std::max(plan.bytes_per_picture, plan.offset[at] + bytes);
+  }
+  return plan;
+}
+
+}  // namespace octet::engine
