@@ -7,7 +7,7 @@
 namespace octet {
 
 /// 64-byte aligned memory, returned to a free list of its exact size when the last owner lets go. Contents are
-/// unspecified. Throws Error when the system has none left. Thread-safe.
+/// unspecified. Throws Error above 2^39 bytes and when the system has none left. Thread-safe.
 std::shared_ptr<void> allocate(std::size_t bytes);
 
 struct AllocatorStats {
