@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/reference_bias.h"
+#include "kernels/im2col/im2col.h"
 
 namespace octet::kernels {
 namespace {
@@ -37,12 +38,6 @@ void forward(const ConvGeometry& g, const Conv2dPointers& io) {
       dst[pixel * g.k + k] = bias != nullptr ? sum + bias[k] : sum;
     }
   });
-}
-
-/// The output coordinate that reads source coordinate `at` through `tap`, or -1.
-std::int64_t reader_of(std::int64_t at, std::int64_t tap, std::int64_t pad, std::int64_t stride, std::int64_t extent) {
-  const std::int64_t shifted = at + pad - tap;
-  return shifted >= 0 && shifted % stride == 0 && shifted / stride < extent ? shifted / stride : -1;
 }
 
 /// Σ_k d_dst[k] · weight[k,r,s,c]: one element of the column gradient.

@@ -1,0 +1,7 @@
+#include "kernels/simd_avx512.h"
+
+#include "kernels/dwconv2d/dwconv2d_vector.inl"
+
+namespace octet::kernels {
+OCTET_DWCONV2D_ROWS(avx512)
+}  // namespace octet::kernels
