@@ -1,0 +1,207 @@
+// The straight-through ops have no derivative to difference: they are held against their closed forms.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/qmath.h"
+#include "gradcheck.h"
+#include "ops/ops.h"
+
+namespace octet {
+namespace {
+
+using test::error_of;
+using test::gradient_error;
+using test::random_tensor;
+
+QuantParams grid(std::vector<float> scale, std::int32_t z, std::int32_t lo, std::int32_t hi, QuantRule rule = QuantRule::onnx) {
+  QuantParams params;
+  params.scale = std::move(scale);
+  params.zero_point = z, params.lo = lo, params.hi = hi, params.rule = rule;
+  if (params.per_channel()) params.axis = 0;
+  return params;
+}
+
+const float kTiny = std::numeric_limits<float>::min();
+
+TEST(FakeQuant, OnnxRulePerTensor) {
+  const QuantParams params = grid({0.1f}, 3, 0, 15);
+  Tensor x = random_tensor(Shape{5, 7}, 1, DType::f32);
+  x.data<float>()[0] = 100, x.data<float>()[1] = -100, x.data<float>()[2] = 1.2f, x.data<float>()[3] = -0.3f, x.data<float>()[4] = kTiny;
+  Variable src(x, true);
+  Variable dst = ops::fake_quant(src, params);
+  const Tensor g = random_tensor(Shape{5, 7}, 2, DType::f32);
+  dst.backward(g);
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    const float v = x.data<float>()[i];
+    EXPECT_EQ(dst.value().data<float>()[i], params.dequantize(params.quantize(v))) << v;
+    const float t = v / 0.1f;  // before rounding
+    const bool inside = t >= -3 && t <= 12;
+    EXPECT_EQ(src.grad().at(i), inside ? g.at(i) : 0.0) << v;
+  }
+}
+
+TEST(FakeQuant, UnmaskedPassesEverything) {
+  Variable src(random_tensor(Shape{30}, 1, DType::f32, 10), true);
+  const Tensor g = random_tensor(Shape{30}, 2, DType::f32);
+  for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle}) {
+    src.zero_grad();
+    ops::fake_quant(src, grid({0.5f}, 0, -7, 7, rule), false).backward(g);
+    for (std::int64_t i = 0; i < 30; ++i) EXPECT_EQ(src.grad().at(i), g.at(i));
+  }
+}
+
+TEST(FakeQuant, PerChannelWeights) {
+  const QuantParams params = grid({0.1f, 2.0f, kMinScale}, 0, -127, 127);
+  Tensor x = random_tensor(Shape{3, 2, 2, 2}, 3, DType::f32, 4);
+  Variable src(x, true);
+  Variable dst = ops::fake_quant(src, params);
+  dst.backward(Tensor::full(x.shape(), 1));
+  for (std::int64_t i = 0; i < 24; ++i) {
+    const auto c = static_cast<std::size_t>(i / 8);
+    const float v = x.data<float>()[i];
+    EXPECT_EQ(dst.value().data<float>()[i], params.dequantize(params.quantize(v, c), c));
+    EXPECT_EQ(src.grad().at(i), std::abs(v / params.scale[c]) <= 127 ? 1 : 0);
+  }
+}
+
+TEST(FakeQuant, PaddleRule) {
+  const QuantParams params = grid({1.5f}, 0, -127, 127, QuantRule::paddle);
+  Tensor x = random_tensor(Shape{64}, 3, DType::f32, 2);
+  x.data<float>()[0] = 1.5f, x.data<float>()[1] = -1.5f, x.data<float>()[2] = 9;
+  for (const bool masked : {true, false}) {
+    Variable src(x, true);
+    Variable dst = ops::fake_quant(src, params, masked);
+    dst.backward(Tensor::full(x.shape(), 1));
+    for (std::int64_t i = 0; i < 64; ++i) {
+      const float v = x.data<float>()[i];
+      EXPECT_EQ(dst.value().data<float>()[i], qmath::dequantize_paddle(qmath::quantize_paddle(v, 1.5f, 127), 1.5f, 127));
+      EXPECT_EQ(src.grad().at(i), !masked || std::abs(v) <= 1.5f ? 1 : 0) << v << " masked " << masked;
+    }
+  }
+}
+
+TEST(FakeQuant, DoubleAgreesWithFloatAwayFromTies) {
+  const QuantParams params = grid({0.25f}, 0, -127, 127);  // x / s and q·s are exact
+  const Tensor x = random_tensor(Shape{200}, 9, DType::f32, 8);
+  const Tensor a = ops::fake_quant(Variable(x), params).value(), b = ops::fake_quant(Variable(x.to(DType::f64)), params).value();
+  for (std::int64_t i = 0; i < 200; ++i) EXPECT_EQ(a.at(i), b.at(i));
+}
+
+TEST(FakeQuant, RefusesWhatDoesNotFit) {
+  Variable x(Tensor::zeros(Shape{4, 3}));
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({1, 1, 1}, 0, -127, 127)); }).find("3 scales fit neither"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({}, 0, -127, 127)); }).find("0 scales"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({0}, 0, -127, 127)); }).find("scale 0 is 0 ---> HINT"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({std::nanf("")}, 0, -127, 127)); }).find("scale 0 is nan"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({1}, 200, -127, 127)); }).find("zero point 200 and bounds [-127, 127]"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({1}, 0, 5, 5)); }).find("no grid"), std::string::npos);
+  QuantParams params = grid({1, 1, 1, 1}, 0, -127, 127);
+  params.axis = 1;
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, params); }).find("along axis 0, not 1"), std::string::npos);
+}
+
+// dL/ds = gradient_scale · Σ g·(q − x/s inside, a bound outside).
+TEST(FakeQuantLearned, StepGradientHasTheClosedForm) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const std::vector<double> steps{0.3, 0.05};
+    Tensor x = random_tensor(Shape{2, 50}, 3).to(dtype);
+    const Tensor g = random_tensor(Shape{2, 50}, 4).to(dtype);
+    Variable src(x, true), step(Tensor::from(Shape{2}, steps).to(dtype), true);
+    const QuantParams params = grid({1}, 0, -7, 7);
+    ops::fake_quant_learned(src, step, params, 0.125).backward(g);
+    for (std::int64_t c = 0; c < 2; ++c) {
+      const double s = static_cast<float>(steps[static_cast<std::size_t>(c)]);
+      double expected = 0;
+      for (std::int64_t i = c * 50; i < (c + 1) * 50; ++i) {
+        const double t = x.at(i) / s;
+        const bool inside = t >= -7 && t <= 7;
+        expected += g.at(i) * (inside ? std::rint(t) - t : (t > 0 ? 7 : -7));
+        EXPECT_EQ(src.grad().at(i), inside ? g.at(i) : 0.0);
+      }
+      EXPECT_NEAR(step.grad().at(c), 0.125 * expected, dtype == DType::f32 ? 1e-4 : 1e-9);
+    }
+  }
+}
+
+TEST(FakeQuantLearned, OneStepWithAZeroPoint) {
+  Variable src(Tensor::from(Shape{3}, std::vector<double>{10, -10, 0.26}), true);
+  Variable step(Tensor::from(Shape{1}, std::vector<double>{0.5}), true);
+  Variable dst = ops::fake_quant_learned(src, step, grid({1}, 4, 0, 15), 1.0);
+  EXPECT_EQ(dst.value().at(0), 5.5);
+  EXPECT_EQ(dst.value().at(1), -2.0);
+  EXPECT_EQ(dst.value().at(2), 0.5);
+  dst.backward(Tensor::full(Shape{3}, 1, DType::f64));
+  EXPECT_NEAR(step.grad().item(), 11 - 4 + (1 - 0.52), 1e-12);
+}
+
+TEST(FakeQuantLearned, AStepDrivenThroughZeroStaysUsable) {
+  Variable src(Tensor::from(Shape{2}, std::vector<float>{1, -1}), true), step(Tensor::full(Shape{1}, -0.1), true);
+  Variable dst = ops::fake_quant_learned(src, step, grid({1}, 0, -7, 7), 1.0);
+  EXPECT_FLOAT_EQ(static_cast<float>(dst.value().at(0)), 7 * kMinScale);
+  dst.backward(Tensor::from(Shape{2}, std::vector<float>{-1, 1}));
+  EXPECT_EQ(step.grad().item(), -14) << "the update must lead back to positive steps";
+  step.value().fill(std::nan(""));
+  EXPECT_NE(error_of([&] { ops::fake_quant_learned(src, step, grid({1}, 0, -7, 7), 1.0); }).find("step 0 is nan"), std::string::npos);
+}
+
+TEST(Pact, GradientsMatchDifferences) {
+  for (const double alpha : {0.7, 2.0, 100.0}) {
+    std::vector<Variable> in{Variable(random_tensor(Shape{60}, 5, DType::f64, 1.5, {alpha, -alpha}), true),
+                             Variable(Tensor::full(Shape{1}, alpha, DType::f64), true)};
+    EXPECT_EQ(gradient_error([](const std::vector<Variable>& v) { return ops::pact(v[0], v[1]); }, in), "") << alpha;
+  }
+}
+
+TEST(Pact, ClipsBothSides) {
+  Variable x(Tensor::from(Shape{5}, std::vector<float>{-3, -1, 0.5, 1, 2}), true), alpha(Tensor::full(Shape{1}, 1), true);
+  Variable y = ops::pact(x, alpha);
+  const std::vector<double> expected{-1, -1, 0.5, 1, 1}, mask{0, 1, 1, 1, 0};
+  y.backward(Tensor::from(Shape{5}, std::vector<float>{1, 2, 4, 8, 16}));
+  for (std::int64_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(y.value().at(i), expected[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(x.grad().at(i), mask[static_cast<std::size_t>(i)] * std::exp2(static_cast<double>(i)));
+  }
+  EXPECT_EQ(alpha.grad().item(), 16 - 1);
+  EXPECT_NE(error_of([&] { ops::pact(x, Variable(Tensor::zeros(Shape{2}))); }).find("alpha must be one number"), std::string::npos);
+}
+
+TEST(RoundShift, RoundsTheShiftToTheAccumulatorsStep) {
+  const float s_x = 0.02f;
+  const std::vector<float> s_w{0.01f, 0.03f, 0.5f, 0.0f};
+  Variable affine(Tensor::from(Shape{2, 4}, std::vector<float>{1.5f, -2, 0, 1, 0.12345f, -0.777f, 0.3f, 0.4f}), true);
+  Variable dst = ops::round_shift(affine, s_x, s_w);
+  for (std::int64_t c = 0; c < 4; ++c) {
+    EXPECT_EQ(dst.value().at(c), affine.value().at(c)) << "row 0 is not touched";
+    const float folded = s_w[static_cast<std::size_t>(c)] * std::abs(static_cast<float>(affine.value().at(c)));
+    const double step = static_cast<double>(s_x) * folded;
+    const double shift = affine.value().at(4 + c);
+    EXPECT_EQ(dst.value().at(4 + c), step == 0 ? shift : static_cast<float>(std::rint(shift / step) * step)) << c;
+  }
+  EXPECT_NE(dst.value().at(4), affine.value().at(4));
+  const Tensor g = random_tensor(Shape{2, 4}, 6, DType::f32);
+  dst.backward(g);
+  for (std::int64_t i = 0; i < 8; ++i) EXPECT_EQ(affine.grad().at(i), g.at(i));
+}
+
+TEST(RoundShift, BiasesAndHugeCodes) {
+  Variable bias(Tensor::from(Shape{3}, std::vector<float>{0.26f, 1e9f, -0.24f}));
+  const Tensor dst = ops::round_shift(bias, 0.5f, {1.0f}).value();
+  EXPECT_EQ(dst.at(0), 0.5);
+  EXPECT_EQ(dst.at(1), 1e9f) << "a code beyond 2^30 passes unrounded";
+  EXPECT_EQ(dst.at(2), 0);
+  EXPECT_EQ(ops::round_shift(Variable(Tensor::from(Shape{1}, std::vector<float>{536870912.3f})), 0.5f, {1.0f}).value().at(0), 536870912.0);
+  EXPECT_TRUE(std::isnan(ops::round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
+}
+
+TEST(RoundShift, RefusesWhatDoesNotFit) {
+  Variable affine(Tensor::zeros(Shape{2, 4}));
+  EXPECT_NE(error_of([&] { ops::round_shift(affine, 0.5f, {1, 1, 1}); }).find("3 weight steps for 4 channels"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::round_shift(affine, 0.0f, {1}); }).find("input's step 0 is not a positive number"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::round_shift(Variable(Tensor::zeros(Shape{3, 4})), 0.5f, {1}); }).find("its shape is 3x4"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace octet
