@@ -5,7 +5,7 @@
 //   codes, QuantRule::onnx    dst = requantize(a, multiplier[k], z, lo, hi)             u8 or s8; relu is in lo, hi
 //   codes, QuantRule::paddle  dst = requantize_paddle(a, multiplier[k], bias_f32[k], lo, hi)
 //   f32                       dst = act(float(a)·multiplier[k] + bias_f32[k])           unfused; no bias: no addition;
-//                             relu t > 0 ? t : 0, relu6 the smaller of that and 6
+//                             act as in kernels/activation.h
 #pragma once
 #include <memory>
 

@@ -1,22 +1,17 @@
 // The stores of conv2d_int8.h for one accumulator: what the reference and vendor rows do, and vector rows reproduce.
 #pragma once
+#include "kernels/activation.h"
 #include "kernels/conv2d_int8/conv2d_int8.h"
 
 namespace octet::kernels {
 namespace {
-
-inline float activate(Activation act, float t) {
-  if (act == Activation::none) return t;
-  const float positive = t > 0.0f ? t : 0.0f;
-  return act == Activation::relu6 && !(positive < 6.0f) ? 6.0f : positive;
-}
 
 /// dst[i] from accumulator a; bias is -0.0f when the layer has none, which adds nothing to any float.
 inline void store_accumulator(const IntStore& store, std::int32_t a, float multiplier, float bias, void* dst,
                               std::int64_t i) {
   if (store.dst == DType::f32) {
     const float product = static_cast<float>(a) * multiplier;
-    static_cast<float*>(dst)[i] = activate(store.act, product + bias);
+    static_cast<float*>(dst)[i] = activate(product + bias, store.act);
     return;
   }
   const std::int32_t q = store.rule == QuantRule::onnx

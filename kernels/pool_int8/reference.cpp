@@ -1,21 +1,10 @@
 #include <limits>
 
 #include "core/parallel.h"
-#include "kernels/pool_int8/pool_int8.h"
+#include "kernels/pool_int8/window.h"
 
 namespace octet::kernels {
 namespace {
-
-/// The part of a window that lies inside the picture.
-struct Window {
-  std::int64_t top, bottom, left, right;  ///< [top, bottom) x [left, right)
-};
-
-Window window_of(const ConvGeometry& g, std::int64_t p, std::int64_t q) {
-  const std::int64_t top = p * g.stride_h - g.pad_h, left = q * g.stride_w - g.pad_w;
-  return {top < 0 ? 0 : top, top + g.r < g.h ? top + g.r : g.h, left < 0 ? 0 : left,
-          left + g.s < g.w ? left + g.s : g.w};
-}
 
 /// op(window, channel's first code in the picture, index in dst) for every output, over output rows in parallel.
 template <class Code, class Op>
@@ -50,8 +39,7 @@ void avg_pool(const PoolInt8Problem& problem, const PoolInt8Pointers& pointers) 
     std::int32_t sum = 0;
     for (std::int64_t y = win.top; y < win.bottom; ++y)
       for (std::int64_t z = win.left; z < win.right; ++z) sum += x[(y * g.w + z) * g.c] - problem.z_x;
-    const auto n = static_cast<std::int32_t>((win.bottom - win.top) * (win.right - win.left));
-    const float m = qmath::average_multiplier(problem.s_x, problem.s_y, n);
+    const float m = qmath::average_multiplier(problem.s_x, problem.s_y, pixels_of(win));
     if (problem.dst == DType::f32)
       static_cast<float*>(pointers.dst)[i] = static_cast<float>(sum) * m;
     else

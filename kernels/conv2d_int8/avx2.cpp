@@ -1,0 +1,83 @@
+// vpmaddwd: two s16·s16 products into a lane, exact for codes of either sign (vpmaddubsw would saturate).
+#include "kernels/simd_avx2.h"
+#include "kernels/conv2d_int8/vector_store.h"
+#include "kernels/conv2d_int8/gemm_work.h"
+
+namespace octet::kernels {
+namespace {
+
+using Operand = std::int16_t;
+using Weight = std::int16_t;
+constexpr int kGroup = 2, kRows = 6, kVectors = 2;
+
+template <bool>
+OCTET_SIMD VecI broadcast(const Operand* p) {
+  std::int32_t group;
+  __builtin_memcpy(&group, p, 4);
+  return VecI::set1(group);
+}
+template <bool Signed>
+OCTET_SIMD VecI broadcast_part(const Operand* p, int) {
+  return broadcast<Signed>(p);
+}
+OCTET_SIMD VecI dot(VecI acc, VecI a, VecI b) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(a.v, b.v))}; }
+
+/// `count` codes to s16.
+template <bool Signed>
+void widen(const std::uint8_t* codes, std::int64_t count, std::int16_t* out) {
+  std::int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), Signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
+  }
+  for (; i < count; ++i)
+    out[i] = static_cast<std::int16_t>(Signed ? static_cast<std::int8_t>(codes[i]) : std::int16_t{codes[i]});
+}
+
+/// Scratch memory of a task: s16 rows, and before them in the making the codes they come from.
+std::size_t operand_bytes(const GemmWork& work) {
+  return static_cast<std::size_t>(work.block_rows * work.layout.depth_padded) * (work.direct ? 2 : 3);
+}
+/// The rows of a block as s16, padded to whole groups.
+template <bool Signed>
+void prepare_rows(const IntConvProblem& problem, const GemmWork& work, const void* src, std::int64_t first,
+                  std::int64_t count, void* scratch, const Operand*& rows, std::int64_t& stride) {
+  auto* out = static_cast<std::int16_t*>(scratch);
+  stride = work.layout.depth_padded;
+  rows = out;
+  const auto* codes = static_cast<const std::uint8_t*>(src) + first * work.layout.depth;
+  if (!work.direct) {
+    auto* gathered = static_cast<std::uint8_t*>(scratch) + 2 * work.block_rows * stride;
+    gather_rows(problem, src, first, count, stride, gathered);
+    return widen<Signed>(gathered, count * stride, out);
+  }
+  if (stride == work.layout.depth) return widen<Signed>(codes, count * stride, out);
+  for (std::int64_t row = 0; row < count; ++row) {
+    widen<Signed>(codes + row * work.layout.depth, work.layout.depth, out + row * stride);
+    out[row * stride + work.layout.depth] = 0;
+  }
+}
+
+}  // namespace
+}  // namespace octet::kernels
+
+#include "kernels/conv2d_int8/vector.inl"
+
+namespace octet::kernels {
+
+#define OCTET_AVX2_ROW(dtypes, is_signed)                                                                      \
+  const char* conv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem&) { return nullptr; }               \
+  void conv2d_int8_fwd_##dtypes##_avx2(const IntConvProblem& p, const IntConvPointers& x, const Context&) {    \
+    run<is_signed>(p, x);                                                                                      \
+  }                                                                                                            \
+  std::size_t conv2d_int8_fwd_##dtypes##_avx2_packed_bytes(const IntConvProblem& p) {                          \
+    return layout_of(p).bytes;                                                                                 \
+  }                                                                                                            \
+  void conv2d_int8_fwd_##dtypes##_avx2_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) {  \
+    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x, packed);                                              \
+  }
+OCTET_AVX2_ROW(u8s8, false)
+OCTET_AVX2_ROW(s8s8, true)
+#undef OCTET_AVX2_ROW
+
+}  // namespace octet::kernels

@@ -1,0 +1,144 @@
+// The integer GEMM, written once for vectors. Included after simd_avx2.h or simd_avx512.h and vector_store.h by a file
+// that defines, in octet::kernels' unnamed namespace:
+//   Operand                  element of a row as multiplied; Weight: of a packed column
+//   kGroup                   elements that one dot() adds into a lane
+//   kRows                    rows of the register tile, kVectors vectors of columns
+//   broadcast<Signed>(const Operand*)  kGroup elements into every lane (also broadcast_part, of n < kGroup elements)
+//   dot(acc, a, b)           acc + Σ a·b of a lane's group, modulo 2^32
+//   prepare_rows<Signed>(…)  the rows of a block, ready to be multiplied; operand_bytes(work): its scratch memory
+#include "core/allocator.h"
+#include "kernels/conv2d_int8/gemm_work.h"
+
+namespace octet::kernels {
+namespace {
+
+constexpr int kPanel = kVectors * VecI::width;
+
+/// What the tiles of a task share.
+struct TileContext {
+  const Operand* rows;      ///< the block's first row
+  std::int64_t row_stride;  ///< elements
+  std::int64_t groups;      ///< whole groups of a row
+  int rest;                 ///< elements of the last group, when it is not whole
+  const Weight* panel;
+  const std::int32_t* bias;
+  const float *multiplier, *bias_f32;
+  VectorStore store;
+  void* dst;
+  std::int64_t dst_index, dst_stride;  ///< of the block's first row and the panel's first column
+  int columns;                         ///< of the panel that exist
+};
+
+template <StoreKind K, int M>
+OCTET_SIMD void store_tile(const TileContext& t, std::int64_t row, VecI (&acc)[M][kVectors]) {
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const int columns = t.columns - v * VecI::width;
+    if (columns <= 0) return;
+    const VecF multiplier = VecF::load(t.multiplier + v * VecF::width), bias = VecF::load(t.bias_f32 + v * VecF::width);
+    const std::int64_t index = t.dst_index + row * t.dst_stride + v * VecI::width;
+    if (columns >= VecI::width) {
+      OCTET_UNROLL
+      for (int m = 0; m < M; ++m)
+        store_accumulators<K>(t.store, acc[m][v], multiplier, bias, t.dst, index + m * t.dst_stride, Whole{});
+    } else {
+      OCTET_UNROLL
+      for (int m = 0; m < M; ++m)
+        store_accumulators<K>(t.store, acc[m][v], multiplier, bias, t.dst, index + m * t.dst_stride, Part{columns});
+    }
+  }
+}
+
+template <bool Signed, int M>
+OCTET_SIMD void multiply_group(VecI (&acc)[M][kVectors], const TileContext& t, const Operand* a, const Weight* b,
+                               int elements) {
+  VecI column[kVectors];
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v)
+    column[v] = VecI::load(reinterpret_cast<const std::int32_t*>(b + v * VecI::width * kGroup));
+  OCTET_UNROLL
+  for (int m = 0; m < M; ++m) {
+    const Operand* p = a + m * t.row_stride;
+    const VecI x = elements == kGroup ? broadcast<Signed>(p) : broadcast_part<Signed>(p, elements);
+    OCTET_UNROLL
+    for (int v = 0; v < kVectors; ++v) acc[m][v] = dot(acc[m][v], x, column[v]);
+  }
+}
+
+/// M rows of the block from `row`, times the panel, to dst.
+template <bool Signed, int M>
+[[gnu::noinline]] void tile(const TileContext& t, std::int64_t row) {
+  VecI acc[M][kVectors];
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    const VecI bias = VecI::load(t.bias + v * VecI::width);
+    OCTET_UNROLL
+    for (int m = 0; m < M; ++m) acc[m][v] = bias;
+  }
+  const Operand* a = t.rows + row * t.row_stride;
+  const Weight* b = t.panel;
+  for (std::int64_t g = 0; g < t.groups; ++g, a += kGroup, b += kPanel * kGroup)
+    multiply_group<Signed>(acc, t, a, b, kGroup);
+  if (t.rest > 0) multiply_group<Signed>(acc, t, a, b, t.rest);
+  switch (t.store.kind) {
+    case StoreKind::onnx: return store_tile<StoreKind::onnx>(t, row, acc);
+    case StoreKind::paddle: return store_tile<StoreKind::paddle>(t, row, acc);
+    case StoreKind::floats: return store_tile<StoreKind::floats>(t, row, acc);
+  }
+}
+
+template <bool Signed, int M>
+OCTET_SIMD std::int64_t tiles(const TileContext& t, std::int64_t row, std::int64_t rows) {
+  for (; row + M <= rows; row += M) tile<Signed, M>(t, row);
+  return row;
+}
+
+template <bool Signed>
+void block(const TileContext& t, std::int64_t rows) {
+  std::int64_t row = tiles<Signed, kRows>(t, 0, rows);
+  if constexpr (kRows > 8) row = tiles<Signed, 8>(t, row, rows);
+  row = tiles<Signed, 4>(t, row, rows);
+  row = tiles<Signed, 2>(t, row, rows);
+  tiles<Signed, 1>(t, row, rows);
+}
+
+PackedLayout layout_of(const IntConvProblem& p) {
+  return packed_layout(p.geometry.k, conv_depth(p.geometry), kPanel, kGroup, sizeof(Weight));
+}
+
+template <bool Signed>
+void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
+  const GemmWork work = gemm_work(problem, layout_of(problem), kRows);
+  const PackedLayout& layout = work.layout;
+  const PackedView view = packed_view(layout, pointers.packed);
+  const VectorStore store = vector_store(problem.store);
+  const std::size_t bytes = operand_bytes(work);
+  parallel_for(work.row_blocks * work.column_groups, [&](std::int64_t task) {
+    const std::int64_t first = task / work.column_groups * work.block_rows;
+    const std::int64_t rows = work.rows - first < work.block_rows ? work.rows - first : work.block_rows;
+    void* scratch = bytes > 0 ? scratch_acquire(bytes) : nullptr;
+    TileContext t;
+    t.store = store;
+    t.dst = pointers.dst;
+    t.dst_stride = layout.columns;
+    prepare_rows<Signed>(problem, work, pointers.src, first, rows, scratch, t.rows, t.row_stride);
+    t.groups = t.row_stride == layout.depth_padded ? layout.depth_padded / kGroup : layout.depth / kGroup;
+    t.rest = static_cast<int>(t.row_stride == layout.depth_padded ? 0 : layout.depth % kGroup);
+    const std::int64_t begin = task % work.column_groups * work.panels_per_group;
+    const std::int64_t end = begin + work.panels_per_group < work.panels ? begin + work.panels_per_group : work.panels;
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      const std::int64_t column = panel * kPanel;
+      t.panel = static_cast<const Weight*>(view.weight) + column * layout.depth_padded;
+      t.bias = view.bias + column;
+      t.multiplier = view.multiplier + column;
+      t.bias_f32 = view.bias_f32 + column;
+      t.dst_index = first * layout.columns + column;
+      t.columns = static_cast<int>(layout.columns - column < kPanel ? layout.columns - column : kPanel);
+      block<Signed>(t, rows);
+    }
+    if (scratch != nullptr) scratch_release(scratch, bytes);
+  });
+}
+
+}  // namespace
+}  // namespace octet::kernels

@@ -1,0 +1,72 @@
+#include "core/error.h"
+#include "tests/kernels/int_layers.h"
+
+namespace octet::kernels {
+namespace {
+
+using hostile::Codes;
+
+constexpr const char* kPass = "dwconv2d_int8_fwd";
+
+void expect_equal(const IntConvProblem& problem, std::uint64_t seed, Codes codes = Codes::random) {
+  hostile::expect_rows_equal(dwconv2d_int8_rows(), kPass, hostile::make_int_layer(problem, true, seed, codes));
+}
+
+ConvGeometry geometry(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t r, std::int64_t s,
+                      std::int64_t stride, std::int64_t pad) {
+  return {n, h, w, c, c, r, s, stride, stride, pad, pad};
+}
+
+TEST(DwConv2dInt8, ReferenceIsTheFormula) {
+  for (const ConvGeometry& g : {geometry(2, 5, 4, 3, 3, 3, 2, 1), geometry(1, 3, 6, 5, 2, 4, 1, 0)}) {
+    for (const IntConvProblem& problem : hostile::with_stores(g))
+      hostile::expect_reference_true(dwconv2d_int8_rows(), kPass, hostile::make_int_layer(problem, true, 12));
+  }
+}
+
+TEST(DwConv2dInt8, RowsAgreeOnEveryTailAndStore) {
+  std::uint64_t seed = 100;
+  for (std::int64_t c : {1, 3, 4, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 130}) {
+    for (const IntConvProblem& problem : hostile::with_stores(geometry(1, 4, 3, c, 3, 3, 1, 1)))
+      expect_equal(problem, seed++);
+  }
+}
+
+TEST(DwConv2dInt8, RowsAgreeOnEveryShape) {
+  std::uint64_t seed = 400;
+  for (const ConvGeometry& g :
+       {geometry(2, 1, 1, 40, 3, 3, 1, 1), geometry(3, 2, 2, 70, 3, 3, 1, 1), geometry(2, 4, 4, 64, 3, 3, 2, 1),
+        geometry(1, 7, 5, 33, 5, 5, 1, 2), geometry(1, 9, 9, 20, 5, 5, 2, 0), geometry(2, 6, 6, 18, 1, 1, 1, 0),
+        geometry(1, 8, 8, 66, 7, 2, 3, 1), geometry(4, 16, 16, 32, 3, 3, 1, 1), geometry(1, 3, 3, 4, 1, 3, 1, 2),
+        ConvGeometry{2, 9, 6, 7, 7, 3, 5, 2, 1, 0, 3}, ConvGeometry{1, 5, 12, 6, 6, 2, 4, 3, 4, 2, 1}}) {
+    for (std::int32_t z : {0, 77}) {
+      expect_equal({g, DType::u8, z, {}}, seed++);
+      expect_equal({g, DType::s8, z - 50, {DType::s8, QuantRule::onnx, 0, -128, 127, Activation::none}}, seed++);
+    }
+  }
+}
+
+TEST(DwConv2dInt8, ExtremeCodesDoNotSaturate) {
+  for (const IntConvProblem& problem : hostile::with_stores(geometry(1, 5, 5, 67, 3, 3, 1, 1))) {
+    expect_equal(problem, 5, Codes::largest);
+    expect_equal(problem, 6, Codes::alternating);
+  }
+}
+
+TEST(DwConv2dInt8, PlanServesOtherBatches) {
+  const hostile::IntLayer layer = hostile::make_int_layer({geometry(4, 3, 3, 8, 3, 3, 1, 1), DType::u8, 2, {}}, true, 4);
+  const IntConvPlan plan = plan_dwconv2d_int8(layer.problem, layer.weights());
+  std::vector<std::uint8_t> whole(static_cast<std::size_t>(layer.outputs())), parts(whole.size());
+  plan.run(layer.src.data(), whole.data());
+  for (std::int64_t n = 0; n < 4; ++n) plan.run(layer.src.data() + n * 72, parts.data() + n * 72, 1);
+  EXPECT_EQ(whole, parts);
+}
+
+TEST(DwConv2dInt8, PlanRefusesADifferentNumberOfFilters) {
+  hostile::IntLayer layer = hostile::make_int_layer({geometry(1, 3, 3, 8, 3, 3, 1, 1), DType::u8, 2, {}}, true, 4);
+  layer.problem.geometry.k = 4;
+  EXPECT_THROW(plan_dwconv2d_int8(layer.problem, layer.weights()), Error);
+}
+
+}  // namespace
+}  // namespace octet::kernels
