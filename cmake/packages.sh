@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # The one list of packages, for demo, check and .ci/run (bash, to be sourced). The names are the same in Debian 12 and
 # Ubuntu 24.04.
 
