@@ -7,8 +7,8 @@ namespace {
 
 using namespace hostile;
 
-const std::int64_t kChannels[] = {1, 3, 8, 15, 16, 17, 33, 130, 1000};
-const std::int64_t kPixels[] = {1, 2, 7, 8, 9, 64};
+const std::int64_t kChannels[] = {1, 3, 15, 16, 17, 130, 1000};
+const std::int64_t kPixels[] = {1, 2, 8, 21};
 
 /// f(problem) over channels and pixels, a few of them with several chunks.
 template <class F>
@@ -16,9 +16,10 @@ void for_shapes(F f) {
   for (std::int64_t c : kChannels) {
     for (std::int64_t pixels : kPixels) f(BatchNormProblem{pixels, c});
   }
-  for (std::int64_t pixels : {1023, 1024, 1025, 2049, 10001}) {
-    for (std::int64_t c : {1, 3, 17, 140}) f(BatchNormProblem{pixels, c});
+  for (std::int64_t pixels : {1024, 1025, 2500, 9001}) {
+    for (std::int64_t c : {3, 17}) f(BatchNormProblem{pixels, c});
   }
+  f(BatchNormProblem{1100, 140});
 }
 
 struct Arrays {

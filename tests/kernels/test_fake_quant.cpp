@@ -1,0 +1,308 @@
+// Fake quantization and codes: rows against the reference, bit for bit; both rules on ties; LSQ's sums; observers.
+#include "kernels/fake_quant/fake_quant.h"
+#include "kernels/quantize/quantize.h"
+#include "tests/kernels/hostile.h"
+
+namespace octet::kernels {
+namespace {
+
+using namespace hostile;
+
+struct Extent {
+  std::int64_t channels, inner;
+};
+const Extent kExtents[] = {{1, 0},  {1, 1},  {1, 7},   {1, 8},    {1, 15},   {1, 16},   {1, 17},     {1, 1000}, {1, 1025},
+                           {1, 16385}, {3, 1},  {5, 9},   {33, 27},  {1000, 9}, {2, 1025}, {2, 20003}};
+
+/// A grid of `bits` codes; zero point somewhere inside.
+FakeQuantProblem grid_of(QuantRule rule, int bits, bool is_unsigned) {
+  const std::int32_t half = 1 << (bits - 1);
+  FakeQuantProblem p;
+  p.rule = rule;
+  p.lo = is_unsigned ? 0 : 1 - half;
+  p.hi = is_unsigned ? 2 * half - 1 : half - 1;
+  p.zero_point = is_unsigned ? half / 2 : 0;
+  return p;
+}
+
+/// The grids that rows are tried on: both rules, 2 and 8 bits, masked and not.
+std::vector<FakeQuantProblem> problems(Extent extent) {
+  std::vector<FakeQuantProblem> all;
+  for (int bits : {2, 5, 8}) {
+    all.push_back(grid_of(QuantRule::onnx, bits, false));
+    all.push_back(grid_of(QuantRule::onnx, bits, true));
+    all.push_back(grid_of(QuantRule::paddle, bits, false));
+    all.back().masked = bits == 5;
+  }
+  for (FakeQuantProblem& p : all) {
+    p.channels = extent.channels;
+    p.inner = extent.inner;
+  }
+  return all;
+}
+
+/// Scales of every size; the first is an ordinary one.
+std::vector<float> scales_of(const FakeQuantProblem& p, float first) {
+  const float special[] = {first, 0.1f, 5.42101086e-20f, 1e-31f, 1e-40f, 3e38f, 1.0f, 1e10f};
+  std::vector<float> scale(static_cast<std::size_t>(p.channels));
+  for (std::size_t c = 0; c < scale.size(); ++c) scale[c] = special[c % std::size(special)];
+  return scale;
+}
+
+template <class F>
+void for_problems(F f) {
+  for_threads([&] {
+    for (Extent extent : kExtents) {
+      for (const FakeQuantProblem& p : problems(extent)) {
+        SCOPED_TRACE(p.str());
+        f(p, scales_of(p, p.rule == QuantRule::onnx ? 0.5f : 3.0f));
+      }
+    }
+  });
+}
+
+TEST(FakeQuant, ForwardRowsEqualReference) {
+  for_problems([](const FakeQuantProblem& p, const std::vector<float>& scale) {
+    const std::vector<float> src = mixed_values(p.channels * p.inner, 1);
+    std::vector<float> dst(src.size());
+    reference_row(fake_quant_rows(), "fake_quant_fwd", "f32")
+        .run(p, {.src = src.data(), .scale = scale.data(), .dst = dst.data()}, {});
+    for_own_rows(fake_quant_rows(), "fake_quant_fwd", "f32", [&](const FakeQuantRow& row) {
+      ASSERT_EQ(row.why_not(p), nullptr);
+      PageEnd<float> own(src), got(own.size());
+      row.run(p, {.src = own.data(), .scale = scale.data(), .dst = got.data()}, {});
+      EXPECT_TRUE(same_bits(dst, got));
+      row.run(p, {.src = own.data(), .scale = scale.data(), .dst = own.data()}, {});
+      EXPECT_TRUE(same_bits(dst, own)) << "in place";
+    });
+  });
+}
+
+TEST(FakeQuant, BackwardRowsEqualReference) {
+  for_problems([](const FakeQuantProblem& p, const std::vector<float>& scale) {
+    const PageEnd<float> src(mixed_values(p.channels * p.inner, 1));
+    for (std::uint64_t every : {9, 1 << 30}) {
+      const std::vector<float> d_dst = mixed_values(src.size(), 2, every);
+      std::vector<float> d_src(d_dst.size()), d_scale(scale.size());
+      FakeQuantPointers x{.src = src.data(), .scale = scale.data()};
+      x.d_dst = d_dst.data(), x.d_src = d_src.data(), x.d_scale = d_scale.data();
+      reference_row(fake_quant_rows(), "fake_quant_bwd", "f32").run(p, x, {});
+      for_own_rows(fake_quant_rows(), "fake_quant_bwd", "f32", [&](const FakeQuantRow& row) {
+        PageEnd<float> own(d_dst), got(own.size()), got_scale(p.channels);
+        x.d_dst = own.data(), x.d_src = got.data(), x.d_scale = got_scale.data();
+        row.run(p, x, {});
+        EXPECT_TRUE(same_bits(d_src, got));
+        EXPECT_TRUE(same_bits(d_scale, got_scale));
+        x.d_src = own.data(), x.d_scale = nullptr;
+        row.run(p, x, {});
+        EXPECT_TRUE(same_bits(d_src, own)) << "in place";
+      });
+    }
+  });
+}
+
+TEST(FakeQuant, ObserverRowsEqualReference) {
+  for_threads([] {
+    for (Extent extent : kExtents) {
+      const FakeQuantProblem p{.channels = extent.channels, .inner = extent.inner};
+      SCOPED_TRACE(p.str());
+      for (std::uint64_t every : {3, 5000, 1 << 30}) {
+        const PageEnd<float> src(mixed_values(p.channels * p.inner, 3, every));
+        for (const char* pass : {"abs_max", "min_max"}) {
+          std::vector<float> wanted(static_cast<std::size_t>(p.channels) * (same_text(pass, "abs_max") ? 1 : 2));
+          reference_row(fake_quant_rows(), pass, "f32").run(p, {.src = src.data(), .out = wanted.data()}, {});
+          for_own_rows(fake_quant_rows(), pass, "f32", [&](const FakeQuantRow& row) {
+            PageEnd<float> got(static_cast<std::int64_t>(wanted.size()));
+            row.run(p, {.src = src.data(), .out = got.data()}, {});
+            EXPECT_TRUE(same_bits(wanted, got));
+          });
+        }
+      }
+    }
+  });
+}
+
+TEST(FakeQuant, ObserversSeeEveryElement) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const FakeQuantRow& row : fake_quant_rows()) {
+    const bool both = same_text(row.pass, "min_max");
+    if ((!both && !same_text(row.pass, "abs_max")) || !same_text(row.dtypes, "f32") || !runnable(row)) continue;
+    SCOPED_TRACE(row.impl);
+    for (std::int64_t inner = 1; inner < 40; ++inner) {
+      for (std::int64_t at = 0; at < inner; ++at) {
+        PageEnd<float> src(std::vector<float>(static_cast<std::size_t>(inner), -1.0f));
+        float out[2];
+        src[at] = -7;
+        row.run({.inner = inner}, {.src = src.data(), .out = out}, {});
+        EXPECT_EQ(out[0], both ? -7 : 7);
+        src[at] = 9;
+        row.run({.inner = inner}, {.src = src.data(), .out = out}, {});
+        EXPECT_EQ(out[both ? 1 : 0], 9);
+        src[at] = nan;
+        row.run({.inner = inner}, {.src = src.data(), .out = out}, {});
+        EXPECT_TRUE(std::isnan(out[0]));
+        EXPECT_TRUE(!both || std::isnan(out[1]));
+      }
+    }
+  }
+}
+
+/// Codes of x by every row of quantize_fwd that runs here must be `wanted`.
+void expect_code(const FakeQuantProblem& p, float scale, float x, std::int32_t wanted) {
+  const char* dtypes = p.hi > 127 ? "f32u8" : "f32s8";
+  for (const QuantizeRow& row : quantize_rows()) {
+    if (!same_text(row.pass, "quantize_fwd") || !same_text(row.dtypes, dtypes) || !runnable(row)) continue;
+    std::uint8_t code = 0;
+    row.run(p, {&x, &scale, &code}, {});
+    const std::int32_t got = p.hi > 127 ? code : static_cast<std::int8_t>(code);
+    EXPECT_EQ(got, wanted) << row.impl << " x " << x << " scale " << scale << " " << p.str();
+  }
+}
+
+TEST(Quantize, OnnxTiesGoToEven) {
+  for (int bits = 2; bits <= 8; ++bits) {
+    for (bool is_unsigned : {false, true}) {
+      FakeQuantProblem p = grid_of(QuantRule::onnx, bits, is_unsigned);
+      for (std::int32_t z : {p.lo, p.zero_point, p.hi}) {
+        p.zero_point = z;
+        for (std::int32_t half = 2 * (p.lo - z) - 5; half <= 2 * (p.hi - z) + 5; ++half) {
+          const std::int32_t below = half >= 0 ? half / 2 : -((1 - half) / 2);  // floor(half / 2)
+          std::int32_t q = half % 2 == 0 || below % 2 == 0 ? below : below + 1;
+          q = q + z < p.lo ? p.lo : (q + z > p.hi ? p.hi : q + z);
+          for (float scale : {1.0f, 0.25f, 1024.0f}) expect_code(p, scale, 0.5f * static_cast<float>(half) * scale, q);
+        }
+      }
+    }
+  }
+}
+
+TEST(Quantize, PaddleTiesGoAwayFromZero) {
+  int exact = 0;
+  for (int bits = 2; bits <= 8; ++bits) {
+    const FakeQuantProblem p = grid_of(QuantRule::paddle, bits, false);
+    const float hi = static_cast<float>(p.hi);
+    for (float scale : {hi, hi / 4, hi * 1024}) {
+      const float factor = hi * (1.0f / scale), step = scale / hi;
+      if (factor * step != 1) continue;  // then x below is no tie after rounding
+      ++exact;
+      for (std::int32_t half = -2 * p.hi - 5; half <= 2 * p.hi + 5; ++half) {
+        std::int32_t q = half >= 0 ? (half + 1) / 2 : -((1 - half) / 2);
+        q = q < -p.hi ? -p.hi : (q > p.hi ? p.hi : q);
+        expect_code(p, scale, 0.5f * static_cast<float>(half) * step, q);
+      }
+    }
+  }
+  EXPECT_GE(exact, 12);
+}
+
+TEST(Quantize, NotANumberAndExtremes) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const FakeQuantProblem u8{.zero_point = 128, .lo = 0, .hi = 255};
+  for (float scale : {1.0f, 1e-30f, 0.0f, inf, nan}) expect_code(u8, scale, nan, 128);
+  expect_code(u8, 1e-20f, inf, 255);
+  expect_code(u8, 1e-20f, -inf, 0);
+  expect_code(u8, 1e-40f, 1, 255);
+  expect_code(u8, 3e38f, 1, 128);
+  const FakeQuantProblem paddle{.rule = QuantRule::paddle};
+  for (float scale : {1.0f, 0.0f, inf, nan}) expect_code(paddle, scale, nan, 0);
+  expect_code(paddle, inf, inf, 0);
+  expect_code(paddle, 0.0f, 1, 0);
+  expect_code(paddle, 2.0f, inf, 127);
+  expect_code(paddle, 2.0f, -inf, -127);
+}
+
+TEST(Quantize, RowsEqualReferenceAndComposeToFakeQuant) {
+  for_threads([] {
+    for (Extent extent : kExtents) {
+      for (FakeQuantProblem p : problems(extent)) {
+        SCOPED_TRACE(p.str());
+        const bool wide = p.hi > 127;
+        const PageEnd<float> src(mixed_values(p.channels * p.inner, 1));
+        const std::vector<float> scale = scales_of(p, 0.5f);
+        std::vector<std::uint8_t> codes(static_cast<std::size_t>(src.size()));
+        std::vector<float> values(codes.size()), fake(codes.size());
+        const char* to = wide ? "f32u8" : "f32s8";
+        const char* from = wide ? "u8f32" : "s8f32";
+        reference_row(quantize_rows(), "quantize_fwd", to).run(p, {src.data(), scale.data(), codes.data()}, {});
+        reference_row(quantize_rows(), "dequantize_fwd", from).run(p, {codes.data(), scale.data(), values.data()}, {});
+        reference_row(fake_quant_rows(), "fake_quant_fwd", "f32")
+            .run(p, {.src = src.data(), .scale = scale.data(), .dst = fake.data()}, {});
+        EXPECT_TRUE(same_bits(values, fake));
+        const PageEnd<std::uint8_t> own_codes(codes);
+        for_own_rows(quantize_rows(), "quantize_fwd", to, [&](const QuantizeRow& row) {
+          PageEnd<std::uint8_t> got(src.size());
+          row.run(p, {src.data(), scale.data(), got.data()}, {});
+          EXPECT_TRUE(same_bits(codes, got));
+        });
+        for_own_rows(quantize_rows(), "dequantize_fwd", from, [&](const QuantizeRow& row) {
+          PageEnd<float> got(src.size());
+          row.run(p, {own_codes.data(), scale.data(), got.data()}, {});
+          EXPECT_TRUE(same_bits(values, got));
+        });
+      }
+    }
+  });
+}
+
+/// Gradients of the learned step by their formula, summed in long double.
+void check_learned_step(const FakeQuantProblem& p, float scale) {
+  SCOPED_TRACE(p.str());
+  const std::int64_t count = p.channels * p.inner;
+  const std::vector<float> src = random_values(count, 5, -4, 4), d_dst = random_values(count, 6);
+  const std::vector<float> scales(static_cast<std::size_t>(p.channels), scale);
+  std::vector<float> d_src(src.size()), d_scale(scales.size());
+  dispatch(fake_quant_rows(), "fake_quant_bwd", "f32", p,
+           FakeQuantPointers{.src = src.data(), .scale = scales.data(), .d_dst = d_dst.data(), .d_src = d_src.data(),
+                             .d_scale = d_scale.data()});
+  const bool onnx = p.rule == QuantRule::onnx;
+  const double lo = onnx ? p.lo - p.zero_point : -1, hi = onnx ? p.hi - p.zero_point : 1, unit = onnx ? 1 : p.hi;
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    long double sum = 0;
+    for (std::int64_t i = c * p.inner; i < (c + 1) * p.inner; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const double t = static_cast<double>(src[at]) / scale;
+      const bool inside = t >= lo && t <= hi;
+      EXPECT_EQ(d_src[at], inside || !p.masked ? d_dst[at] : 0);
+      sum += d_dst[at] * (inside ? std::round(t * unit) / unit - t : (t < lo ? lo : hi));
+    }
+    EXPECT_NEAR(d_scale[static_cast<std::size_t>(c)], static_cast<double>(sum), 1e-5 * static_cast<double>(p.inner) * hi);
+  }
+}
+TEST(FakeQuant, LearnedStepFollowsItsFormula) {
+  for (Extent extent : {Extent{1, 3000}, Extent{7, 45}}) {
+    for (int bits : {2, 4, 8}) {
+      for (FakeQuantProblem p : {grid_of(QuantRule::onnx, bits, false), grid_of(QuantRule::onnx, bits, true),
+                                 grid_of(QuantRule::paddle, bits, false)}) {
+        p.channels = extent.channels;
+        p.inner = extent.inner;
+        check_learned_step(p, p.rule == QuantRule::onnx ? 0.0703f * static_cast<float>(1 << (8 - bits)) / 4 : 3.0f);
+      }
+    }
+  }
+}
+
+TEST(FakeQuant, DoubleFollowsFloat) {
+  for (QuantRule rule : {QuantRule::onnx, QuantRule::paddle}) {
+    FakeQuantProblem p = grid_of(rule, 8, false);
+    p.inner = 500;
+    const float scale = rule == QuantRule::onnx ? 0.03f : 3.0f;
+    const std::vector<float> src = random_values(p.inner, 8, -5, 5);
+    const std::vector<double> wide(src.begin(), src.end());
+    std::vector<float> dst(src.size());
+    std::vector<double> wide_dst(src.size());
+    dispatch(fake_quant_rows(), "fake_quant_fwd", "f32", p,
+             FakeQuantPointers{.src = src.data(), .scale = &scale, .dst = dst.data()});
+    dispatch(fake_quant_rows(), "fake_quant_fwd", "f64", p,
+             FakeQuantPointers{.src = wide.data(), .scale = &scale, .dst = wide_dst.data()});
+    for (std::size_t i = 0; i < src.size(); ++i) EXPECT_NEAR(dst[i], wide_dst[i], 1e-6);
+  }
+}
+
+TEST(FakeQuant, CodesBeyondFloatsPrecisionAreRefusedByVectorRows) {
+  const FakeQuantProblem p{.lo = -(1 << 24), .hi = 1 << 24};
+  for_own_rows(fake_quant_rows(), "fake_quant_fwd", "f32",
+               [&](const FakeQuantRow& row) { EXPECT_NE(row.why_not(p), nullptr); });
+}
+
+}  // namespace
+}  // namespace octet::kernels
