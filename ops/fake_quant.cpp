@@ -80,8 +80,7 @@ Variable fake_quant(const Variable& src, const QuantParams& params, bool masked)
   constexpr const char* kOp = "fake_quant";
   detail::check_float(kOp, "src", src);
   OCTET_CHECK(!params.per_channel() || params.axis == 0, kOp, "scales per channel must be along axis 0, not {}", params.axis);
-  FakeQuantProblem problem = make_problem(kOp, src.value(), params.scale.size(), params);
-  problem.masked = masked;
+  const FakeQuantProblem problem = make_problem(kOp, src.value(), params.scale.size(), params);
   check_scales(kOp, params.scale, params.rule);
 
   Tensor dst = forward(problem, src.value(), params.scale);

@@ -67,12 +67,12 @@ TEST(Autograd, SharedInputsAccumulateWithoutAliasing) {
 TEST(Autograd, LeavesNeverShareTheirGradient) {
   Variable x = leaf({1}), y = leaf({1});
   plus(x, y).backward();
+  EXPECT_NE(x.grad().raw(), y.grad().raw());
   Tensor kept = x.grad();
   plus(x, y).backward();  // accumulates
   EXPECT_EQ(values_of(x.grad()), std::vector<double>{2});
   EXPECT_EQ(values_of(y.grad()), std::vector<double>{2});
   EXPECT_EQ(values_of(kept), std::vector<double>{1}) << "a gradient that the caller holds changed";
-  EXPECT_NE(x.grad().raw(), y.grad().raw());
   x.zero_grad();
   EXPECT_FALSE(x.grad().defined());
 }
@@ -130,6 +130,14 @@ TEST(Autograd, FreesWhatWasSavedAsItPasses) {
   }
   EXPECT_TRUE(freed_before_the_end);
   EXPECT_EQ(values_of(x.grad()), std::vector<double>{2});
+
+  token = std::make_shared<int>(0);
+  alive = token;
+  Variable held = record("op", {}, {x}, Tensor::full(Shape{1}, 1, DType::f64),
+                         [token](const Tensor& d, const std::vector<bool>&) { return std::vector<Tensor>{d}; });
+  token.reset();
+  held.backward();
+  EXPECT_TRUE(alive.expired()) << "the result is still held, what its backward saved is not needed any more";
 }
 
 TEST(Autograd, SecondBackwardThrowsAndLeavesGradientsAlone) {

@@ -1,6 +1,7 @@
 // Activations, add, mul_constant, concat, flatten, dropout.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/parallel.h"
@@ -112,6 +113,7 @@ TEST(Dropout, GradientsAndDeterminism) {
   set_num_threads(threads);
   EXPECT_NE(first, values(2, 2));
   EXPECT_NE(first, values(1, 3));
+  EXPECT_FALSE(std::equal(first.begin(), first.begin() + 4096, first.begin() + 4096)) << "the mask repeats";
   std::int64_t zeros = 0;
   for (const float v : first) {
     if (v == 0) ++zeros;

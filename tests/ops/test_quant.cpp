@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/parallel.h"
 #include "core/qmath.h"
 #include "gradcheck.h"
 #include "ops/ops.h"
@@ -155,6 +156,26 @@ TEST(Pact, GradientsMatchDifferences) {
   }
 }
 
+TEST(Pact, ThreadsDoNotMatter) {
+  const Tensor x = random_tensor(Shape{70000}, 5, DType::f32), g = random_tensor(Shape{70000}, 6, DType::f32);
+  const auto run = [&] {
+    Variable src(x, true), alpha(Tensor::full(Shape{1}, 0.8), true);
+    ops::pact(src, alpha).backward(g);
+    return alpha.grad().item();
+  };
+  const int before = num_threads();
+  set_num_threads(1);
+  const double one = run();
+  for (const int threads : {2, 3}) {
+    set_num_threads(threads);
+    EXPECT_EQ(run(), one);
+  }
+  set_num_threads(before);
+  double expected = 0;
+  for (std::int64_t i = 0; i < 70000; ++i) expected += std::abs(x.at(i)) > 0.8f ? std::copysign(g.at(i), g.at(i) * x.at(i)) : 0;
+  EXPECT_NEAR(one, expected, 1e-2);
+}
+
 TEST(Pact, ClipsBothSides) {
   Variable x(Tensor::from(Shape{5}, std::vector<float>{-3, -1, 0.5, 1, 2}), true), alpha(Tensor::full(Shape{1}, 1), true);
   Variable y = ops::pact(x, alpha);
@@ -186,13 +207,36 @@ TEST(RoundShift, RoundsTheShiftToTheAccumulatorsStep) {
   for (std::int64_t i = 0; i < 8; ++i) EXPECT_EQ(affine.grad().at(i), g.at(i));
 }
 
+// The product s_w·|scale| is rounded to f32 as the engine's scale is; everything after it runs in double.
+TEST(RoundShift, EveryRoundingIsWhereTheContractHasIt) {
+  constexpr std::int64_t kChannels = 400;
+  Random random(1, Purpose::test);
+  Tensor affine(Shape{2, kChannels}, DType::f64);
+  std::vector<float> s_w;
+  for (std::int64_t c = 0; c < kChannels; ++c) {
+    affine.data<double>()[c] = static_cast<float>(random.normal());
+    affine.data<double>()[kChannels + c] = 1e4 * random.normal();
+    s_w.push_back(static_cast<float>(random.uniform(1e-3, 1e-2)));
+  }
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const Tensor src = affine.to(dtype), dst = ops::round_shift(Variable(src), 0.0123f, s_w).value();
+    for (std::int64_t c = 0; c < kChannels; ++c) {
+      const float folded = s_w[static_cast<std::size_t>(c)] * std::abs(static_cast<float>(src.at(c)));
+      const double step = static_cast<double>(0.0123f) * folded, code = std::rint(src.at(kChannels + c) / step);
+      const double expected = std::abs(code) > (1 << 30) ? src.at(kChannels + c) : code * step;
+      EXPECT_EQ(dst.at(kChannels + c), dtype == DType::f32 ? static_cast<float>(expected) : expected) << c;
+    }
+  }
+}
+
 TEST(RoundShift, BiasesAndHugeCodes) {
-  Variable bias(Tensor::from(Shape{3}, std::vector<float>{0.26f, 1e9f, -0.24f}));
+  const double most = 536870912;  // code 2^30
+  Variable bias(Tensor::from(Shape{4}, std::vector<double>{0.26, -0.24, most + 0.2, most + 0.8}));
   const Tensor dst = ops::round_shift(bias, 0.5f, {1.0f}).value();
   EXPECT_EQ(dst.at(0), 0.5);
-  EXPECT_EQ(dst.at(1), 1e9f) << "a code beyond 2^30 passes unrounded";
-  EXPECT_EQ(dst.at(2), 0);
-  EXPECT_EQ(ops::round_shift(Variable(Tensor::from(Shape{1}, std::vector<float>{536870912.3f})), 0.5f, {1.0f}).value().at(0), 536870912.0);
+  EXPECT_EQ(dst.at(1), 0);
+  EXPECT_EQ(dst.at(2), most);
+  EXPECT_EQ(dst.at(3), most + 0.8) << "a code beyond 2^30 passes unrounded";
   EXPECT_TRUE(std::isnan(ops::round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
 }
 
