@@ -44,7 +44,9 @@ struct QuantConfig {
 /// Reads a JSON object with the keys of QuantConfig ("None", null or "PACT" for the preprocess types). Throws Error on an
 /// unknown key, listing the known ones, on a wrong type and on a wrong value, and runs check().
 QuantConfig parse_config(const std::string& json_text);
-/// The same from a file.
+/// Sets the keys that the object has in an existing configuration, without check(). Throws Error as parse_config() does.
+void merge_config(QuantConfig& config, const std::string& json_text);
+/// parse_config() of a file.
 QuantConfig read_config(const std::string& path);
 /// Every key, so that parse_config(to_json(c)) gives c back.
 std::string to_json(const QuantConfig& config);

@@ -1,0 +1,191 @@
+#include "quant/config.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace octet::quant {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr const char* kWhere = "quant_config";
+constexpr std::size_t kLargestFile = 1 << 20;
+
+template <class E>
+struct Name {
+  E value;
+  const char* text;
+};
+constexpr std::array<Name<Scheme>, 3> kSchemes{{{Scheme::octet, "octet"}, {Scheme::paddle, "paddle"}, {Scheme::tensorrt, "tensorrt"}}};
+constexpr std::array<Name<WeightQuantize>, 4> kWeightTypes{{{WeightQuantize::channel_wise_abs_max, "channel_wise_abs_max"},
+                                                            {WeightQuantize::abs_max, "abs_max"},
+                                                            {WeightQuantize::channel_wise_lsq, "channel_wise_lsq"},
+                                                            {WeightQuantize::lsq, "lsq"}}};
+constexpr std::array<Name<ActivationQuantize>, 5> kActivationTypes{{{ActivationQuantize::moving_average_abs_max, "moving_average_abs_max"},
+                                                                    {ActivationQuantize::abs_max, "abs_max"},
+                                                                    {ActivationQuantize::range_abs_max, "range_abs_max"},
+                                                                    {ActivationQuantize::min_max, "min_max"},
+                                                                    {ActivationQuantize::lsq, "lsq"}}};
+constexpr std::array<const char*, 3> kLayers{"Conv2D", "DepthwiseConv2D", "Linear"};
+
+template <class Names>
+const char* text_of(const Names& names, auto value) {
+  for (const auto& name : names)
+    if (name.value == value) return name.text;
+  return "unknown";
+}
+
+template <class Names>
+auto value_of(const Names& names, const std::string& key, const std::string& text) {
+  std::string known;
+  for (const auto& name : names) {
+    if (text == name.text) return name.value;
+    known += (known.empty() ? "" : ", ") + std::string(name.text);
+  }
+  fail(kWhere, fmt::format("{} '{}' is unknown", key, text), "known: " + known);
+}
+
+/// A value in a message; lists and objects, which may be deep, only by what they are.
+std::string shown(const Json& json) { return json.is_structured() ? json.type_name() : json.dump(); }
+
+std::string string_at(const Json& json, const std::string& key) {
+  OCTET_CHECK(json.is_string(), kWhere, "{} must be a string, it is {}", key, shown(json));
+  return json.get<std::string>();
+}
+double number_at(const Json& json, const std::string& key) {
+  OCTET_CHECK(json.is_number(), kWhere, "{} must be a number, it is {}", key, shown(json));
+  return json.get<double>();
+}
+int integer_at(const Json& json, const std::string& key) {
+  const bool fits = json.is_number_integer() && std::fabs(json.get<double>()) < 1e9;
+  OCTET_CHECK(fits, kWhere, "{} must be a whole number, it is {}", key, shown(json));
+  return json.get<int>();
+}
+bool bool_at(const Json& json, const std::string& key) {
+  OCTET_CHECK(json.is_boolean(), kWhere, "{} must be true or false, it is {}", key, shown(json));
+  return json.get<bool>();
+}
+Preprocess preprocess_at(const Json& json, const std::string& key) {
+  if (json.is_null()) return Preprocess::none;
+  const std::string text = string_at(json, key);
+  if (text == "None") return Preprocess::none;
+  if (text == "PACT") return Preprocess::pact;
+  fail(kWhere, fmt::format("{} '{}' is unknown", key, text), "known: None, PACT");
+}
+std::vector<std::string> strings_at(const Json& json, const std::string& key) {
+  OCTET_CHECK(json.is_array(), kWhere, "{} must be a list of strings, it is {}", key, shown(json));
+  std::vector<std::string> all;
+  for (const Json& entry : json) all.push_back(string_at(entry, key));
+  return all;
+}
+
+/// One key: how it is read and how it is written.
+struct Field {
+  const char* key;
+  void (*read)(QuantConfig&, const Json&, const std::string&);
+  Json (*write)(const QuantConfig&);
+};
+
+#define FIELD(key, reader, writer)                                                              \
+  Field {                                                                                       \
+    #key, [](QuantConfig& c, const Json& j, const std::string& k) { c.key = reader; },          \
+        [](const QuantConfig& c) -> Json { return writer; }                                     \
+  }
+const char* preprocess_text(Preprocess p) { return p == Preprocess::pact ? "PACT" : "None"; }
+
+std::span<const Field> fields() {
+  static const std::array<Field, 13> all{{
+      FIELD(scheme, value_of(kSchemes, k, string_at(j, k)), name_of(c.scheme)),
+      FIELD(weight_preprocess_type, preprocess_at(j, k), preprocess_text(c.weight_preprocess_type)),
+      FIELD(activation_preprocess_type, preprocess_at(j, k), preprocess_text(c.activation_preprocess_type)),
+      FIELD(weight_quantize_type, value_of(kWeightTypes, k, string_at(j, k)), name_of(c.weight_quantize_type)),
+      FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
+      FIELD(weight_bits, integer_at(j, k), c.weight_bits),
+      FIELD(activation_bits, integer_at(j, k), c.activation_bits),
+      FIELD(moving_rate, number_at(j, k), c.moving_rate),
+      FIELD(window_size, integer_at(j, k), c.window_size),
+      FIELD(quantizable_layer_type, strings_at(j, k), c.quantizable_layer_type),
+      FIELD(fuse_conv_bn, bool_at(j, k), c.fuse_conv_bn),
+      FIELD(dtype, string_at(j, k), c.dtype),
+      FIELD(onnx_format, bool_at(j, k), c.onnx_format),
+  }};
+  return all;
+}
+#undef FIELD
+
+bool lists(const QuantConfig& config, const char* layer) {
+  const auto& all = config.quantizable_layer_type;
+  return std::find(all.begin(), all.end(), layer) != all.end();
+}
+
+}  // namespace
+
+const char* name_of(Scheme scheme) { return text_of(kSchemes, scheme); }
+const char* name_of(WeightQuantize type) { return text_of(kWeightTypes, type); }
+const char* name_of(ActivationQuantize type) { return text_of(kActivationTypes, type); }
+Scheme parse_scheme(const std::string& text) { return value_of(kSchemes, "scheme", text); }
+
+bool QuantConfig::quantizes_conv(bool depthwise) const { return lists(*this, "Conv2D") || (depthwise && lists(*this, "DepthwiseConv2D")); }
+bool QuantConfig::quantizes_linear() const { return lists(*this, "Linear"); }
+
+void QuantConfig::check() const {
+  OCTET_CHECK(weight_bits >= 2 && weight_bits <= 8, kWhere, "weight_bits is {}, it must be 2 to 8", weight_bits);
+  OCTET_CHECK(activation_bits >= 2 && activation_bits <= 8, kWhere, "activation_bits is {}, it must be 2 to 8", activation_bits);
+  OCTET_CHECK(moving_rate >= 0 && moving_rate < 1, kWhere, "moving_rate is {}, it must be at least 0 and less than 1", moving_rate);
+  OCTET_CHECK(window_size >= 1 && window_size <= 1000000, kWhere, "window_size is {}, it must be 1 to 1000000", window_size);
+  if (dtype != "int8") fail(kWhere, fmt::format("dtype '{}' is unknown", dtype), "known: int8");
+  OCTET_CHECK(!quantizable_layer_type.empty(), kWhere, "quantizable_layer_type is empty: nothing would be quantized");
+  for (const std::string& layer : quantizable_layer_type)
+    if (std::find(kLayers.begin(), kLayers.end(), layer) == kLayers.end())
+      fail(kWhere, fmt::format("quantizable_layer_type '{}' is unknown", layer), "known: Conv2D, DepthwiseConv2D, Linear");
+  if (scheme != Scheme::octet && activation_quantize_type == ActivationQuantize::min_max)
+    fail(kWhere, fmt::format("activation_quantize_type min_max has zero points, which scheme {} has not", name_of(scheme)), "use scheme octet");
+  if (activation_quantize_type == ActivationQuantize::lsq && activation_preprocess_type == Preprocess::pact)
+    fail(kWhere, "activation_quantize_type lsq learns its own threshold, PACT would learn another", "use one of the two");
+  const bool weight_lsq = weight_quantize_type == WeightQuantize::lsq || weight_quantize_type == WeightQuantize::channel_wise_lsq;
+  if (weight_lsq && weight_preprocess_type == Preprocess::pact)
+    fail(kWhere, fmt::format("weight_quantize_type {} learns its own threshold, PACT would learn another", name_of(weight_quantize_type)),
+         "use one of the two");
+}
+
+void merge_config(QuantConfig& config, const std::string& json_text) {
+  const Json json = Json::parse(json_text, nullptr, false);
+  OCTET_CHECK(!json.is_discarded(), kWhere, "this is no JSON");
+  OCTET_CHECK(json.is_object(), kWhere, "a JSON object of keys is expected, not {}", json.type_name());
+  std::string known;
+  for (const Field& field : fields()) known += (known.empty() ? "" : ", ") + std::string(field.key);
+  for (const auto& [key, value] : json.items()) {
+    const auto all = fields();
+    const auto at = std::find_if(all.begin(), all.end(), [&, &key = key](const Field& f) { return key == f.key; });
+    if (at == all.end()) fail(kWhere, fmt::format("key '{}' is unknown", key), "known: " + known);
+    at->read(config, value, key);
+  }
+}
+
+QuantConfig parse_config(const std::string& json_text) {
+  QuantConfig config;
+  merge_config(config, json_text);
+  config.check();
+  return config;
+}
+
+QuantConfig read_config(const std::string& path) {
+  try {
+    return parse_config(read_file(path, kLargestFile));
+  } catch (const Error& error) {
+    throw Error(fmt::format("{} (in {})", error.what(), path));
+  }
+}
+
+std::string to_json(const QuantConfig& config) {
+  Json json;
+  for (const Field& field : fields()) json[field.key] = field.write(config);
+  return json.dump(2) + "\n";
+}
+
+}  // namespace octet::quant
