@@ -42,14 +42,16 @@ class FakeQuantizer : public nn::Transform {
   virtual std::optional<QuantParams> params_for(const Tensor& src) const { (void)src; return params(); }
 
  protected:
-  /// Observes (when `observe`) and fake-quantizes. starts_step: first tensor of this forward pass.
-  virtual Variable quantize(const Variable& src, bool observe, bool starts_step) = 0;
+  /// Sees a tensor of training; starts_step: the first of this forward pass.
+  virtual void watch(const Variable& src, bool starts_step) { (void)src, (void)starts_step; }
+  virtual Variable quantize(const Variable& src) = 0;
   void on_mode_change() override { restart(); }
 
  private:
   void restart();
   bool observing_ = true, quantizing_ = true;
-  int reads_per_forward_ = 1, reads_ = 0;
+  int reads_per_forward_ = 1;
+  int reads_ = 0;  ///< so far in this forward pass
   struct Done {
     std::weak_ptr<Node> src;
     Variable dst;
@@ -65,7 +67,7 @@ class FixedQuantizer : public FakeQuantizer {
   std::optional<QuantParams> params() const override { return params_; }
 
  protected:
-  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+  Variable quantize(const Variable& src) override;
 
  private:
   QuantParams params_;
@@ -83,9 +85,11 @@ class ActivationQuantizer : public FakeQuantizer {
   const Grid& grid() const { return grid_; }
 
  protected:
-  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+  void watch(const Variable& src, bool starts_step) override;
+  Variable quantize(const Variable& src) override;
 
  private:
+  void watch_range(Range range, bool starts_step);
   Grid grid_;
   std::shared_ptr<Observer> observer_;
   std::shared_ptr<Pact> pact_;
@@ -101,7 +105,7 @@ class WeightQuantizer : public FakeQuantizer {
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
 
  protected:
-  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+  Variable quantize(const Variable& src) override;
 
  private:
   Grid grid_;

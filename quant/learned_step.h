@@ -18,7 +18,8 @@ class LearnedStepQuantizer : public FakeQuantizer {
   std::optional<QuantParams> params_for(const Tensor& src) const override;
 
  protected:
-  Variable quantize(const Variable& src, bool observe, bool starts_step) override;
+  void watch(const Variable& src, bool starts_step) override;
+  Variable quantize(const Variable& src) override;
 
  private:
   bool started() const;

@@ -28,15 +28,16 @@ class Observer : public nn::Module {
 
  protected:
   using State = std::vector<float>;
-  explicit Observer(const State& initial) : state_(register_buffer("state", Tensor::from(Shape{static_cast<std::int64_t>(initial.size())}, initial))), initial_(initial) {}
-  /// The state after one more batch.
-  virtual State next(State state, Range batch) const = 0;
+  explicit Observer(const State& initial);
+  /// The state after one more batch; `first`: nothing was seen before it.
+  virtual State next(State state, Range batch, bool first) const = 0;
   virtual Range range_of(const State& state) const = 0;
 
  private:
   State values() const;
-  Tensor state_;
-  State initial_, base_;  ///< base_: before the current step
+  Tensor state_;  ///< the values, then 1 once data was seen
+  State base_;    ///< before the current step
+  bool base_seen_ = false;
   Range pending_;
 };
 
@@ -47,7 +48,7 @@ class AbsMaxObserver : public Observer {
   std::string kind() const override { return "AbsMaxObserver"; }
 
  protected:
-  State next(State state, Range batch) const override;
+  State next(State state, Range batch, bool first) const override;
   Range range_of(const State& state) const override;
 };
 
@@ -58,7 +59,7 @@ class MovingAverageAbsMaxObserver : public Observer {
   std::string kind() const override { return "MovingAverageAbsMaxObserver"; }
 
  protected:
-  State next(State state, Range batch) const override;
+  State next(State state, Range batch, bool first) const override;
   Range range_of(const State& state) const override;
 
  private:
@@ -73,7 +74,7 @@ class PaddleMovingAverageObserver : public Observer {
   std::string kind() const override { return "PaddleMovingAverageObserver"; }
 
  protected:
-  State next(State state, Range batch) const override;
+  State next(State state, Range batch, bool first) const override;
   Range range_of(const State& state) const override;
 
  private:
@@ -87,7 +88,7 @@ class RangeAbsMaxObserver : public Observer {
   std::string kind() const override { return "RangeAbsMaxObserver"; }
 
  protected:
-  State next(State state, Range batch) const override;
+  State next(State state, Range batch, bool first) const override;
   Range range_of(const State& state) const override;
 };
 
@@ -98,7 +99,7 @@ class MinMaxObserver : public Observer {
   std::string kind() const override { return "MinMaxObserver"; }
 
  protected:
-  State next(State state, Range batch) const override;
+  State next(State state, Range batch, bool first) const override;
   Range range_of(const State& state) const override;
 
  private:

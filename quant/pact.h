@@ -5,14 +5,17 @@
 namespace octet::quant {
 
 /// y = clip(x, −α, α) with a gradient to α (ops::pact). α is the parameter "alpha" {1}; it starts at the largest |x| of the first
-/// tensor seen, where it clips nothing yet, and never falls below kMinScale. Buffer "started".
+/// tensor, where it clips nothing yet, and never falls below kMinScale. Buffer "started".
 class Pact : public nn::Transform {
  public:
   Pact();
   std::string kind() const override { return "Pact"; }
+  /// Throws Error before start().
   Variable apply(const Variable& src) override;
+  /// Sets α at the first call, with the first tensor's largest |x|; later calls change nothing.
+  void start(float abs_max);
   bool started() const;
-  /// α; throws Error before the first tensor.
+  /// α; throws Error before start().
   float threshold() const;
 
  private:

@@ -1,0 +1,94 @@
+#include "quant/convert.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "quant/plan.h"
+
+namespace octet::quant {
+namespace {
+
+using engine::IntegerNode;
+using engine::OpKind;
+
+bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
+
+/// Does position `tap` of a window of extent `map` ever meet the picture?
+bool meets_picture(std::int64_t tap, std::int64_t outputs, std::int64_t stride, std::int64_t pad, std::int64_t map) {
+  for (std::int64_t p = 0; p < outputs; ++p) {
+    const std::int64_t at = p * stride - pad + tap;
+    if (at >= 0 && at < map) return true;
+  }
+  return false;
+}
+
+/// Per tap of the window: does it only ever see padding?
+std::vector<bool> idle_taps(const kernels::ConvGeometry& g) {
+  std::vector<bool> idle;
+  for (std::int64_t r = 0; r < g.r; ++r)
+    for (std::int64_t s = 0; s < g.s; ++s)
+      idle.push_back(!meets_picture(r, g.out_h(), g.stride_h, g.pad_h, g.h) || !meets_picture(s, g.out_w(), g.stride_w, g.pad_w, g.w));
+  return idle;
+}
+
+/// Channels whose largest weight lies where it can never matter: their scale is larger than it needs to be.
+void note_idle_scales(const PlanNode& node, const Tensor& codes, ConvertReport& report) {
+  const std::vector<bool> idle = idle_taps(node.geometry);
+  if (std::find(idle.begin(), idle.end(), true) == idle.end()) return;
+  const std::int64_t channels = codes.shape()[0], taps = node.geometry.r * node.geometry.s, inner = codes.numel() / channels;
+  const std::int8_t* code = codes.data<std::int8_t>();
+  for (std::int64_t k = 0; k < channels; ++k) {
+    int in_use = 0, unused = 0;
+    for (std::int64_t i = 0; i < inner; ++i) {
+      int& top = idle[static_cast<std::size_t>(i / (inner / taps))] ? unused : in_use;
+      top = std::max(top, std::abs(static_cast<int>(code[k * inner + i])));
+    }
+    if (unused > in_use)
+      report.channels.push_back({node.name, k, fmt::format("its largest weight only ever sees padding: codes in use reach {} of {}", in_use, unused)});
+  }
+}
+
+IntegerNode integer_node(const Plan& plan, const PlanNode& node, ConvertReport& report) {
+  IntegerNode made;
+  made.op = node.op, made.name = node.name, made.inputs = node.inputs, made.type = node.type;
+  made.h = node.h, made.w = node.w, made.c = node.c;
+  made.geometry = node.geometry;
+  made.rule = plan.scheme == Scheme::paddle ? QuantRule::paddle : QuantRule::onnx;
+  if (node.type.is_codes) {
+    const CodeBounds bounds = bounds_of(node.type.grid, node.act);
+    made.clamp_lo = bounds.lo, made.clamp_hi = bounds.hi;
+  } else {
+    made.act = node.act;
+  }
+  if (!is_layer(node.op)) return made;
+  FoldedLayer folded = fold_node(plan, node);
+  for (const ChannelNote& note : folded.notes) report.channels.push_back({node.name, note.channel, note.what});
+  note_idle_scales(node, folded.codes, report);
+  made.weight = folded.codes;
+  made.weight_step = std::move(folded.step);
+  made.bias = std::move(folded.bias);
+  made.float_bias = std::move(folded.float_bias);
+  return made;
+}
+
+}  // namespace
+
+std::string ConvertReport::str() const {
+  std::string text;
+  for (const Channel& channel : channels) text += fmt::format("{} channel {}: {}\n", channel.layer, channel.channel, channel.what);
+  return text;
+}
+
+engine::IntegerGraph convert(nn::Module& model, const Shape& shape, const QuantConfig& config, ConvertReport* report) {
+  const Plan plan = make_plan(model, shape, config);
+  ConvertReport own;
+  engine::IntegerGraph graph;
+  graph.scheme = name_of(config.scheme);
+  graph.output = plan.output;
+  for (const PlanNode& node : plan.nodes) graph.nodes.push_back(integer_node(plan, node, own));
+  engine::validate(graph);
+  if (report != nullptr) *report = std::move(own);
+  return graph;
+}
+
+}  // namespace octet::quant

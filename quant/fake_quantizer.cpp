@@ -1,0 +1,116 @@
+#include "quant/fake_quantizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/ops.h"
+
+namespace octet::quant {
+
+QuantParams Grid::bounds() const {
+  QuantParams params;
+  params.rule = rule;
+  params.hi = is_unsigned || affine ? (1 << bits) - 1 : (1 << (bits - 1)) - 1;
+  params.lo = is_unsigned || affine ? 0 : (narrow ? -params.hi : -params.hi - 1);
+  return params;
+}
+
+QuantParams Grid::over(const Range& range) const {
+  if (!std::isfinite(range.min) || !std::isfinite(range.max))
+    fail("quantizer", fmt::format("the range from {} to {} has no grid", range.min, range.max), "training diverged: try a smaller learning rate");
+  QuantParams params = bounds();
+  const auto hi = static_cast<float>(params.hi);
+  if (!affine) {
+    const float top = range.abs_max();
+    params.scale = {rule == QuantRule::paddle ? std::max(top, kMinScale * hi) : std::max(top / hi, kMinScale)};
+    return params;
+  }
+  const float low = std::min(range.min, 0.0f), high = std::max(range.max, 0.0f);
+  const float step = std::max((high - low) / hi, kMinScale);
+  params.scale = {step};
+  params.zero_point = static_cast<std::int32_t>(std::clamp(std::rint(-low / step), 0.0f, hi));
+  return params;
+}
+
+void FakeQuantizer::restart() {
+  reads_ = 0;
+  done_.clear();
+}
+
+Variable FakeQuantizer::apply(const Variable& src) {
+  const bool starts_step = reads_ == 0;
+  reads_ = (reads_ + 1) % reads_per_forward_;
+  const auto known = std::find_if(done_.begin(), done_.end(), [&](const Done& d) { return d.src.lock() == src.node(); });
+  Variable dst = known != done_.end() ? known->dst : Variable();
+  if (!dst.defined()) {
+    if (observing_ && is_training()) watch(src, starts_step);
+    dst = quantizing_ ? quantize(src) : src;
+    if (reads_per_forward_ > 1) done_.push_back({src.node(), dst});
+  }
+  // Nothing may outlive the pass: a result would hold its whole graph.
+  if (reads_ == 0) done_.clear();
+  return dst;
+}
+
+Variable FixedQuantizer::quantize(const Variable& src) { return ops::fake_quant(src, params_); }
+
+ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact)
+    : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)) {
+  register_module("observer", observer_);
+  if (pact_) register_module("pact", pact_);
+}
+
+std::optional<QuantParams> ActivationQuantizer::params() const {
+  if (!observer_->seen()) return std::nullopt;
+  Range range = observer_->range();
+  if (pact_) {
+    const float alpha = pact_->threshold();
+    range = {std::max(range.min, -alpha), std::min(range.max, alpha)};
+  }
+  return grid_.over(range);
+}
+
+void ActivationQuantizer::watch_range(Range range, bool starts_step) {
+  if (pact_) pact_->start(range.abs_max());
+  observer_->observe(range, starts_step);
+}
+
+void ActivationQuantizer::observe(float min, float max) { watch_range({min, max}, true); }
+
+void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
+  if (grid_.affine) return watch_range(min_max(src.value()), starts_step);
+  const float top = abs_max(src.value(), 1)[0];
+  watch_range({-top, top}, starts_step);
+}
+
+Variable ActivationQuantizer::quantize(const Variable& src) {
+  const auto grid = params();
+  if (!grid) return src;
+  if (pact_) return ops::fake_quant(pact_->apply(src), *grid, false);
+  return ops::fake_quant(src, *grid, grid_.rule == QuantRule::onnx);
+}
+
+WeightQuantizer::WeightQuantizer(const Grid& grid, bool per_channel, std::shared_ptr<Pact> pact)
+    : grid_(grid), per_channel_(per_channel), pact_(std::move(pact)) {
+  if (pact_) register_module("pact", pact_);
+}
+
+std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) const {
+  const std::int64_t channels = per_channel_ ? weight.shape()[0] : 1;
+  QuantParams params = grid_.bounds();
+  params.axis = channels > 1 ? 0 : -1;
+  for (float top : abs_max(weight, channels)) {
+    if (pact_ && pact_->started()) top = std::min(top, pact_->threshold());
+    params.scale.push_back(grid_.over({-top, top}).scale[0]);
+  }
+  return params;
+}
+
+// Its own abs-max clips nothing, so the gradient passes unmasked.
+Variable WeightQuantizer::quantize(const Variable& src) {
+  if (pact_) pact_->start(abs_max(src.value(), 1)[0]);
+  last_ = params_for(src.value());
+  return ops::fake_quant(pact_ ? pact_->apply(src) : src, *last_, false);
+}
+
+}  // namespace octet::quant

@@ -1,0 +1,144 @@
+#include "quant/prepare.h"
+
+#include <map>
+#include <set>
+
+#include "nn/layers.h"
+#include "quant/fake_quantizer.h"
+#include "quant/learned_step.h"
+#include "quant/shift_rounder.h"
+#include "quant/value_classes.h"
+
+namespace octet::quant {
+namespace {
+
+constexpr const char* kWhere = "prepare";
+
+std::shared_ptr<Pact> pact_if(Preprocess preprocess) { return preprocess == Preprocess::pact ? std::make_shared<Pact>() : nullptr; }
+
+std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, bool is_unsigned) {
+  Grid grid;
+  grid.bits = config.activation_bits;
+  grid.is_unsigned = is_unsigned;
+  grid.affine = config.activation_quantize_type == ActivationQuantize::min_max;
+  grid.narrow = config.scheme == Scheme::paddle;
+  if (config.activation_quantize_type == ActivationQuantize::lsq) return LearnedStepQuantizer::for_activation(grid);
+  if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
+  return std::make_shared<ActivationQuantizer>(grid, make_observer(config), pact_if(config.activation_preprocess_type));
+}
+
+std::shared_ptr<FakeQuantizer> picture_quantizer() {
+  QuantParams params = Grid{}.bounds();
+  params.scale = {kPictureStep};
+  return std::make_shared<FixedQuantizer>(params);
+}
+
+std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, std::int64_t channels) {
+  Grid grid;
+  grid.bits = config.weight_bits;
+  grid.narrow = true;
+  const WeightQuantize type = config.weight_quantize_type;
+  if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
+  if (type == WeightQuantize::channel_wise_lsq) return LearnedStepQuantizer::for_weight(grid, channels);
+  if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
+  return std::make_shared<WeightQuantizer>(grid, type == WeightQuantize::channel_wise_abs_max, pact_if(config.weight_preprocess_type));
+}
+
+void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config) {
+  for (const ValueClass& values : value_classes(graph, slot_reads(graph, config, true))) {
+    if (values.reads.empty()) continue;
+    const bool is_unsigned = values.non_negative && config.scheme == Scheme::octet;
+    const auto quantizer = values.picture_only ? picture_quantizer() : activation_quantizer(config, is_unsigned);
+    quantizer->set_reads_per_forward(static_cast<int>(values.reads.size()));
+    for (const SlotRead& read : values.reads) read.module->set_slot(read.slot, quantizer);
+  }
+}
+
+void quantize_layer_inputs(const nn::Graph& graph, const QuantConfig& config) {
+  for (const SlotRead& read : slot_reads(graph, config, false))
+    if (read.module->slot(read.slot) == nullptr) read.module->set_slot(read.slot, activation_quantizer(config, false));
+}
+
+void quantize_weights(const nn::Graph& graph, const QuantConfig& config) {
+  for (const nn::GraphNode& node : graph.nodes)
+    if (is_quantized_layer(node, config) && node.module->slot("weight_transform") == nullptr)
+      node.module->set_slot("weight_transform", weight_quantizer(config, node.parameters.at(0).shape()[0]));
+}
+
+std::shared_ptr<ShiftRounder> rounder_of(const nn::Module& layer) {
+  return std::make_shared<ShiftRounder>(std::dynamic_pointer_cast<FakeQuantizer>(layer.slot("input_transform")),
+                                        std::dynamic_pointer_cast<FakeQuantizer>(layer.slot("weight_transform")));
+}
+
+void round_biases(const nn::Graph& graph, const QuantConfig& config) {
+  std::map<nn::Module*, nn::Module*> layer_of;
+  for (const nn::GraphNode& node : graph.nodes) {
+    if (is_quantized_layer(node, config) && node.parameters.size() > 1) node.module->set_slot("bias_transform", rounder_of(*node.module));
+    if (node.op != "affine_act") continue;
+    const nn::GraphNode& before = graph.nodes[static_cast<std::size_t>(node.inputs.at(0))];
+    const nn::GraphNode& affine = graph.nodes[static_cast<std::size_t>(node.inputs.at(1))];
+    if (!is_quantized_layer(before, config) || dynamic_cast<nn::BatchNorm2d*>(affine.module) == nullptr) continue;
+    if (layer_of.try_emplace(affine.module, before.module).first->second != before.module)
+      fail(kWhere, fmt::format("batch norm {} follows several layers", affine.path), "give each layer a batch norm of its own");
+    affine.module->set_slot("affine_transform", rounder_of(*before.module));
+  }
+}
+
+void fold_batch_norms(const nn::Graph& graph) {
+  const auto consumers = graph.consumers();
+  std::map<nn::Conv2d*, nn::BatchNorm2d*> pairs;
+  std::set<nn::BatchNorm2d*> taken;
+  for (const nn::GraphNode& node : graph.nodes) {
+    if (node.op != "affine_act") continue;
+    const auto before = static_cast<std::size_t>(node.inputs.at(0));
+    auto* conv = dynamic_cast<nn::Conv2d*>(graph.nodes[before].module);
+    auto* batch_norm = dynamic_cast<nn::BatchNorm2d*>(graph.nodes[static_cast<std::size_t>(node.inputs.at(1))].module);
+    const std::string& op = graph.nodes[before].op;
+    if (conv == nullptr || batch_norm == nullptr || (op != "conv2d" && op != "dwconv2d")) continue;
+    const bool known = pairs.contains(conv) && pairs[conv] == batch_norm;
+    if (consumers[before].size() != 1 || (!known && (pairs.contains(conv) || !taken.insert(batch_norm).second)))
+      fail(kWhere, fmt::format("the batch norm behind {} cannot be folded into it", graph.nodes[before].path),
+           "fuse_conv_bn needs each convolution to feed one batch norm of its own; leave the option off");
+    pairs[conv] = batch_norm;
+  }
+  for (const auto& [conv, batch_norm] : pairs) batch_norm->fold_into(*conv);
+}
+
+}  // namespace
+
+void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
+  config.check();
+  if (is_prepared(model)) fail(kWhere, "the model has quantizers already", "prepare a model once, or call remove_quantizers() first");
+  nn::Graph graph = nn::trace(model, shape);
+  if (config.fuse_conv_bn) {
+    fold_batch_norms(graph);
+    graph = nn::trace(model, shape);
+  }
+  if (config.scheme == Scheme::paddle)
+    quantize_layer_inputs(graph, config);
+  else
+    quantize_shared_values(graph, config);
+  quantize_weights(graph, config);
+  if (config.scheme != Scheme::paddle) round_biases(graph, config);
+  OCTET_CHECK(is_prepared(model), kWhere, "the model has no layer to quantize among quantizable_layer_type");
+}
+
+bool is_prepared(const nn::Module& model) {
+  for (const auto& [name, module] : model.named_modules())
+    if (dynamic_cast<FakeQuantizer*>(module) != nullptr) return true;
+  return false;
+}
+
+void remove_quantizers(nn::Module& model) {
+  std::vector<nn::Module*> layers;  // collected first: emptying a slot destroys modules below it
+  for (const auto& [name, module] : model.named_modules())
+    if (!module->slot_names().empty()) layers.push_back(module);
+  for (nn::Module* layer : layers)
+    for (const std::string& slot : layer->slot_names()) {
+      const auto transform = layer->slot(slot);
+      if (dynamic_cast<FakeQuantizer*>(transform.get()) != nullptr || dynamic_cast<ShiftRounder*>(transform.get()) != nullptr)
+        layer->set_slot(slot, nullptr);
+    }
+}
+
+}  // namespace octet::quant
