@@ -36,7 +36,8 @@ void widen(const std::uint8_t* codes, std::int64_t count, std::int16_t* out) {
 
 /// Scratch memory of a task: s16 rows, and before them in the making the codes they come from.
 std::size_t operand_bytes(const GemmWork& work) {
-  return static_cast<std::size_t>(work.block_rows * work.layout.depth_padded) * (work.direct ? 2 : 3);
+  const std::int64_t codes = work.block_rows * work.layout.depth_padded;
+  return static_cast<std::size_t>(work.direct ? 2 * codes : 3 * codes + kGatherSlack);
 }
 /// The rows of a block as s16, padded to whole groups.
 template <bool Signed>

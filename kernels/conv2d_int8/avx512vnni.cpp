@@ -29,7 +29,7 @@ OCTET_SIMD VecI dot(VecI acc, VecI a, VecI b) { return {_mm512_dpbusd_epi32(acc.
 
 /// Scratch memory of a task.
 std::size_t operand_bytes(const GemmWork& work) {
-  return work.direct ? 0 : static_cast<std::size_t>(work.block_rows * work.layout.depth_padded);
+  return work.direct ? 0 : static_cast<std::size_t>(work.block_rows * work.layout.depth_padded + kGatherSlack);
 }
 /// The rows of a block: pixels of src as they lie, or gathered.
 template <bool Signed>

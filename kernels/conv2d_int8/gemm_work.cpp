@@ -13,14 +13,43 @@ constexpr std::int64_t kBlockTiles = 8;
 /// Tasks below which a layer is cut by columns as well.
 constexpr std::int64_t kFewTasks = 8;
 
+/// Where the codes of src end, and the padding code.
+struct Source {
+  const std::uint8_t* end;
+  int pad;
+};
+
 /// One filter row for one output: s·c codes, contiguous in src where they lie inside the picture.
-void gather_filter_row(const ConvGeometry& g, int pad, const std::uint8_t* line, std::int64_t left, std::uint8_t* out) {
+void gather_filter_row(const ConvGeometry& g, const Source& source, const std::uint8_t* line, std::int64_t left,
+                       std::uint8_t* out) {
+  if (left >= 0 && left + g.s <= g.w) {
+    const std::int64_t bytes = g.s * g.c;
+    const std::uint8_t* from = line + left * g.c;
+    // Few codes, as in a first layer: one fixed-size copy, whose surplus the next writes put right.
+    if (bytes <= kGatherSlack && source.end - from >= kGatherSlack)
+      std::memcpy(out, from, kGatherSlack);
+    else
+      std::memcpy(out, from, static_cast<std::size_t>(bytes));
+    return;
+  }
   const std::int64_t before = std::clamp<std::int64_t>(-left, 0, g.s);
   const std::int64_t after = std::clamp<std::int64_t>(left + g.s - g.w, 0, g.s - before);
   const std::int64_t inside = g.s - before - after;
-  if (before > 0) std::memset(out, pad, static_cast<std::size_t>(before * g.c));
+  std::memset(out, source.pad, static_cast<std::size_t>(before * g.c));
   if (inside > 0) std::memcpy(out + before * g.c, line + (left + before) * g.c, static_cast<std::size_t>(inside * g.c));
-  if (after > 0) std::memset(out + (before + inside) * g.c, pad, static_cast<std::size_t>(after * g.c));
+  std::memset(out + (before + inside) * g.c, source.pad, static_cast<std::size_t>(after * g.c));
+}
+
+/// One row of the gathered matrix.
+void gather_row(const ConvGeometry& g, const Source& source, const std::uint8_t* picture, std::int64_t top,
+                std::int64_t left, std::uint8_t* out) {
+  const std::int64_t filter_row = g.s * g.c;
+  for (std::int64_t r = 0; r < g.r; ++r, out += filter_row) {
+    if (top + r < 0 || top + r >= g.h)
+      std::memset(out, source.pad, static_cast<std::size_t>(filter_row));
+    else
+      gather_filter_row(g, source, picture + (top + r) * g.w * g.c, left, out);
+  }
 }
 
 }  // namespace
@@ -45,19 +74,19 @@ GemmWork gemm_work(const IntConvProblem& problem, const PackedLayout& layout, st
 void gather_rows(const IntConvProblem& problem, const void* src, std::int64_t first, std::int64_t count,
                  std::int64_t stride, std::uint8_t* out) {
   const ConvGeometry& g = problem.geometry;
-  const std::int64_t out_h = g.out_h(), out_w = g.out_w(), filter_row = g.s * g.c, depth = g.r * filter_row;
-  const int pad = problem.z_x & 0xff;
-  for (std::int64_t row = first; row < first + count; ++row, out += stride) {
-    const std::int64_t q = row % out_w, p = row / out_w % out_h, n = row / (out_w * out_h);
-    const auto* picture = static_cast<const std::uint8_t*>(src) + n * g.h * g.w * g.c;
-    const std::int64_t top = p * g.stride_h - g.pad_h, left = q * g.stride_w - g.pad_w;
-    for (std::int64_t r = 0; r < g.r; ++r) {
-      if (top + r < 0 || top + r >= g.h)
-        std::memset(out + r * filter_row, pad, static_cast<std::size_t>(filter_row));
-      else
-        gather_filter_row(g, pad, picture + (top + r) * g.w * g.c, left, out + r * filter_row);
-    }
-    std::memset(out + depth, 0, static_cast<std::size_t>(stride - depth));
+  const std::int64_t out_h = g.out_h(), out_w = g.out_w(), picture_codes = g.h * g.w * g.c, depth = conv_depth(g);
+  const auto* codes = static_cast<const std::uint8_t*>(src);
+  const Source source{codes + g.n * picture_codes, problem.z_x & 0xff};
+  std::int64_t q = first % out_w, p = first / out_w % out_h;
+  const std::uint8_t* picture = codes + first / (out_w * out_h) * picture_codes;
+  for (std::int64_t row = 0; row < count; ++row, out += stride) {
+    gather_row(g, source, picture, p * g.stride_h - g.pad_h, q * g.stride_w - g.pad_w, out);
+    for (std::int64_t d = depth; d < stride; ++d) out[d] = 0;
+    if (++q < out_w) continue;
+    q = 0;
+    if (++p < out_h) continue;
+    p = 0;
+    picture += picture_codes;
   }
 }
 

@@ -18,8 +18,10 @@ struct GemmWork {
 /// tile_rows: rows of the row's register tile.
 GemmWork gemm_work(const IntConvProblem& problem, const PackedLayout& layout, std::int64_t tile_rows);
 
+/// Bytes beyond the gathered rows that gather_rows may overwrite.
+inline constexpr std::int64_t kGatherSlack = 16;
 /// Writes `count` rows of the gathered matrix from row `first`: the r·s·c codes under the filter, z_x where it leaves the
-/// picture, zeros from there to `stride` bytes.
+/// picture, zeros from there to `stride` bytes. What follows the last row is scratch too, for kGatherSlack bytes.
 void gather_rows(const IntConvProblem& problem, const void* src, std::int64_t first, std::int64_t count,
                  std::int64_t stride, std::uint8_t* out);
 

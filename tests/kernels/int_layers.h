@@ -56,7 +56,8 @@ inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, st
     const double range = k % 5 == 4 ? 1073741824.0 : 30000.0;
     layer.bias.push_back(static_cast<std::int32_t>(random.uniform(-range, range)));
     layer.multiplier.push_back(draw_multiplier(random, layer.taps()));
-    layer.bias_f32.push_back(static_cast<float>(random.uniform(-40, 40)));
+    const double bias = random.uniform(-40, 40);
+    layer.bias_f32.push_back(static_cast<float>(k % 3 == 0 ? std::floor(bias) + 0.5 : bias));  // ties of the paddle rule
   }
   return layer;
 }
