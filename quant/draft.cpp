@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "quant/value_classes.h"
+
 namespace octet::quant {
 namespace {
 
@@ -40,7 +42,7 @@ Activation activation_named(const std::string& name) {
 
 class Drafter {
  public:
-  explicit Drafter(const nn::Graph& graph) : graph_(graph), consumers_(graph.consumers()), joined_(graph.nodes.size()) {}
+  explicit Drafter(const nn::Graph& graph) : graph_(graph), readers_(value_readers(graph)), joined_(graph.nodes.size()) {}
 
   Drafts run() {
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
@@ -58,6 +60,9 @@ class Drafter {
       draft_of_[i] = draft_of_.at(node.inputs.at(0));
       return;
     }
+    if (node.op == "affine_act")
+      fail(kWhere, fmt::format("the batch norm before '{}' does not follow a convolution that feeds it alone", node.path),
+           "integer arithmetic needs each batch norm directly behind a convolution or linear layer");
     Draft made;
     set_extent(made.node, node);
     made.node.name = names_.next(name_for(node));
@@ -88,9 +93,6 @@ class Drafter {
     } else if (op == "relu" || op == "relu6") {
       made.node.op = OpKind::activation;
       made.node.act = activation_named(op);
-    } else if (op == "affine_act") {
-      fail(kWhere, fmt::format("the batch norm before '{}' does not follow a convolution that feeds it alone", node.path),
-           "integer arithmetic needs each batch norm directly behind a convolution or linear layer");
     } else {
       fail(kWhere, fmt::format("op '{}' of '{}' has no integer form", op, node.path));
     }
@@ -129,7 +131,7 @@ class Drafter {
 
   /// The only reader of the value, or -1.
   int only_reader(int i) const {
-    const auto& readers = consumers_[static_cast<std::size_t>(i)];
+    const auto& readers = readers_[static_cast<std::size_t>(i)];
     return readers.size() == 1 && i != graph_.output ? readers[0] : -1;
   }
 
@@ -159,7 +161,7 @@ class Drafter {
   }
 
   const nn::Graph& graph_;
-  std::vector<std::vector<int>> consumers_;
+  std::vector<std::vector<int>> readers_;
   std::vector<bool> joined_;      ///< nodes that an earlier draft took in
   std::map<int, int> draft_of_;   ///< graph node → draft that makes its value
   int last_ = 0;                  ///< graph node that makes the value of the draft in hand

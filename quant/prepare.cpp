@@ -85,7 +85,7 @@ void round_biases(const nn::Graph& graph, const QuantConfig& config) {
 }
 
 void fold_batch_norms(const nn::Graph& graph) {
-  const auto consumers = graph.consumers();
+  const auto readers = value_readers(graph);
   std::map<nn::Conv2d*, nn::BatchNorm2d*> pairs;
   std::set<nn::BatchNorm2d*> taken;
   for (const nn::GraphNode& node : graph.nodes) {
@@ -96,7 +96,7 @@ void fold_batch_norms(const nn::Graph& graph) {
     const std::string& op = graph.nodes[before].op;
     if (conv == nullptr || batch_norm == nullptr || (op != "conv2d" && op != "dwconv2d")) continue;
     const bool known = pairs.contains(conv) && pairs[conv] == batch_norm;
-    if (consumers[before].size() != 1 || (!known && (pairs.contains(conv) || !taken.insert(batch_norm).second)))
+    if (readers[before].size() != 1 || (!known && (pairs.contains(conv) || !taken.insert(batch_norm).second)))
       fail(kWhere, fmt::format("the batch norm behind {} cannot be folded into it", graph.nodes[before].path),
            "fuse_conv_bn needs each convolution to feed one batch norm of its own; leave the option off");
     pairs[conv] = batch_norm;

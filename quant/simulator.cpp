@@ -29,8 +29,8 @@ struct View {
 
 float activate(float x, Activation act) {
   if (act == Activation::none) return x;
-  const float positive = x > 0 ? x : 0.0f;
-  return act == Activation::relu6 && positive > 6 ? 6.0f : positive;
+  const float positive = 0.0f > x ? 0.0f : x;
+  return act == Activation::relu6 && 6.0f < positive ? 6.0f : positive;
 }
 
 /// The picture with a frame of padding. Padding is the zero point: 0 here.

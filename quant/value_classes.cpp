@@ -52,6 +52,12 @@ bool is_quantized_layer(const nn::GraphNode& node, const QuantConfig& config) {
   return node.op == "linear" && dynamic_cast<nn::Linear*>(node.module) != nullptr && config.quantizes_linear();
 }
 
+std::vector<std::vector<int>> value_readers(const nn::Graph& graph) {
+  auto readers = graph.consumers();
+  for (auto& of_one : readers) std::erase_if(of_one, [&](int i) { return graph.nodes[static_cast<std::size_t>(i)].op == "batchnorm_affine"; });
+  return readers;
+}
+
 std::vector<SlotRead> slot_reads(const nn::Graph& graph, const QuantConfig& config, bool shared) {
   std::vector<SlotRead> reads;
   for (const nn::GraphNode& node : graph.nodes) {

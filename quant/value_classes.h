@@ -30,6 +30,8 @@ std::vector<ValueClass> value_classes(const nn::Graph& graph, const std::vector<
 
 /// Is the op a convolution or a linear layer, held by a module that config quantizes?
 bool is_quantized_layer(const nn::GraphNode& node, const QuantConfig& config);
+/// graph.consumers() without the statistics of a batch norm, which in evaluation do not depend on the value.
+std::vector<std::vector<int>> value_readers(const nn::Graph& graph);
 /// Does the op hand the codes of its inputs on?
 bool passes_codes(const std::string& op);
 
