@@ -1,0 +1,16 @@
+// The subcommands.
+#pragma once
+#include "apps/mnv1_qat/options.h"
+
+namespace octet::app {
+
+void run(const Options& options);
+void pretrain(const Options& options);
+void qat(const Options& options);
+void evaluate(const Options& options);
+void export_model(const Options& options);
+void predict(const Options& options);
+void dump_codes(const Options& options);
+void info(const Options& options);
+
+}  // namespace octet::app

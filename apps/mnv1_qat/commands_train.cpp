@@ -1,0 +1,40 @@
+// run, pretrain, qat: the stages of the pipeline in their order.
+#include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/pipeline.h"
+
+namespace octet::app {
+namespace {
+
+void tune_export_compare(Pipeline& pipeline) {
+  pipeline.fine_tune();
+  pipeline.evaluate_qat();
+  pipeline.export_and_run();
+  pipeline.compare();
+  pipeline.show_predictions();
+  pipeline.finish();
+}
+
+}  // namespace
+
+void run(const Options& options) {
+  Pipeline pipeline(options);
+  pipeline.pretrain();
+  pipeline.evaluate_fp32();
+  tune_export_compare(pipeline);
+}
+
+void pretrain(const Options& options) {
+  Pipeline pipeline(options);
+  pipeline.pretrain();
+  pipeline.evaluate_fp32();
+  pipeline.finish_pretrain();
+}
+
+void qat(const Options& options) {
+  Pipeline pipeline(options);
+  pipeline.take_pretrained(options.model);
+  pipeline.evaluate_fp32();
+  tune_export_compare(pipeline);
+}
+
+}  // namespace octet::app

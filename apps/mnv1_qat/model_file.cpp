@@ -1,0 +1,95 @@
+#include "apps/mnv1_qat/model_file.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "nn/models.h"
+#include "optim/checkpoint.h"
+#include "quant/engine/engine.h"
+#include "quant/prepare.h"
+
+namespace octet::app {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMostClasses = 100000;
+
+std::vector<std::string> names_from(const std::string& text, const std::string& path) {
+  const Json j = Json::parse(text, nullptr, false);
+  bool good = j.is_array() && !j.empty() && j.size() <= kMostClasses;
+  for (std::size_t i = 0; good && i < j.size(); ++i) good = j[i].is_string();
+  OCTET_CHECK(good, "model", "'{}': 'classes' is no list of names", path);
+  return j.get<std::vector<std::string>>();
+}
+
+}  // namespace
+
+Metadata ModelNotes::to_metadata() const {
+  return {{"model", "mobilenet_v1"}, {"scale", fmt::format("{}", scale)}, {"variant", variant}, {"classes", Json(class_names).dump()},
+          {"data", data},            {"quant", quant},                    {"tag", tag}};
+}
+
+ModelNotes ModelNotes::from(const Metadata& metadata, const std::string& path) {
+  const auto get = [&](const char* key) {
+    const auto at = metadata.find(key);
+    OCTET_CHECK(at != metadata.end(), "model", "'{}' does not say its '{}' ---> HINT give a file that mnv1_qat has written", path, key);
+    return at->second;
+  };
+  OCTET_CHECK(get("model") == "mobilenet_v1", "model", "'{}' holds a '{}', not a mobilenet_v1", path, get("model"));
+  ModelNotes notes;
+  const std::string scale = get("scale");
+  char* end = nullptr;
+  notes.scale = std::strtod(scale.c_str(), &end);
+  OCTET_CHECK(*end == '\0' && notes.scale >= 0.25 && notes.scale <= 1, "model", "'{}': scale '{}' is not in [0.25, 1]", path, scale);
+  notes.variant = get("variant");
+  OCTET_CHECK(notes.variant == "imagenet" || notes.variant == "cifar", "model", "'{}': unknown variant '{}'", path, notes.variant);
+  notes.class_names = names_from(get("classes"), path);
+  notes.data = get("data"), notes.quant = get("quant"), notes.tag = get("tag");
+  return notes;
+}
+
+void add_notes(engine::IntegerGraph& graph, const ModelNotes& notes) {
+  for (const auto& [key, value] : notes.to_metadata()) graph.notes[key] = value;
+  graph.notes["normalisation"] = "(x - 127.5) / 127.5";
+}
+
+std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, std::uint64_t seed) {
+  nn::MobileNetV1Options options;
+  options.classes = static_cast<std::int64_t>(notes.class_names.size());
+  options.scale = notes.scale;
+  options.variant = notes.variant == "cifar" ? nn::Variant::cifar : nn::Variant::imagenet;
+  options.init = init;
+  options.seed = seed;
+  return nn::mobilenet_v1(options);
+}
+
+LoadedModel load_net(const std::string& path) {
+  const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
+  LoadedModel loaded;
+  loaded.notes = ModelNotes::from(file.metadata, path);
+  loaded.net = build_model(loaded.notes, nn::Init::he, 1);
+  if (!loaded.notes.quant.empty()) quant::prepare(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant));
+  optim::load_model(path, *loaded.net);
+  loaded.net->eval();
+  return loaded;
+}
+
+Predictor load_predictor(const std::string& path) {
+  const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
+  const auto kind = file.metadata.find("octet.kind");
+  OCTET_CHECK(kind != file.metadata.end(), "model", "'{}' is no model of octet ---> HINT give fp32, qat or int8.safetensors of a run", path);
+  if (kind->second == "int8") {
+    auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path));
+    const auto classes = engine->graph().notes.find("classes");
+    OCTET_CHECK(classes != engine->graph().notes.end(), "model", "'{}' does not name its classes", path);
+    return {"int8", [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
+  }
+  const LoadedModel loaded = load_net(path);
+  auto trainer = std::make_shared<optim::Trainer>(loaded.net);
+  return {loaded.notes.quant.empty() ? "fp32" : "QAT", [trainer](const Tensor& images) { return trainer->predict(images); }, loaded.notes.class_names};
+}
+
+std::uint64_t file_bytes(const std::string& path) { return static_cast<std::uint64_t>(std::filesystem::file_size(path)); }
+
+}  // namespace octet::app

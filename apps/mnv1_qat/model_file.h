@@ -1,0 +1,53 @@
+// The files of a run: nets rebuilt from what their files say of themselves.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/mnv1_qat/options.h"
+#include "core/safetensors.h"
+#include "nn/module.h"
+#include "optim/trainer.h"
+#include "quant/config.h"
+#include "quant/engine/integer_graph.h"
+
+namespace octet::app {
+
+inline const Shape kPicture{1, 32, 32, 3};
+
+/// What a model file says beside its tensors.
+struct ModelNotes {
+  double scale = 1;
+  std::string variant = "imagenet";
+  std::vector<std::string> class_names;
+  std::string data;       ///< trained on
+  std::string quant;      ///< QuantConfig as JSON; empty for fp32
+  std::string tag;        ///< options that made it
+  Metadata to_metadata() const;
+  /// Throws Error naming `path` when something is missing or malformed.
+  static ModelNotes from(const Metadata& metadata, const std::string& path);
+};
+
+/// Adds what a model file says of itself, and the normalisation, to an integer graph.
+void add_notes(engine::IntegerGraph& graph, const ModelNotes& notes);
+
+std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, std::uint64_t seed);
+
+struct LoadedModel {
+  std::shared_ptr<nn::Module> net;
+  ModelNotes notes;
+};
+/// An fp32 or QAT file as a net with its quantizers in place.
+LoadedModel load_net(const std::string& path);
+
+/// Any of the three kinds as a predictor: "fp32", "QAT" or "int8".
+struct Predictor {
+  std::string kind;
+  optim::PredictFn predict;
+  std::vector<std::string> class_names;
+};
+Predictor load_predictor(const std::string& path);
+
+std::uint64_t file_bytes(const std::string& path);
+
+}  // namespace octet::app

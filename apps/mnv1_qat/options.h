@@ -1,0 +1,49 @@
+// What the command line says.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/transform.h"
+#include "nn/models.h"
+#include "optim/schedule.h"
+#include "quant/config.h"
+
+namespace octet::app {
+
+enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info };
+
+struct Options {
+  Command command = Command::run;
+
+  // data
+  std::string data = "auto";
+  bool download = false;
+  std::string download_url;           ///< empty: the official one
+  std::string download_dir = "data";
+  // model
+  double scale = 1.0;
+  nn::Variant variant = nn::Variant::imagenet;
+  nn::Init init = nn::Init::he;
+  // training
+  std::int64_t epochs = 5, qat_epochs = 2, batch_size = 256;
+  double lr = 0.1, momentum = 0.9, weight_decay = 0;
+  optim::ScheduleKind schedule = optim::ScheduleKind::constant;
+  data::Augment augment = data::Augment::none;
+  std::int64_t limit_train = 0, limit_test = 0;  ///< use only the first pictures; 0 = all
+  std::uint64_t seed = 1;
+  // quantization
+  quant::QuantConfig quant;
+  // run
+  int threads = 0;  ///< 0: as many as processors
+  bool deterministic = false;
+  std::string out = "runs/mnv1_qat";
+  std::int64_t checkpoint_every = 0;
+  bool resume = false, quiet = false, json = false;
+  // other subcommands
+  std::string model;                       ///< a .safetensors file
+  std::vector<std::string> pictures;       ///< files
+  std::vector<std::int64_t> indices;       ///< pictures of the test set
+};
+
+}  // namespace octet::app

@@ -1,0 +1,257 @@
+#include "apps/mnv1_qat/pipeline.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "core/parallel.h"
+#include "data/download.h"
+#include "nn/graph.h"
+#include "ops/ops.h"
+#include "optim/checkpoint.h"
+#include "quant/compare.h"
+#include "quant/engine/engine.h"
+#include "quant/engine/graph_file.h"
+#include "quant/simulator.h"
+
+namespace octet::app {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning start here, apart from pre-training's
+constexpr std::int64_t kCompareBatch = 128;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+Json training_json(const Options& o) {
+  return {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
+          {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+}
+
+// Index of the largest logit of each row; the lower class among equals.
+std::vector<std::int64_t> classes_of(const Tensor& logits) {
+  const std::int64_t classes = logits.shape()[1];
+  std::vector<std::int64_t> best;
+  for (std::int64_t i = 0; i < logits.shape()[0]; ++i) {
+    const float* row = logits.data<float>() + i * classes;
+    best.push_back(std::max_element(row, row + classes) - row);
+  }
+  return best;
+}
+
+}  // namespace
+
+data::Split load_split(const Options& options, const Console& console) {
+  std::string where = options.data;
+  if (options.download) {
+    const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
+    std::unique_ptr<optim::ProgressBar> bar;
+    where = data::download_cifar10(options.download_dir, url, [&](std::int64_t done, std::int64_t total) {
+      if (!bar) bar = std::make_unique<optim::ProgressBar>("download", total, "bytes", console.bar_style(), done);
+      done < total ? bar->update(done, "") : bar->finish("");
+    });
+  }
+  data::Split split = data::load(where);
+  if (options.limit_train > 0) split.train = split.train.first(options.limit_train);
+  if (options.limit_test > 0) split.test = split.test.first(options.limit_test);
+  return split;
+}
+
+std::string pretrain_tag(const Options& options, const data::Dataset& train) {
+  Json j = training_json(options);
+  j["stage"] = "pretrain", j["data"] = train.source, j["pictures"] = train.size(), j["epochs"] = options.epochs;
+  j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar, j["paddle_init"] = options.init == nn::Init::paddle;
+  return j.dump();
+}
+
+Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::now()), console_(options), qat_(options.quant) {
+  std::error_code error;
+  fs::create_directories(options.out, error);
+  OCTET_CHECK(!error && fs::is_directory(options.out), "mnv1_qat", "cannot make the folder '{}': {}", options.out, error ? error.message() : "a file is in the way");
+  if (!options.resume)
+    for (const char* file : {"pretrain.checkpoint.safetensors", "qat.checkpoint.safetensors"})
+      OCTET_CHECK(!fs::exists(path(file)), "mnv1_qat", "'{}' holds an unfinished run ---> HINT --resume goes on with it; another --out starts anew", options.out);
+  metrics_ = std::make_unique<Metrics>(options.out, options.resume);
+  if (options.resume) recall_timing();
+  split_ = load_split(options, console_);
+  notes_.scale = options.scale;
+  notes_.variant = options.variant == nn::Variant::cifar ? "cifar" : "imagenet";
+  notes_.class_names = split_.train.class_names;
+  notes_.data = split_.train.source;
+  const bool synthetic = notes_.data == "synthetic";
+  console_.say(fmt::format("octet {}: {} training and {} test pictures of {}{}", OCTET_VERSION, split_.train.size(), split_.test.size(), notes_.data,
+                           synthetic ? " (generated: the figures below say nothing about CIFAR-10)" : ""));
+  summary_.data = notes_.data, summary_.seed = options.seed, summary_.threads = num_threads(), summary_.scheme = quant::name_of(options.quant.scheme);
+}
+
+std::string Pipeline::path(const std::string& file) const { return (fs::path(options_.out) / file).string(); }
+
+void Pipeline::keep_timing() const {
+  const Json j{{"pretrain_seconds", summary_.pretrain_seconds}, {"qat_seconds", summary_.qat_seconds}, {"fp32_step_ms", summary_.fp32_step_ms},
+               {"qat_step_ms", summary_.qat_step_ms}};
+  write_file_atomically(path("timing.json"), j.dump(2) + "\n");
+}
+
+// Times of stages that an earlier process of this run has finished.
+void Pipeline::recall_timing() {
+  if (!fs::exists(path("timing.json"))) return;
+  const Json j = Json::parse(read_file(path("timing.json")), nullptr, false);
+  const auto number = [&](const char* key) { return j.is_object() && j.contains(key) && j[key].is_number() ? j[key].get<double>() : 0.0; };
+  summary_.pretrain_seconds = number("pretrain_seconds"), summary_.qat_seconds = number("qat_seconds");
+  summary_.fp32_step_ms = number("fp32_step_ms"), summary_.qat_step_ms = number("qat_step_ms");
+}
+
+bool Pipeline::finished_before(const Stage& stage) const {
+  if (!options_.resume || !fs::exists(path(stage.model_file))) return false;
+  const TensorFile file = read_safetensors(path(stage.model_file), {.copy = false, .require_checksum = true});
+  return ModelNotes::from(file.metadata, file.name).tag == stage.tag;
+}
+
+void Pipeline::fit(const Stage& stage, double& seconds, double& step_ms) {
+  if (finished_before(stage)) {
+    optim::load_model(path(stage.model_file), *net_);
+    console_.say(fmt::format("{}: finished before, taken from {}", stage.name, path(stage.model_file)));
+    return;
+  }
+  trainer_->prepare({{options_.lr, options_.momentum, options_.weight_decay, false}, options_.schedule, 0});
+  optim::FitOptions fit;
+  fit.epochs = stage.epochs;
+  fit.loader = {options_.batch_size, true, options_.augment, options_.seed};
+  fit.first_epoch = stage.first_epoch;
+  fit.checkpoint_every = options_.checkpoint_every;
+  fit.checkpoint_path = path(stage.checkpoint);
+  fit.tag = stage.tag;
+  fit.resume = options_.resume;
+  Reporter reporter(console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get());
+  const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
+  seconds = result.seconds, step_ms = result.median_step_ms();
+  notes_.tag = stage.tag;
+  optim::save_model(path(stage.model_file), *net_, notes_.to_metadata());
+  keep_timing();
+  fs::remove(path(stage.checkpoint));
+}
+
+void Pipeline::pretrain() {
+  net_ = build_model(notes_, options_.init, options_.seed);
+  trainer_ = std::make_unique<optim::Trainer>(net_);
+  console_.say("\n" + nn::summary(*net_, kPicture));
+  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", pretrain_tag(options_, split_.train), options_.epochs, 0},
+      summary_.pretrain_seconds, summary_.fp32_step_ms);
+  notes_.tag = pretrain_tag(options_, split_.train);
+  summary_.fp32_bytes = file_bytes(path("fp32.safetensors"));
+  summary_.parameters = net_->parameter_count();
+}
+
+void Pipeline::take_pretrained(const std::string& file) {
+  const LoadedModel loaded = load_net(file);
+  OCTET_CHECK(loaded.notes.quant.empty(), "qat", "'{}' is quantized already ---> HINT give the fp32.safetensors of a pre-training", file);
+  OCTET_CHECK(loaded.notes.class_names == split_.train.class_names, "qat", "'{}' was trained on other classes than '{}' has", file, split_.train.source);
+  net_ = loaded.net, notes_ = loaded.notes;
+  trainer_ = std::make_unique<optim::Trainer>(net_);
+  summary_.fp32_bytes = file_bytes(file);
+  summary_.parameters = net_->parameter_count();
+}
+
+optim::Scores Pipeline::evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second) {
+  Reporter reporter(console_, stage, options_.batch_size, split_.test.size(), nullptr);
+  const auto start = Clock::now();
+  const optim::Scores scores = optim::evaluate(predict, split_.test, options_.batch_size, &reporter);
+  if (images_per_second) *images_per_second = static_cast<double>(scores.pictures) / seconds_since(start);
+  metrics_->rewind(stage, 0);
+  metrics_->write_scores(stage, scores);
+  return scores;
+}
+
+void Pipeline::evaluate_fp32() {
+  summary_.fp32 = evaluate("fp32 test", [this](const Tensor& x) { return trainer_->predict(x); }, &summary_.fp32_images_per_second);
+}
+
+void Pipeline::fine_tune() {
+  qat_.quantize(*net_, kPicture);
+  notes_.quant = quant::to_json(options_.quant);
+  Json tag = training_json(options_);
+  tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["quant"] = notes_.quant, tag["from"] = notes_.tag, tag["pictures"] = split_.train.size();
+  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", tag.dump(), options_.qat_epochs, kFineTuneEpochs}, summary_.qat_seconds, summary_.qat_step_ms);
+}
+
+void Pipeline::evaluate_qat() {
+  summary_.qat = evaluate("qat test", [this](const Tensor& x) { return trainer_->predict(x); }, nullptr);
+}
+
+void Pipeline::export_and_run() {
+  quant::ConvertReport report;
+  engine::IntegerGraph graph = qat_.convert(*net_, &report);
+  add_notes(graph, notes_);
+  engine::save_graph(path("int8.safetensors"), graph);
+  if (!report.channels.empty()) console_.say(fmt::format("convert: {} channels need a remark, see {}", report.channels.size(), path("convert.txt")));
+  write_file_atomically(path("convert.txt"), report.str());
+  const auto engine = engine::Engine::load(path("int8.safetensors"));
+  summary_.int8_bytes = file_bytes(path("int8.safetensors"));
+  summary_.int8 = evaluate("int8 test", [&](const Tensor& x) { return engine.run(x); }, &summary_.int8_images_per_second);
+}
+
+void Pipeline::compare() {
+  const quant::Simulator simulator(*net_, kPicture, options_.quant);
+  const auto engine = engine::Engine::load(path("int8.safetensors"));
+  quant::CodeMismatches mismatches;
+  std::int64_t agreeing = 0;
+  double largest = 0;
+  const std::int64_t count = split_.test.size();
+  optim::ProgressBar bar("compare: nn, simulator, engine", count, "pictures", console_.bar_style());
+  for (std::int64_t begin = 0; begin < count; begin += kCompareBatch) {
+    const std::int64_t end = std::min(count, begin + kCompareBatch);
+    const Tensor images = data::normalise(split_.test.pictures.slice(begin, end));
+    NamedTensors simulated, run;
+    const Tensor from_nn = trainer_->predict(images), from_simulator = simulator.run(images, &simulated);
+    engine.run(images, &run);
+    mismatches.add(quant::code_mismatches(simulated, run));
+    const auto a = classes_of(from_nn), b = classes_of(from_simulator);
+    for (std::size_t i = 0; i < a.size(); ++i) agreeing += a[i] == b[i];
+    for (std::int64_t i = 0; i < from_nn.numel(); ++i)
+      largest = std::max(largest, std::fabs(static_cast<double>(from_nn.data<float>()[i]) - from_simulator.data<float>()[i]));
+    bar.update(end, "");
+  }
+  summary_.code_mismatches = mismatches.total();
+  summary_.class_agreement = static_cast<double>(agreeing) / static_cast<double>(count);
+  summary_.logit_max_abs_diff = largest;
+  bar.finish(fmt::format("{} codes differ", summary_.code_mismatches));
+  if (summary_.code_mismatches > 0) console_.say(mismatches.str());
+}
+
+void Pipeline::show_predictions() const {
+  const auto engine = engine::Engine::load(path("int8.safetensors"));
+  const std::int64_t count = std::min<std::int64_t>(5, split_.test.size());
+  const Tensor logits = engine.run(data::normalise(split_.test.pictures.slice(0, count)));
+  const Tensor probabilities = ops::softmax(logits);
+  const auto classes = classes_of(logits);
+  console_.say("\nA few test pictures in the integer engine:");
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto said = static_cast<std::size_t>(classes[static_cast<std::size_t>(i)]), is = static_cast<std::size_t>(split_.test.labels.data<std::int32_t>()[i]);
+    console_.say(fmt::format("  picture {}: {} ({:.1f} %), in truth {}", i, notes_.class_names[said],
+                             100 * probabilities.at(i * logits.shape()[1] + static_cast<std::int64_t>(said)), notes_.class_names[is]));
+  }
+}
+
+void Pipeline::finish() {
+  summary_.total_seconds = seconds_since(start_);
+  summary_.peak_rss_bytes = peak_rss_bytes();
+  write_file_atomically(path("summary.json"), summary_.json());
+  if (options_.json)
+    std::fputs(summary_.json().c_str(), stdout);
+  else
+    std::fputs((summary_.table() + "  files in " + options_.out + ": fp32, qat and int8.safetensors, summary.json, metrics.jsonl\n").c_str(), stdout);
+}
+
+void Pipeline::finish_pretrain() const {
+  const Json j{{"model", path("fp32.safetensors")}, {"data", summary_.data}, {"fp32_top1", summary_.fp32.top1()}, {"fp32_top5", summary_.fp32.top5()}};
+  fmt::print("{}\n", options_.json ? j.dump(2)
+                                   : fmt::format("{}: top-1 {:.2f} %, top-5 {:.2f} % on the test pictures of {}", path("fp32.safetensors"),
+                                                 100 * summary_.fp32.top1(), 100 * summary_.fp32.top5(), summary_.data));
+}
+
+}  // namespace octet::app

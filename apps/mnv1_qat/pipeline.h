@@ -1,0 +1,67 @@
+// The stages of the tutorial, in order, over one folder of results.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "apps/mnv1_qat/model_file.h"
+#include "apps/mnv1_qat/report.h"
+#include "data/dataset.h"
+#include "quant/qat.h"
+
+namespace octet::app {
+
+class Pipeline {
+ public:
+  /// Makes the folder. Throws Error when it holds an unfinished run and --resume was not given.
+  explicit Pipeline(const Options& options);
+
+  /// Pre-trains, or takes what a resumed run has finished; writes fp32.safetensors.
+  void pretrain();
+  /// Takes a pre-trained file instead.
+  void take_pretrained(const std::string& path);
+  void evaluate_fp32();
+  /// Quantizes and fine-tunes; writes qat.safetensors.
+  void fine_tune();
+  void evaluate_qat();
+  /// Converts and writes int8.safetensors, loads it back and scores the engine on it.
+  void export_and_run();
+  /// Simulator against engine, every layer, and nn's evaluation against the simulator, on the whole test set.
+  void compare();
+  void show_predictions() const;
+  /// summary.json and the table (or the JSON on stdout).
+  void finish();
+  /// The fp32 line alone, where the work ends with pre-training.
+  void finish_pretrain() const;
+
+ private:
+  struct Stage {
+    std::string name, model_file, checkpoint, tag;
+    std::int64_t epochs;
+    std::uint64_t first_epoch;
+  };
+  std::string path(const std::string& file) const;
+  bool finished_before(const Stage& stage) const;
+  void fit(const Stage& stage, double& seconds, double& step_ms);
+  optim::Scores evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second);
+  void keep_timing() const;
+  void recall_timing();
+
+  const Options& options_;
+  std::chrono::steady_clock::time_point start_;
+  Console console_;
+  std::unique_ptr<Metrics> metrics_;
+  data::Split split_;
+  ModelNotes notes_;
+  std::unique_ptr<optim::Trainer> trainer_;
+  std::shared_ptr<nn::Module> net_;
+  quant::Qat qat_;
+  Summary summary_;
+};
+
+/// Applies --limit-*, --download and --data.
+data::Split load_split(const Options& options, const Console& console);
+/// Options that decide the bits of the pre-trained weights, as text.
+std::string pretrain_tag(const Options& options, const data::Dataset& train);
+
+}  // namespace octet::app

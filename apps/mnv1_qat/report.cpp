@@ -1,0 +1,158 @@
+#include "apps/mnv1_qat/report.h"
+
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace octet::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t kStepsPerLine = 10;
+
+std::string score_text(const optim::Scores& s) {
+  return fmt::format("loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %", s.loss(), 100 * s.top1(), 100 * s.top5());
+}
+
+int stage_rank(const std::string& stage) { return stage.starts_with("pretrain") || stage.starts_with("fp32") ? 0 : 1; }
+
+}  // namespace
+
+std::string Summary::json() const {
+  const Json j{{"data", data},
+               {"seed", seed},
+               {"threads", threads},
+               {"scheme", scheme},
+               {"fp32_top1", fp32.top1()},
+               {"fp32_top5", fp32.top5()},
+               {"qat_top1", qat.top1()},
+               {"qat_top5", qat.top5()},
+               {"int8_top1", int8.top1()},
+               {"int8_top5", int8.top5()},
+               {"code_mismatches", code_mismatches},
+               {"class_agreement", class_agreement},
+               {"logit_max_abs_diff", logit_max_abs_diff},
+               {"fp32_bytes", fp32_bytes},
+               {"int8_bytes", int8_bytes},
+               {"parameters", parameters},
+               {"pretrain_seconds", pretrain_seconds},
+               {"qat_seconds", qat_seconds},
+               {"total_seconds", total_seconds},
+               {"fp32_step_ms", fp32_step_ms},
+               {"qat_step_ms", qat_step_ms},
+               {"int8_images_per_second", int8_images_per_second},
+               {"fp32_images_per_second", fp32_images_per_second},
+               {"peak_rss_bytes", peak_rss_bytes}};
+  return j.dump(2) + "\n";
+}
+
+std::string Summary::table() const {
+  constexpr const char* kRow = "  {:24} {:>12} {:>12} {:>12}\n";
+  const auto percent = [](double x) { return fmt::format("{:.2f} %", 100 * x); };
+  std::string text = fmt::format("\nResults on {} (seed {}, scheme {}, {} threads)\n", data == "synthetic" ? "SYNTHETIC pictures, not CIFAR-10" : data, seed,
+                                 scheme, threads);
+  text += fmt::format(kRow, "", "fp32", "QAT", "int8 engine");
+  text += fmt::format(kRow, "top-1", percent(fp32.top1()), percent(qat.top1()), percent(int8.top1()));
+  text += fmt::format(kRow, "top-5", percent(fp32.top5()), percent(qat.top5()), percent(int8.top5()));
+  text += fmt::format(kRow, "step, ms (median)", fmt::format("{:.1f}", fp32_step_ms), fmt::format("{:.1f}", qat_step_ms), "");
+  text += fmt::format(kRow, "training, s", fmt::format("{:.1f}", pretrain_seconds), fmt::format("{:.1f}", qat_seconds), "");
+  text += fmt::format(kRow, "pictures/s, inference", fmt::format("{:.0f}", fp32_images_per_second), "", fmt::format("{:.0f}", int8_images_per_second));
+  text += fmt::format(kRow, "file, bytes", fp32_bytes, "", int8_bytes);
+  text += fmt::format("  codes that differ, simulator against engine: {}\n", code_mismatches);
+  text += fmt::format("  classes equal, QAT evaluation against simulator: {} (largest logit difference {:.3g})\n", percent(class_agreement), logit_max_abs_diff);
+  return text + fmt::format("  total {:.1f} s, peak memory {:.0f} MB\n", total_seconds, static_cast<double>(peak_rss_bytes) * 1e-6);
+}
+
+Metrics::Metrics(const std::string& dir, bool resume) : path_((std::filesystem::path(dir) / "metrics.jsonl").string()) {
+  if (resume)
+    cut_torn_line(path_);
+  else
+    write_file_atomically(path_, "");
+}
+
+void Metrics::rewind(const std::string& stage, std::int64_t step) {
+  if (!std::filesystem::exists(path_)) return;
+  std::istringstream lines(read_file(path_));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const Json j = Json::parse(line, nullptr, false);
+    if (!j.is_object() || !j.contains("stage") || !j["stage"].is_string()) continue;
+    const std::string of = j["stage"].get<std::string>();
+    const bool later = stage_rank(of) > stage_rank(stage) || (stage_rank(of) == stage_rank(stage) && (of != stage || j.value("step", std::int64_t{0}) > step));
+    if (!later) kept += line + "\n";
+  }
+  write_file_atomically(path_, kept);
+}
+
+void Metrics::write_step(const std::string& stage, const optim::Progress& p) {
+  const Json j{{"event", "step"}, {"stage", stage}, {"epoch", p.epoch + 1}, {"step", p.step}, {"lr", p.lr}, {"loss", p.batch_loss}, {"ms", p.step_ms}};
+  append_line(path_, j.dump());
+}
+
+void Metrics::write_epoch(const std::string& stage, const optim::Progress& p) {
+  const Json j{{"event", "epoch"}, {"stage", stage}, {"epoch", p.epoch + 1}, {"step", p.step}, {"loss", p.scores.loss()}, {"top1", p.scores.top1()}, {"top5", p.scores.top5()}};
+  append_line(path_, j.dump());
+}
+
+void Metrics::write_scores(const std::string& stage, const optim::Scores& s) {
+  const Json j{{"event", "evaluate"}, {"stage", stage}, {"loss", s.loss()}, {"top1", s.top1()}, {"top5", s.top5()}, {"pictures", s.pictures}};
+  append_line(path_, j.dump());
+}
+
+Console::Console(const Options& options)
+    : style_(options.quiet || options.json ? optim::BarStyle::silent : optim::BarStyle::automatic) {}
+
+void Console::say(const std::string& text) const {
+  if (style_ == optim::BarStyle::silent) return;
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+Reporter::Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics)
+    : console_(console), stage_(std::move(stage)), batch_size_(batch_size), pictures_(pictures), metrics_(metrics) {}
+
+void Reporter::start_epoch(const optim::Progress& p) {
+  bar_ = std::make_unique<optim::ProgressBar>(fmt::format("{} epoch {}/{}", stage_, p.epoch + 1, p.epochs), pictures_, "pictures", console_.bar_style(),
+                                              p.batch * batch_size_);
+}
+
+void Reporter::on_fit_begin(const optim::Progress& p) {
+  if (metrics_) metrics_->rewind(stage_, p.step);
+}
+
+void Reporter::on_step(const optim::Progress& p) {
+  if (!bar_) {
+    optim::Progress before = p;
+    --before.batch;
+    start_epoch(before);
+  }
+  bar_->update(p.batch * batch_size_, score_text(p.scores));
+  if (metrics_ && p.step % kStepsPerLine == 0) metrics_->write_step(stage_, p);
+}
+
+void Reporter::on_epoch_end(const optim::Progress& p) {
+  if (bar_) bar_->finish(score_text(p.scores));
+  bar_.reset();
+  if (metrics_) metrics_->write_epoch(stage_, p);
+}
+
+void Reporter::on_evaluate(std::int64_t done, std::int64_t pictures, const optim::Scores& scores) {
+  if (!bar_) bar_ = std::make_unique<optim::ProgressBar>(stage_, pictures, "pictures", console_.bar_style());
+  if (done < pictures) return bar_->update(done, score_text(scores));
+  bar_->finish(score_text(scores));
+  bar_.reset();
+}
+
+std::uint64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace octet::app

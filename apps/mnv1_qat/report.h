@@ -1,0 +1,76 @@
+// What a run tells: progress on the terminal, metrics.jsonl while running, summary.json and a table at the end.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "apps/mnv1_qat/options.h"
+#include "optim/progress_bar.h"
+#include "optim/trainer.h"
+
+namespace octet::app {
+
+/// The figures of a run; summary.json has them under these names.
+struct Summary {
+  std::string data, scheme;
+  std::uint64_t seed = 0;
+  int threads = 0;
+  optim::Scores fp32, qat, int8;
+  std::int64_t code_mismatches = 0;
+  double class_agreement = 0, logit_max_abs_diff = 0;
+  std::uint64_t fp32_bytes = 0, int8_bytes = 0, peak_rss_bytes = 0;
+  std::int64_t parameters = 0;
+  double pretrain_seconds = 0, qat_seconds = 0, total_seconds = 0, fp32_step_ms = 0, qat_step_ms = 0;
+  double int8_images_per_second = 0, fp32_images_per_second = 0;
+
+  std::string json() const;
+  std::string table() const;
+};
+
+/// Appends objects to DIR/metrics.jsonl, a line each.
+class Metrics {
+ public:
+  /// A new file, or, when resuming, the old one without a torn last line.
+  Metrics(const std::string& dir, bool resume);
+  /// Drops lines of `stage` beyond `step`, and of stages after it: a resumed fit writes them again.
+  void rewind(const std::string& stage, std::int64_t step);
+  void write_step(const std::string& stage, const optim::Progress& progress);
+  void write_epoch(const std::string& stage, const optim::Progress& progress);
+  void write_scores(const std::string& stage, const optim::Scores& scores);
+
+ private:
+  std::string path_;
+};
+
+/// Prints unless --quiet or --json.
+class Console {
+ public:
+  explicit Console(const Options& options);
+  void say(const std::string& text) const;
+  optim::BarStyle bar_style() const { return style_; }
+
+ private:
+  optim::BarStyle style_;
+};
+
+/// Bar and metrics of one fit or evaluation.
+class Reporter : public optim::Callback {
+ public:
+  /// `metrics` may be null.
+  Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics);
+  void on_fit_begin(const optim::Progress& progress) override;
+  void on_step(const optim::Progress& progress) override;
+  void on_epoch_end(const optim::Progress& progress) override;
+  void on_evaluate(std::int64_t done, std::int64_t pictures, const optim::Scores& scores) override;
+
+ private:
+  void start_epoch(const optim::Progress& progress);
+  const Console& console_;
+  std::string stage_;
+  std::int64_t batch_size_, pictures_;
+  Metrics* metrics_;
+  std::unique_ptr<optim::ProgressBar> bar_;
+};
+
+std::uint64_t peak_rss_bytes();
+
+}  // namespace octet::app
