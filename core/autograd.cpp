@@ -72,8 +72,9 @@ std::vector<Step> sorted(const std::shared_ptr<Node>& root, std::unordered_map<c
   while (!stack.empty()) {
     auto& [node, next] = stack.back();
     if (node->released) {
-      fail(kWhere, fmt::format("backward() reached {} ({}), which an earlier backward() has already passed and freed", node->op,
-                               node->value.shape().str()),
+      fail(kWhere,
+           fmt::format("backward() reached {} ({}), which an earlier backward() has already passed and freed", node->op,
+                       node->value.shape().str()),
            "run the forward pass again, or add the losses up and call backward() once");
     }
     if (next < node->inputs.size()) {
@@ -135,14 +136,15 @@ bool Variable::requires_grad() const { return defined() && node_->requires_grad;
 void Variable::backward(const Tensor& d_self) const {
   const Tensor& self = value();
   if (!requires_grad()) {
-    fail(kWhere, fmt::format("backward() from a result ({}) that depends on nothing that needs a gradient", self.shape().str()),
+    fail(kWhere,
+         fmt::format("backward() from a result ({}) that depends on nothing that needs a gradient", self.shape().str()),
          "was it computed under NoGrad?");
   }
   OCTET_CHECK(d_self.defined() || self.numel() == 1, kWhere,
               "backward() without a gradient starts at one element, this has shape {}", self.shape().str());
   OCTET_CHECK(!d_self.defined() || (d_self.shape() == self.shape() && d_self.dtype() == self.dtype()), kWhere,
-              "d_self is {} {}, the variable {} {}", name_of(d_self.dtype()), d_self.shape().str(), name_of(self.dtype()),
-              self.shape().str());
+              "d_self is {} {}, the variable {} {}", name_of(d_self.dtype()), d_self.shape().str(),
+              name_of(self.dtype()), self.shape().str());
 
   std::unordered_map<const Node*, std::size_t> position;
   std::vector<Step> order = sorted(node_, position);
@@ -174,7 +176,8 @@ void Variable::backward(const Tensor& d_self) const {
   }
 }
 
-Variable record(std::string op, Attributes attributes, std::vector<Variable> inputs, Tensor value, BackwardFn backward) {
+Variable record(std::string op, Attributes attributes, std::vector<Variable> inputs, Tensor value,
+                BackwardFn backward) {
   bool needs = false;
   for (const Variable& input : inputs) {
     OCTET_CHECK(input.defined(), kWhere, "{} was recorded with an undefined input", op);

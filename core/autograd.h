@@ -1,5 +1,5 @@
-// Reverse-mode automatic differentiation over eager graph nodes. A Variable is a shared node: a value, its gradient, and
-// how it came about. The "tape" is the topological sort that backward() makes.
+// Reverse-mode automatic differentiation over eager graph nodes. A Variable is a shared node: a value, its gradient,
+// and how it came about. The "tape" is the topological sort that backward() makes.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -18,8 +18,8 @@ namespace octet {
 using Attribute = std::variant<std::int64_t, double, std::string>;
 using Attributes = std::map<std::string, Attribute>;
 
-/// Gradients for the inputs, in order; undefined for inputs whose `needs` is false, or where it is zero throughout. Pure:
-/// reads what it captured (tensors, never variables) and may hand out d_dst itself, to several inputs too.
+/// Gradients for the inputs, in order; undefined for inputs whose `needs` is false, or where it is zero throughout.
+/// Pure: reads what it captured (tensors, never variables) and may hand out d_dst itself, to several inputs too.
 using BackwardFn = std::function<std::vector<Tensor>(const Tensor& d_dst, const std::vector<bool>& needs)>;
 
 struct Node;
@@ -64,12 +64,12 @@ struct Node {
   Attributes attributes;
   std::vector<Variable> inputs;
   BackwardFn backward;
-  bool released = false;        ///< backward() has passed and freed what was saved
-  const void* module = nullptr; ///< innermost scope at recording time (nn::Module*), see ScopeGuard
+  bool released = false;         ///< backward() has passed and freed what was saved
+  const void* module = nullptr;  ///< innermost scope at recording time (nn::Module*), see ScopeGuard
 };
 
-/// Makes the result of an operation. Keeps inputs and `backward` only when gradients are enabled and an input needs one;
-/// while a RecordGuard lives, keeps op, attributes and inputs in any case.
+/// Makes the result of an operation. Keeps inputs and `backward` only when gradients are enabled and an input needs
+/// one; while a RecordGuard lives, keeps op, attributes and inputs in any case.
 Variable record(std::string op, Attributes attributes, std::vector<Variable> inputs, Tensor value, BackwardFn backward);
 
 /// Are gradients being recorded on this thread?

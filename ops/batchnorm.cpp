@@ -24,10 +24,11 @@ void check_state(const BatchNormState& state, const Tensor& gamma) {
   for (const Tensor* t : {&state.running_mean, &state.running_var}) {
     detail::check_float(kAffine, "running statistics", *t);
     OCTET_CHECK(t->shape() == gamma.shape() && t->dtype() == gamma.dtype(), kAffine,
-                "running statistics are {} {}, gamma is {} {}", name_of(t->dtype()), t->shape().str(), name_of(gamma.dtype()),
-                gamma.shape().str());
+                "running statistics are {} {}, gamma is {} {}", name_of(t->dtype()), t->shape().str(),
+                name_of(gamma.dtype()), gamma.shape().str());
   }
-  OCTET_CHECK(state.epsilon > 0 && std::isfinite(state.epsilon), kAffine, "epsilon {} is not a positive number", state.epsilon);
+  OCTET_CHECK(state.epsilon > 0 && std::isfinite(state.epsilon), kAffine, "epsilon {} is not a positive number",
+              state.epsilon);
   OCTET_CHECK(state.momentum >= 0 && state.momentum <= 1, kAffine, "momentum {} is outside [0, 1]", state.momentum);
 }
 
@@ -46,8 +47,8 @@ void update_running(BatchNormState& state, const Tensor& mean, const Tensor& var
   }
 }
 
-/// Fills affine {2, c} from statistics, and what the backward pass needs. The shift is made from the rounded scale, so that
-/// the map sends the mean to β as closely as it can.
+/// Fills affine {2, c} from statistics, and what the backward pass needs. The shift is made from the rounded scale, so
+/// that the map sends the mean to β as closely as it can.
 template <class T>
 Saved make_affine(const Tensor& mean, const Tensor& variance, const Tensor& gamma, const Tensor& beta, double epsilon,
                   Tensor& affine) {
@@ -106,7 +107,8 @@ std::vector<Tensor> affine_backward(const Saved& saved, const Tensor& z, const T
   return grads;
 }
 
-void check_batchnorm(const Variable& z, const Variable& gamma, const Variable& beta, const BatchNormState& state, bool training) {
+void check_batchnorm(const Variable& z, const Variable& gamma, const Variable& beta, const BatchNormState& state,
+                     bool training) {
   detail::check_float(kAffine, "gamma", gamma);
   detail::check_rank(kAffine, "gamma", gamma.value(), 1, "one number per channel");
   detail::check_like(kAffine, "beta", beta, gamma.value(), gamma.shape());
@@ -120,7 +122,8 @@ void check_batchnorm(const Variable& z, const Variable& gamma, const Variable& b
 
 }  // namespace
 
-Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training) {
+Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state,
+                          bool training) {
   check_batchnorm(z, gamma, beta, state, training);
   const std::int64_t c = gamma.shape()[0];
   Tensor mean = state.running_mean, variance = state.running_var;
@@ -153,7 +156,8 @@ Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variab
                           {"has_z", std::int64_t{z.defined()}}};
     const Tensor saved_z = training && z.requires_grad() ? z.value() : Tensor();
     return record(kAffine, std::move(attributes), std::move(inputs), std::move(affine),
-                  [saved = std::move(saved), saved_z, gamma = gamma.value()](const Tensor& d_affine, const std::vector<bool>& needs) {
+                  [saved = std::move(saved), saved_z, gamma = gamma.value()](const Tensor& d_affine,
+                                                                             const std::vector<bool>& needs) {
                     return affine_backward<T>(saved, saved_z, gamma, d_affine, needs);
                   });
   });

@@ -28,10 +28,11 @@ inline const char* row_of(const Tensor& t) { return name_of(t.dtype()); }
 /// Memory for a result of the same shape and dtype.
 inline Tensor empty_like(const Tensor& t) { return Tensor(t.shape(), t.dtype()); }
 
-/// A window that slides over N,H,W,C: fills the geometry's src, window, stride and padding after checking that strides are
-/// positive, padding is not negative, and at least one window fits. geometry.k is left at c.
-kernels::ConvGeometry checked_geometry(const char* where, const Tensor& src, std::int64_t window_h, std::int64_t window_w,
-                                       std::int64_t stride_h, std::int64_t stride_w, std::int64_t pad_h, std::int64_t pad_w);
+/// A window that slides over N,H,W,C: fills the geometry's src, window, stride and padding after checking that strides
+/// are positive, padding is not negative, and at least one window fits. geometry.k is left at c.
+kernels::ConvGeometry checked_geometry(const char* where, const Tensor& src, std::int64_t window_h,
+                                       std::int64_t window_w, std::int64_t stride_h, std::int64_t stride_w,
+                                       std::int64_t pad_h, std::int64_t pad_w);
 /// Strides, padding and has_bias, as a convolution records them.
 Attributes conv_attributes(const Conv2dArgs& args, bool has_bias);
 

@@ -13,8 +13,8 @@ Variable conv2d(const Variable& src, const Variable& weight, const Variable& bia
   detail::check_like(kOp, "weight", weight, src.value());
   detail::check_rank(kOp, "weight", weight.value(), 4, "K,R,S,C");
   const Shape& w = weight.shape();
-  OCTET_CHECK(src.shape()[3] == w[3], kOp, "src has {} channels, weight expects {} (src {}, weight {})", src.shape()[3], w[3],
-              src.shape().str(), w.str());
+  OCTET_CHECK(src.shape()[3] == w[3], kOp, "src has {} channels, weight expects {} (src {}, weight {})", src.shape()[3],
+              w[3], src.shape().str(), w.str());
   if (bias.defined()) detail::check_like(kOp, "bias", bias, src.value(), Shape{w[0]});
 
   kernels::Conv2dProblem problem =

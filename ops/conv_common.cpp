@@ -6,9 +6,9 @@ namespace {
 using kernels::Conv2dPointers;
 
 /// Gradients of {src, weight[, bias]}. The tensors are defined only where a gradient needs them.
-std::vector<Tensor> convolve_backward(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Tensor& src,
-                                      const Tensor& weight, const Shape& src_shape, const Shape& weight_shape,
-                                      const Tensor& d_dst, const std::vector<bool>& needs) {
+std::vector<Tensor> convolve_backward(const ConvPasses& passes, const kernels::ConvGeometry& geometry,
+                                      const Tensor& src, const Tensor& weight, const Shape& src_shape,
+                                      const Shape& weight_shape, const Tensor& d_dst, const std::vector<bool>& needs) {
   std::vector<Tensor> grads(needs.size());
   const char* row = row_of(d_dst);
   if (needs[0]) {
@@ -31,8 +31,8 @@ std::vector<Tensor> convolve_backward(const ConvPasses& passes, const kernels::C
 
 }  // namespace
 
-Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src, const Variable& weight,
-                  const Variable& bias, Attributes attributes) {
+Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src,
+                  const Variable& weight, const Variable& bias, Attributes attributes) {
   Tensor dst(Shape{geometry.n, geometry.out_h(), geometry.out_w(), geometry.k}, src.value().dtype());
   Conv2dPointers p;
   p.src = src.value().raw(), p.weight = weight.value().raw(), p.dst = dst.raw();
@@ -43,10 +43,11 @@ Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometr
   if (bias.defined()) inputs.push_back(bias);
   const Tensor saved_src = weight.requires_grad() || bias.requires_grad() ? src.value() : Tensor();
   const Tensor saved_weight = src.requires_grad() ? weight.value() : Tensor();
-  return record(passes.op, std::move(attributes), std::move(inputs), std::move(dst),
-                [=, src_shape = src.shape(), weight_shape = weight.shape()](const Tensor& d_dst, const std::vector<bool>& needs) {
-                  return convolve_backward(passes, geometry, saved_src, saved_weight, src_shape, weight_shape, d_dst, needs);
-                });
+  return record(
+      passes.op, std::move(attributes), std::move(inputs), std::move(dst),
+      [=, src_shape = src.shape(), weight_shape = weight.shape()](const Tensor& d_dst, const std::vector<bool>& needs) {
+        return convolve_backward(passes, geometry, saved_src, saved_weight, src_shape, weight_shape, d_dst, needs);
+      });
 }
 
 }  // namespace octet::ops::detail

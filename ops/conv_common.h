@@ -18,7 +18,7 @@ struct ConvPasses {
 };
 
 /// Runs and records a convolution whose operands have been checked against `geometry`.
-Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src, const Variable& weight,
-                  const Variable& bias, Attributes attributes);
+Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src,
+                  const Variable& weight, const Variable& bias, Attributes attributes);
 
 }  // namespace octet::ops::detail

@@ -41,14 +41,14 @@ Variable dropout(const Variable& src, double probability, std::uint64_t seed, st
   detail::check_float("dropout", "src", src);
   OCTET_CHECK(probability >= 0 && probability < 1, "dropout", "probability {} is outside [0, 1)", probability);
   if (probability == 0) return src;
-  const Tensor mask = detail::with_float(src.value(), [&](auto zero) {
-    return keep_mask<decltype(zero)>(src.value(), probability, seed, step);
-  });
+  const Tensor mask = detail::with_float(
+      src.value(), [&](auto zero) { return keep_mask<decltype(zero)>(src.value(), probability, seed, step); });
   Attributes attributes{{"probability", probability},
                         {"seed", static_cast<std::int64_t>(seed)},
                         {"step", static_cast<std::int64_t>(step)}};
-  return record("dropout", std::move(attributes), {src}, masked(src.value(), mask),
-                [mask](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{masked(d_dst, mask)}; });
+  return record(
+      "dropout", std::move(attributes), {src}, masked(src.value(), mask),
+      [mask](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{masked(d_dst, mask)}; });
 }
 
 }  // namespace octet::ops

@@ -24,17 +24,20 @@ Variable add(const Variable& a, const Variable& b) {
   detail::check_like("add", "b", b, a.value());
   OCTET_CHECK(a.shape() == b.shape(), "add", "shapes differ (a {}, b {})", a.shape().str(), b.shape().str());
   return record("add", {}, {a, b}, run("add_fwd", a.value(), b.value()),
-                [](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{d_dst, d_dst}; });
+                [](const Tensor& d_dst, const std::vector<bool>&) {
+                  return std::vector<Tensor>{d_dst, d_dst};
+                });
 }
 
 Variable mul_constant(const Variable& a, const Tensor& b) {
   detail::check_float("mul_constant", "a", a);
   detail::check_float("mul_constant", "b", b);
-  OCTET_CHECK(a.shape() == b.shape() && a.value().dtype() == b.dtype(), "mul_constant", "operands differ (a {} {}, b {} {})",
-              name_of(a.value().dtype()), a.shape().str(), name_of(b.dtype()), b.shape().str());
-  return record("mul_constant", {}, {a}, run("mul_fwd", a.value(), b), [b](const Tensor& d_dst, const std::vector<bool>&) {
-    return std::vector<Tensor>{run("mul_fwd", d_dst, b)};
-  });
+  OCTET_CHECK(a.shape() == b.shape() && a.value().dtype() == b.dtype(), "mul_constant",
+              "operands differ (a {} {}, b {} {})", name_of(a.value().dtype()), a.shape().str(), name_of(b.dtype()),
+              b.shape().str());
+  return record(
+      "mul_constant", {}, {a}, run("mul_fwd", a.value(), b),
+      [b](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{run("mul_fwd", d_dst, b)}; });
 }
 
 }  // namespace octet::ops

@@ -59,7 +59,9 @@ void check_scales(const char* op, const std::vector<float>& scale, QuantRule rul
   for (std::size_t i = 0; i < scale.size(); ++i) {
     // A threshold of 0 has a meaning under the paddle rule, a step of 0 has none.
     const bool fits = std::isfinite(scale[i]) && (rule == QuantRule::paddle ? scale[i] >= 0 : scale[i] > 0);
-    if (!fits) fail(op, fmt::format("scale {} is {}", i, scale[i]), "did the training diverge, or was the quantizer never shown data?");
+    if (!fits)
+      fail(op, fmt::format("scale {} is {}", i, scale[i]),
+           "did the training diverge, or was the quantizer never shown data?");
   }
 }
 
@@ -79,7 +81,8 @@ std::vector<float> steps_of(const char* op, const Tensor& step) {
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked) {
   constexpr const char* kOp = "fake_quant";
   detail::check_float(kOp, "src", src);
-  OCTET_CHECK(!params.per_channel() || params.axis == 0, kOp, "scales per channel must be along axis 0, not {}", params.axis);
+  OCTET_CHECK(!params.per_channel() || params.axis == 0, kOp, "scales per channel must be along axis 0, not {}",
+              params.axis);
   const FakeQuantProblem problem = make_problem(kOp, src.value(), params.scale.size(), params);
   check_scales(kOp, params.scale, params.rule);
 
@@ -97,12 +100,14 @@ Variable fake_quant(const Variable& src, const QuantParams& params, bool masked)
                 });
 }
 
-Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params, double gradient_scale) {
+Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params,
+                            double gradient_scale) {
   constexpr const char* kOp = "fake_quant_learned";
   detail::check_float(kOp, "src", src);
   detail::check_like(kOp, "step", step, src.value());
   OCTET_CHECK(params.rule == QuantRule::onnx, kOp, "a learned step follows the onnx rule");
-  const FakeQuantProblem problem = make_problem(kOp, src.value(), static_cast<std::size_t>(step.value().numel()), params);
+  const FakeQuantProblem problem =
+      make_problem(kOp, src.value(), static_cast<std::size_t>(step.value().numel()), params);
   const std::vector<float> steps = steps_of(kOp, step.value());
 
   Attributes attributes = grid_attributes(problem);

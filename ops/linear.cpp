@@ -9,8 +9,8 @@ namespace {
 using kernels::LinearPointers;
 using kernels::LinearProblem;
 
-std::vector<Tensor> linear_backward(const LinearProblem& problem, const Tensor& src, const Tensor& weight, const Tensor& d_dst,
-                                    const std::vector<bool>& needs) {
+std::vector<Tensor> linear_backward(const LinearProblem& problem, const Tensor& src, const Tensor& weight,
+                                    const Tensor& d_dst, const std::vector<bool>& needs) {
   std::vector<Tensor> grads(needs.size());
   const char* row = detail::row_of(d_dst);
   if (needs[0]) {
@@ -42,8 +42,8 @@ Variable linear(const Variable& src, const Variable& weight, const Variable& bia
   detail::check_like(kOp, "weight", weight, src.value());
   detail::check_rank(kOp, "weight", weight.value(), 2, "out,in");
   const LinearProblem problem{src.shape()[0], weight.shape()[0], src.shape()[1]};
-  OCTET_CHECK(weight.shape()[1] == problem.k, kOp, "src has {} features, weight expects {} (src {}, weight {})", problem.k,
-              weight.shape()[1], src.shape().str(), weight.shape().str());
+  OCTET_CHECK(weight.shape()[1] == problem.k, kOp, "src has {} features, weight expects {} (src {}, weight {})",
+              problem.k, weight.shape()[1], src.shape().str(), weight.shape().str());
   if (bias.defined()) detail::check_like(kOp, "bias", bias, src.value(), Shape{problem.n});
 
   Tensor dst(Shape{problem.m, problem.n}, src.value().dtype());

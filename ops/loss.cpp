@@ -20,7 +20,8 @@ void check_labels(const char* op, const Tensor& logits, const Tensor& labels) {
               labels.shape().str(), logits.shape().str());
   const std::int32_t* label = labels.data<std::int32_t>();
   for (std::int64_t i = 0; i < pictures; ++i) {
-    OCTET_CHECK(label[i] >= 0 && label[i] < classes, op, "label {} of picture {} is outside [0, {})", label[i], i, classes);
+    OCTET_CHECK(label[i] >= 0 && label[i] < classes, op, "label {} of picture {} is outside [0, {})", label[i], i,
+                classes);
   }
 }
 
@@ -45,7 +46,8 @@ Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, dou
   constexpr const char* kOp = "softmax_cross_entropy";
   OCTET_CHECK(logits.defined(), kOp, "logits are undefined");
   check_labels(kOp, logits.value(), labels);
-  OCTET_CHECK(label_smoothing >= 0 && label_smoothing <= 1, kOp, "label smoothing {} is outside [0, 1]", label_smoothing);
+  OCTET_CHECK(label_smoothing >= 0 && label_smoothing <= 1, kOp, "label smoothing {} is outside [0, 1]",
+              label_smoothing);
   SoftmaxXentProblem problem;
   problem.pictures = logits.shape()[0], problem.classes = logits.shape()[1], problem.label_smoothing = label_smoothing;
   Tensor loss(Shape{1}, logits.value().dtype()), probabilities = detail::empty_like(logits.value());
@@ -59,7 +61,8 @@ Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, dou
                   SoftmaxXentPointers p;
                   p.labels = labels.data<std::int32_t>(), p.probabilities = saved.raw();
                   p.d_loss = d_loss.raw(), p.d_logits = d_logits.raw();
-                  kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_bwd", detail::row_of(d_loss), problem, p);
+                  kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_bwd", detail::row_of(d_loss), problem,
+                                    p);
                   return std::vector<Tensor>{d_logits};
                 });
 }

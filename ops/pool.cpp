@@ -17,10 +17,10 @@ PoolProblem checked_problem(const char* op, const Variable& src, const Pool2dArg
   const PoolProblem problem = detail::checked_geometry(op, src.value(), args.window_h, args.window_w, args.stride_h,
                                                        args.stride_w, args.pad_h, args.pad_w);
   // Otherwise a window could lie in the padding alone and have nothing to pool.
-  OCTET_CHECK(args.pad_h < args.window_h && args.pad_w < args.window_w, op, "padding {}x{} must be less than the window {}x{}",
-              args.pad_h, args.pad_w, args.window_h, args.window_w);
-  OCTET_CHECK(problem.h <= std::numeric_limits<std::int32_t>::max() / problem.w, op, "the map {}x{} is too large", problem.h,
-              problem.w);
+  OCTET_CHECK(args.pad_h < args.window_h && args.pad_w < args.window_w, op,
+              "padding {}x{} must be less than the window {}x{}", args.pad_h, args.pad_w, args.window_h, args.window_w);
+  OCTET_CHECK(problem.h <= std::numeric_limits<std::int32_t>::max() / problem.w, op, "the map {}x{} is too large",
+              problem.h, problem.w);
   return problem;
 }
 

@@ -28,9 +28,11 @@ Variable round_shift(const Variable& affine, float s_x, const std::vector<float>
   detail::check_float(kOp, "affine", affine);
   const Shape& shape = affine.shape();
   const bool is_bias = shape.rank() == 1;
-  OCTET_CHECK(is_bias || (shape.rank() == 2 && shape[0] == 2), kOp, "affine must be 2,C, or a bias C; its shape is {}", shape.str());
+  OCTET_CHECK(is_bias || (shape.rank() == 2 && shape[0] == 2), kOp, "affine must be 2,C, or a bias C; its shape is {}",
+              shape.str());
   const std::int64_t c = shape[-1];
-  OCTET_CHECK(s_w.size() == 1 || static_cast<std::int64_t>(s_w.size()) == c, kOp, "{} weight steps for {} channels", s_w.size(), c);
+  OCTET_CHECK(s_w.size() == 1 || static_cast<std::int64_t>(s_w.size()) == c, kOp, "{} weight steps for {} channels",
+              s_w.size(), c);
   OCTET_CHECK(s_x > 0 && std::isfinite(s_x), kOp, "the input's step {} is not a positive number", s_x);
 
   Tensor dst = affine.value().clone();

@@ -12,8 +12,8 @@ namespace {
 /// Bytes of one pixel of each part, in order.
 using Widths = std::vector<std::size_t>;
 
-/// Copies between an interleaved tensor of `pixels` rows and its parts, rows of widths[i] bytes; body(part, row of the whole,
-/// row of the part, bytes).
+/// Copies between an interleaved tensor of `pixels` rows and its parts, rows of widths[i] bytes; body(part, row of the
+/// whole, row of the part, bytes).
 template <class Body>
 void for_rows(std::int64_t pixels, const Widths& widths, Body&& body) {
   constexpr std::int64_t kRows = 512;
@@ -54,7 +54,8 @@ Variable concat(const std::vector<Variable>& parts) {
   OCTET_CHECK(!parts.empty(), kOp, "there is nothing to join");
   detail::check_float(kOp, "part 0", parts[0]);
   const Tensor& first = parts[0].value();
-  OCTET_CHECK(first.shape().rank() >= 1, kOp, "parts must have channels innermost, the shape is {}", first.shape().str());
+  OCTET_CHECK(first.shape().rank() >= 1, kOp, "parts must have channels innermost, the shape is {}",
+              first.shape().str());
   std::int64_t channels = 0;
   Widths widths;
   std::vector<Shape> shapes;
@@ -63,7 +64,8 @@ Variable concat(const std::vector<Variable>& parts) {
     detail::check_like(kOp, fmt::format("part {}", i).c_str(), parts[i], first);
     const Shape& shape = parts[i].shape();
     OCTET_CHECK(shape.rank() == first.shape().rank() && shape.with(-1, 1) == first.shape().with(-1, 1), kOp,
-                "part {} has shape {}, part 0 {}: all but the channels must agree", i, shape.str(), first.shape().str());
+                "part {} has shape {}, part 0 {}: all but the channels must agree", i, shape.str(),
+                first.shape().str());
     channels += shape[-1];
     widths.push_back(static_cast<std::size_t>(shape[-1]) * size_of(first.dtype()));
     shapes.push_back(shape);
@@ -84,8 +86,9 @@ Variable flatten(const Variable& src) {
   detail::check_float("flatten", "src", src);
   const Shape shape = src.shape();
   OCTET_CHECK(shape.rank() >= 1, "flatten", "src must have pictures outermost, its shape is {}", shape.str());
-  return record("flatten", {}, {src}, src.value().reshape(Shape{shape[0], shape.numel() / shape[0]}),
-                [shape](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{d_dst.reshape(shape)}; });
+  return record(
+      "flatten", {}, {src}, src.value().reshape(Shape{shape[0], shape.numel() / shape[0]}),
+      [shape](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{d_dst.reshape(shape)}; });
 }
 
 }  // namespace octet::ops

@@ -35,7 +35,9 @@ Variable times(const Variable& a, double k) {
 Variable plus(const Variable& a, const Variable& b) {
   Tensor sum = a.value().clone();
   for (std::int64_t i = 0; i < sum.numel(); ++i) sum.data<double>()[i] += b.value().data<double>()[i];
-  return record("plus", {}, {a, b}, sum, [](const Tensor& d, const std::vector<bool>&) { return std::vector<Tensor>{d, d}; });
+  return record("plus", {}, {a, b}, sum, [](const Tensor& d, const std::vector<bool>&) {
+    return std::vector<Tensor>{d, d};
+  });
 }
 
 std::string error_of(const std::function<void()>& f) {
@@ -153,15 +155,22 @@ TEST(Autograd, SecondBackwardThrowsAndLeavesGradientsAlone) {
 
 TEST(Autograd, ErrorsSayWhatIsWrong) {
   Variable x = leaf({1, 2});
-  EXPECT_NE(error_of([&] { times(x, 2).backward(); }).find("starts at one element, this has shape 2"), std::string::npos);
-  EXPECT_NE(error_of([&] { times(x, 2).backward(Tensor::zeros(Shape{3}, DType::f64)); }).find("d_self is f64 3, the variable f64 2"),
+  EXPECT_NE(error_of([&] { times(x, 2).backward(); }).find("starts at one element, this has shape 2"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { times(x, 2).backward(Tensor::zeros(Shape{2})); }).find("d_self is f32 2"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              times(x, 2).backward(Tensor::zeros(Shape{3}, DType::f64));
+            }).find("d_self is f64 3, the variable f64 2"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { times(x, 2).backward(Tensor::zeros(Shape{2})); }).find("d_self is f32 2"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { leaf({1}, false).backward(); }).find("nothing that needs a gradient"), std::string::npos);
   EXPECT_NE(error_of([&] { Variable().backward(); }).find("undefined"), std::string::npos);
-  EXPECT_NE(error_of([&] { Variable(Tensor::zeros(Shape{2}, DType::s32), true); }).find("needs f32 or f64"), std::string::npos);
+  EXPECT_NE(error_of([&] { Variable(Tensor::zeros(Shape{2}, DType::s32), true); }).find("needs f32 or f64"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { Variable{Tensor()}; }).find("defined tensor"), std::string::npos);
-  EXPECT_NE(error_of([&] { record("op", {}, {Variable()}, x.value(), nullptr); }).find("op was recorded with an undefined input"),
+  EXPECT_NE(error_of([&] {
+              record("op", {}, {Variable()}, x.value(), nullptr);
+            }).find("op was recorded with an undefined input"),
             std::string::npos);
 }
 
@@ -170,10 +179,13 @@ TEST(Autograd, WrongGradientsFromAnOpAreCaught) {
   Variable shape = record("bad", {}, {x}, x.value(), [](const Tensor&, const std::vector<bool>&) {
     return std::vector<Tensor>{Tensor::zeros(Shape{3}, DType::f64)};
   });
-  EXPECT_NE(error_of([&] { shape.backward(x.value()); }).find("bad returned a gradient of f64 3 for input 0, which is f64 2"),
+  EXPECT_NE(
+      error_of([&] { shape.backward(x.value()); }).find("bad returned a gradient of f64 3 for input 0, which is f64 2"),
+      std::string::npos);
+  Variable count =
+      record("bad", {}, {x}, x.value(), [](const Tensor&, const std::vector<bool>&) { return std::vector<Tensor>{}; });
+  EXPECT_NE(error_of([&] { count.backward(x.value()); }).find("bad returned 0 gradients for 1 inputs"),
             std::string::npos);
-  Variable count = record("bad", {}, {x}, x.value(), [](const Tensor&, const std::vector<bool>&) { return std::vector<Tensor>{}; });
-  EXPECT_NE(error_of([&] { count.backward(x.value()); }).find("bad returned 0 gradients for 1 inputs"), std::string::npos);
 }
 
 TEST(Autograd, DeepGraphsNeedNoStack) {
@@ -223,9 +235,7 @@ TEST(Autograd, NoGradRecordsNothing) {
   Variable x = leaf({1});
   {
     NoGrad outer;
-    {
-      NoGrad inner;
-    }
+    { NoGrad inner; }
     EXPECT_FALSE(grad_enabled());
     Variable y = times(x, 2);
     EXPECT_FALSE(y.requires_grad());

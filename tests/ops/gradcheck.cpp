@@ -28,8 +28,8 @@ std::vector<Tensor> run_in(DType dtype, const Function& f, const std::vector<Var
 
 }  // namespace
 
-Tensor random_tensor(const Shape& shape, std::uint64_t seed, DType dtype, double scale, const std::vector<double>& kinks,
-                     double gap) {
+Tensor random_tensor(const Shape& shape, std::uint64_t seed, DType dtype, double scale,
+                     const std::vector<double>& kinks, double gap) {
   Random random(seed, Purpose::test);
   Tensor t(shape, DType::f64);
   for (double& x : t.span<double>()) {
@@ -61,8 +61,8 @@ std::string gradient_error(const Function& f, std::vector<Variable> inputs) {
       const double numeric = (above - below) / (2 * kStep);
       const double analytic = grad.defined() ? grad.at(i) : 0.0;
       if (!(std::abs(analytic - numeric) <= 1e-5 + 1e-3 * std::abs(numeric))) {
-        return fmt::format("input {} ({}) element {}: backward says {}, differences {}", which, inputs[which].shape().str(), i,
-                           analytic, numeric);
+        return fmt::format("input {} ({}) element {}: backward says {}, differences {}", which,
+                           inputs[which].shape().str(), i, analytic, numeric);
       }
     }
   }
@@ -72,14 +72,16 @@ std::string gradient_error(const Function& f, std::vector<Variable> inputs) {
 std::string f32_error(const Function& f, const std::vector<Variable>& inputs, double tolerance) {
   const std::vector<Tensor> exact = run_in(DType::f64, f, inputs), fast = run_in(DType::f32, f, inputs);
   for (std::size_t which = 0; which < exact.size(); ++which) {
-    if (exact[which].defined() != fast[which].defined()) return fmt::format("gradient {} is defined in one dtype only", which);
+    if (exact[which].defined() != fast[which].defined())
+      return fmt::format("gradient {} is defined in one dtype only", which);
     if (!exact[which].defined()) continue;
     double largest = 0;
     for (std::int64_t i = 0; i < exact[which].numel(); ++i) largest = std::max(largest, std::abs(exact[which].at(i)));
     for (std::int64_t i = 0; i < exact[which].numel(); ++i) {
       const double a = fast[which].at(i), b = exact[which].at(i);
       if (!(std::abs(a - b) <= tolerance * (1 + largest))) {
-        return fmt::format("{} element {}: f32 {} f64 {}", which == 0 ? "result" : fmt::format("gradient {}", which - 1), i, a, b);
+        return fmt::format("{} element {}: f32 {} f64 {}",
+                           which == 0 ? "result" : fmt::format("gradient {}", which - 1), i, a, b);
       }
     }
   }

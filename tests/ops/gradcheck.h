@@ -9,7 +9,8 @@
 
 namespace octet::test {
 
-/// Random normal values that keep at least `gap` away from every number in `kinks`: a difference must not step over one.
+/// Random normal values that keep at least `gap` away from every number in `kinks`: a difference must not step over
+/// one.
 Tensor random_tensor(const Shape& shape, std::uint64_t seed, DType dtype = DType::f64, double scale = 1.0,
                      const std::vector<double>& kinks = {}, double gap = 1e-3);
 

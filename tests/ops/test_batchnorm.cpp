@@ -121,7 +121,8 @@ TEST(BatchNorm, ConstantChannels) {
       ops::BatchNormState state = state_of(2, dtype);
       Tensor z = random_tensor(Shape{6, 2}, 3);
       for (int i = 0; i < 6; ++i) z.data<double>()[2 * i] = value;
-      Variable src(z.to(dtype), true), gamma(Tensor::full(Shape{2}, 1.5, dtype), true), beta(Tensor::full(Shape{2}, 0.25, dtype), true);
+      Variable src(z.to(dtype), true), gamma(Tensor::full(Shape{2}, 1.5, dtype), true),
+          beta(Tensor::full(Shape{2}, 0.25, dtype), true);
       Variable y = ops::batchnorm(src, gamma, beta, state, true);
       EXPECT_NEAR(y.value().at(0), 0.25, dtype == DType::f32 ? std::abs(value) * 5e-5 : 1e-9);
       const Tensor g = random_tensor(Shape{6, 2}, 4).to(dtype);
@@ -130,7 +131,8 @@ TEST(BatchNorm, ConstantChannels) {
       y.backward(g);
       const double scale = 1.5 / std::sqrt(1e-5);  // 474
       for (int i = 0; i < 6; ++i) {
-        EXPECT_NEAR(src.grad().at(2 * i), scale * (g.at(2 * i) - mean_g), scale * (dtype == DType::f32 ? 1e-6 : 1e-9)) << value;
+        EXPECT_NEAR(src.grad().at(2 * i), scale * (g.at(2 * i) - mean_g), scale * (dtype == DType::f32 ? 1e-6 : 1e-9))
+            << value;
       }
     }
   }
@@ -150,22 +152,30 @@ TEST(BatchNorm, OnePixelInTraining) {
 TEST(BatchNorm, RefusesWhatDoesNotFit) {
   ops::BatchNormState state = state_of(3);
   Variable gamma(random_tensor(Shape{3}, 1)), beta(random_tensor(Shape{3}, 2)), z(random_tensor(Shape{2, 4}, 3));
-  EXPECT_NE(error_of([&] { ops::batchnorm(z, gamma, beta, state, true); }).find("3 channels innermost as gamma has, its shape is 2x4"),
+  EXPECT_NE(error_of([&] {
+              ops::batchnorm(z, gamma, beta, state, true);
+            }).find("3 channels innermost as gamma has, its shape is 2x4"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, beta, state, true); }).find("training needs z"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, z, state, false); }).find("beta must have shape 3, it has 2x4"),
+  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, beta, state, true); }).find("training needs z"),
             std::string::npos);
+  EXPECT_NE(
+      error_of([&] { ops::batchnorm_affine({}, gamma, z, state, false); }).find("beta must have shape 3, it has 2x4"),
+      std::string::npos);
   ops::BatchNormState wrong = state_of(4);
-  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, beta, wrong, false); }).find("running statistics are f64 4"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { ops::batchnorm_affine({}, gamma, beta, wrong, false); }).find("running statistics are f64 4"),
+      std::string::npos);
   wrong = state_of(3);
   wrong.epsilon = 0;
-  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, beta, wrong, false); }).find("epsilon 0"), std::string::npos);
-  ops::BatchNormState none;
-  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, beta, none, false); }).find("running statistics is undefined"),
+  EXPECT_NE(error_of([&] { ops::batchnorm_affine({}, gamma, beta, wrong, false); }).find("epsilon 0"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::affine_act(z, Variable(random_tensor(Shape{2, 3}, 1)), ops::Activation::relu); })
-                .find("affine must have shape 2x4, it has 2x3"),
+  ops::BatchNormState none;
+  EXPECT_NE(
+      error_of([&] { ops::batchnorm_affine({}, gamma, beta, none, false); }).find("running statistics is undefined"),
+      std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::affine_act(z, Variable(random_tensor(Shape{2, 3}, 1)), ops::Activation::relu);
+            }).find("affine must have shape 2x4, it has 2x3"),
             std::string::npos);
 }
 

@@ -21,9 +21,9 @@ struct Case {
 };
 
 const std::vector<Case> kCases = {
-    {2, 5, 5, 3, 4, 3, 3, 1, 1, 1, 1},  {1, 1, 1, 3, 5, 1, 1, 1, 1, 0, 0}, {2, 4, 3, 5, 7, 1, 1, 1, 1, 0, 0},
-    {1, 7, 6, 2, 3, 3, 3, 2, 2, 1, 1},  {1, 5, 7, 1, 1, 5, 3, 1, 2, 2, 0}, {2, 1, 1, 2, 2, 3, 3, 2, 2, 1, 1},
-    {1, 6, 5, 3, 2, 2, 3, 3, 1, 0, 2},  {1, 4, 4, 2, 3, 1, 1, 2, 2, 0, 0}, {1, 3, 3, 2, 2, 3, 3, 1, 1, 0, 0},
+    {2, 5, 5, 3, 4, 3, 3, 1, 1, 1, 1}, {1, 1, 1, 3, 5, 1, 1, 1, 1, 0, 0}, {2, 4, 3, 5, 7, 1, 1, 1, 1, 0, 0},
+    {1, 7, 6, 2, 3, 3, 3, 2, 2, 1, 1}, {1, 5, 7, 1, 1, 5, 3, 1, 2, 2, 0}, {2, 1, 1, 2, 2, 3, 3, 2, 2, 1, 1},
+    {1, 6, 5, 3, 2, 2, 3, 3, 1, 0, 2}, {1, 4, 4, 2, 3, 1, 1, 2, 2, 0, 0}, {1, 3, 3, 2, 2, 3, 3, 1, 1, 0, 0},
     {1, 2, 2, 1, 2, 1, 1, 1, 1, 1, 1},
 };
 
@@ -86,7 +86,12 @@ TEST(Conv2d, OnlyNeededGradientsAreMade) {
   for (int which = 0; which < 3; ++which) {
     std::vector<Variable> in{f64_leaf({1, 4, 4, 2}, 1, which == 0), f64_leaf({3, 3, 3, 2}, 2, which == 1),
                              f64_leaf({3}, 3, which == 2)};
-    EXPECT_EQ(gradient_error([](const std::vector<Variable>& v) { return ops::conv2d(v[0], v[1], v[2], {1, 1, 1, 1}); }, in), "");
+    EXPECT_EQ(gradient_error(
+                  [](const std::vector<Variable>& v) {
+                    return ops::conv2d(v[0], v[1], v[2], {1, 1, 1, 1});
+                  },
+                  in),
+              "");
     for (int i = 0; i < 3; ++i) EXPECT_EQ(in[static_cast<std::size_t>(i)].grad().defined(), i == which);
   }
 }
@@ -98,38 +103,59 @@ TEST(Conv2d, RefusesWhatDoesNotFit) {
   EXPECT_NE(error_of([&] { ops::conv2d({}, weight, {}); }).find("[conv2d] src is undefined"), std::string::npos);
   EXPECT_NE(error_of([&] { ops::conv2d(src, {}, {}); }).find("[conv2d] weight is undefined"), std::string::npos);
   Variable fits(Tensor::zeros(Shape{4, 3, 3, 32}));
-  EXPECT_NE(error_of([&] { ops::conv2d(src, fits, Variable(Tensor::zeros(Shape{5}))); }).find("bias must have shape 4, it has 5"),
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(src, fits, Variable(Tensor::zeros(Shape{5})));
+            }).find("bias must have shape 4, it has 5"),
             std::string::npos);
   EXPECT_NE(error_of([&] { ops::conv2d(src, fits, {}, {0, 1, 0, 0}); }).find("stride 0x1"), std::string::npos);
   EXPECT_NE(error_of([&] { ops::conv2d(src, fits, {}, {1, 1, -1, 0}); }).find("padding -1x0"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::conv2d(src, fits, {}, {1, 1, std::int64_t{1} << 62, 0}); }).find("out of range"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::conv2d(Variable(Tensor::zeros(Shape{1, 2, 2, 32})), fits, {}); })
-                .find("window 3x3 does not fit the padded map 2x2"),
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(src, fits, {}, {1, 1, std::int64_t{1} << 62, 0});
+            }).find("out of range"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::conv2d(Variable(Tensor::zeros(Shape{2, 2})), fits, {}); }).find("src must be N,H,W,C"),
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(Variable(Tensor::zeros(Shape{1, 2, 2, 32})), fits, {});
+            }).find("window 3x3 does not fit the padded map 2x2"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::conv2d(Variable(Tensor::zeros(Shape{0, 4, 4, 32})), fits, {}); }).find("src has no elements"),
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(Variable(Tensor::zeros(Shape{2, 2})), fits, {});
+            }).find("src must be N,H,W,C"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::conv2d(Variable(Tensor::zeros(Shape{1, 4, 4, 32}, DType::f64)), fits, {}); })
-                .find("weight is f32, the other operands are f64"),
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(Variable(Tensor::zeros(Shape{0, 4, 4, 32})), fits, {});
+            }).find("src has no elements"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::conv2d(Variable(Tensor::zeros(Shape{1, 4, 4, 32}, DType::u8)), fits, {}); }).find("it is u8"),
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(Variable(Tensor::zeros(Shape{1, 4, 4, 32}, DType::f64)), fits, {});
+            }).find("weight is f32, the other operands are f64"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::conv2d(Variable(Tensor::zeros(Shape{1, 4, 4, 32}, DType::u8)), fits, {});
+            }).find("it is u8"),
             std::string::npos);
 }
 
 TEST(DwConv2d, RefusesWhatDoesNotFit) {
   Variable src(Tensor::zeros(Shape{1, 4, 4, 3}));
-  EXPECT_EQ(error_of([&] { ops::dwconv2d(src, Variable(Tensor::zeros(Shape{4, 3, 3, 1})), {}); }),
+  EXPECT_EQ(error_of([&] {
+              ops::dwconv2d(src, Variable(Tensor::zeros(Shape{4, 3, 3, 1})), {});
+            }),
             "[dwconv2d] src has 3 channels, weight expects 4 (src 1x4x4x3, weight 4x3x3x1)");
-  EXPECT_NE(error_of([&] { ops::dwconv2d(src, Variable(Tensor::zeros(Shape{3, 3, 3, 3})), {}); }).find("weight must be C,R,S,1"),
+  EXPECT_NE(error_of([&] {
+              ops::dwconv2d(src, Variable(Tensor::zeros(Shape{3, 3, 3, 3})), {});
+            }).find("weight must be C,R,S,1"),
             std::string::npos);
 }
 
 TEST(Linear, RefusesWhatDoesNotFit) {
   Variable weight(Tensor::zeros(Shape{10, 8}));
-  EXPECT_NE(error_of([&] { ops::linear(Variable(Tensor::zeros(Shape{2, 1, 1, 8})), weight, {}); }).find("---> HINT put a flatten"),
+  EXPECT_NE(error_of([&] {
+              ops::linear(Variable(Tensor::zeros(Shape{2, 1, 1, 8})), weight, {});
+            }).find("---> HINT put a flatten"),
             std::string::npos);
-  EXPECT_EQ(error_of([&] { ops::linear(Variable(Tensor::zeros(Shape{2, 7})), weight, {}); }),
+  EXPECT_EQ(error_of([&] {
+              ops::linear(Variable(Tensor::zeros(Shape{2, 7})), weight, {});
+            }),
             "[linear] src has 7 features, weight expects 8 (src 2x7, weight 10x8)");
 }
 

@@ -60,20 +60,29 @@ TEST(Add, GradientsWithSharedInputs) {
 }
 
 TEST(Add, RefusesWhatDoesNotFit) {
-  EXPECT_EQ(error_of([&] { ops::add(leaf(Shape{2, 3}, 1), leaf(Shape{3, 2}, 1)); }), "[add] shapes differ (a 2x3, b 3x2)");
-  EXPECT_NE(error_of([&] { ops::add(leaf(Shape{2}, 1), Variable(Tensor::zeros(Shape{2}))); }).find("[add] b is f32"), std::string::npos);
+  EXPECT_EQ(error_of([&] {
+              ops::add(leaf(Shape{2, 3}, 1), leaf(Shape{3, 2}, 1));
+            }),
+            "[add] shapes differ (a 2x3, b 3x2)");
+  EXPECT_NE(error_of([&] { ops::add(leaf(Shape{2}, 1), Variable(Tensor::zeros(Shape{2}))); }).find("[add] b is f32"),
+            std::string::npos);
 }
 
 TEST(MulConstant, GradientsMatchDifferences) {
   const Tensor constant = random_tensor(Shape{3, 4}, 8);
-  EXPECT_EQ(gradient_error([&](const std::vector<Variable>& v) { return ops::mul_constant(v[0], constant); }, {leaf(Shape{3, 4}, 1)}), "");
-  EXPECT_NE(error_of([&] { ops::mul_constant(leaf(Shape{4, 3}, 1), constant); }).find("operands differ (a f64 4x3, b f64 3x4)"),
+  EXPECT_EQ(gradient_error([&](const std::vector<Variable>& v) { return ops::mul_constant(v[0], constant); },
+                           {leaf(Shape{3, 4}, 1)}),
+            "");
+  EXPECT_NE(error_of([&] {
+              ops::mul_constant(leaf(Shape{4, 3}, 1), constant);
+            }).find("operands differ (a f64 4x3, b f64 3x4)"),
             std::string::npos);
 }
 
 TEST(Concat, GradientsMatchDifferences) {
   const auto join = [](const std::vector<Variable>& v) { return ops::concat(v); };
-  EXPECT_EQ(gradient_error(join, {leaf(Shape{2, 3, 1, 1}, 1), leaf(Shape{2, 3, 1, 4}, 2), leaf(Shape{2, 3, 1, 3}, 3)}), "");
+  EXPECT_EQ(gradient_error(join, {leaf(Shape{2, 3, 1, 1}, 1), leaf(Shape{2, 3, 1, 4}, 2), leaf(Shape{2, 3, 1, 3}, 3)}),
+            "");
   EXPECT_EQ(gradient_error(join, {leaf(Shape{5}, 1)}), "");
   const auto shared = [](const std::vector<Variable>& v) { return ops::concat({v[0], v[1], v[0]}); };
   EXPECT_EQ(gradient_error(shared, {leaf(Shape{700, 2}, 1), leaf(Shape{700, 1}, 2)}), "");
@@ -81,19 +90,24 @@ TEST(Concat, GradientsMatchDifferences) {
 }
 
 TEST(Concat, ValuesAndErrors) {
-  Variable a(Tensor::from(Shape{2, 1}, std::vector<float>{1, 2})), b(Tensor::from(Shape{2, 2}, std::vector<float>{3, 4, 5, 6}));
+  Variable a(Tensor::from(Shape{2, 1}, std::vector<float>{1, 2})),
+      b(Tensor::from(Shape{2, 2}, std::vector<float>{3, 4, 5, 6}));
   const Tensor joined = ops::concat({a, b}).value();
   ASSERT_EQ(joined.shape(), (Shape{2, 3}));
   const std::vector<double> expected{1, 3, 4, 2, 5, 6};
   for (std::int64_t i = 0; i < 6; ++i) EXPECT_EQ(joined.at(i), expected[static_cast<std::size_t>(i)]);
   EXPECT_NE(error_of([&] { ops::concat({}); }).find("nothing to join"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::concat({a, Variable(Tensor::zeros(Shape{3, 2}))}); }).find("part 1 has shape 3x2, part 0 2x1"),
+  EXPECT_NE(error_of([&] {
+              ops::concat({a, Variable(Tensor::zeros(Shape{3, 2}))});
+            }).find("part 1 has shape 3x2, part 0 2x1"),
             std::string::npos);
   EXPECT_NE(error_of([&] { ops::concat({a, Variable()}); }).find("part 1 is undefined"), std::string::npos);
 }
 
 TEST(Flatten, GradientsMatchDifferences) {
-  EXPECT_EQ(gradient_error([](const std::vector<Variable>& v) { return ops::relu(ops::flatten(v[0])); }, {leaf(Shape{2, 3, 1, 4}, 1)}), "");
+  EXPECT_EQ(gradient_error([](const std::vector<Variable>& v) { return ops::relu(ops::flatten(v[0])); },
+                           {leaf(Shape{2, 3, 1, 4}, 1)}),
+            "");
   EXPECT_EQ(ops::flatten(leaf(Shape{2, 3, 2, 4}, 1)).shape(), (Shape{2, 24}));
   EXPECT_EQ(ops::flatten(leaf(Shape{3}, 1)).shape(), (Shape{3, 1}));
 }
@@ -116,8 +130,10 @@ TEST(Dropout, GradientsAndDeterminism) {
   EXPECT_FALSE(std::equal(first.begin(), first.begin() + 4096, first.begin() + 4096)) << "the mask repeats";
   std::int64_t zeros = 0;
   for (const float v : first) {
-    if (v == 0) ++zeros;
-    else EXPECT_EQ(v, static_cast<float>(1 / 0.75));
+    if (v == 0)
+      ++zeros;
+    else
+      EXPECT_EQ(v, static_cast<float>(1 / 0.75));
   }
   EXPECT_NEAR(static_cast<double>(zeros), 5000, 5 * std::sqrt(20000 * 0.25 * 0.75));
   EXPECT_EQ(ops::dropout(x, 0, 1, 1).node(), x.node());

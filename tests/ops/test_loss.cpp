@@ -14,7 +14,9 @@ using test::f32_error;
 using test::gradient_error;
 using test::random_tensor;
 
-Tensor labels_of(std::vector<std::int32_t> labels) { return Tensor::from(Shape{static_cast<std::int64_t>(labels.size())}, labels); }
+Tensor labels_of(std::vector<std::int32_t> labels) {
+  return Tensor::from(Shape{static_cast<std::int64_t>(labels.size())}, labels);
+}
 
 TEST(SoftmaxCrossEntropy, GradientsMatchDifferences) {
   const Tensor labels = labels_of({0, 4, 2, 2});
@@ -24,7 +26,9 @@ TEST(SoftmaxCrossEntropy, GradientsMatchDifferences) {
     EXPECT_EQ(gradient_error(f, in), "") << smoothing;
     EXPECT_EQ(f32_error(f, in), "") << smoothing;
   }
-  const auto one_class = [](const std::vector<Variable>& v) { return ops::softmax_cross_entropy(v[0], labels_of({0}), 0); };
+  const auto one_class = [](const std::vector<Variable>& v) {
+    return ops::softmax_cross_entropy(v[0], labels_of({0}), 0);
+  };
   EXPECT_EQ(gradient_error(one_class, {Variable(random_tensor(Shape{1, 1}, 1), true)}), "");
 }
 
@@ -35,7 +39,8 @@ TEST(SoftmaxCrossEntropy, ClosedForm) {
   EXPECT_NEAR(ops::softmax_cross_entropy(logits, labels_of({1, 0})).value().item(), plain, 1e-12);
   // target = (1 − ε)·onehot + ε/3
   const double uniform = ((3 * std::log(z) - 6) / 3 + std::log(3)) / 2;
-  EXPECT_NEAR(ops::softmax_cross_entropy(logits, labels_of({1, 0}), 0.3).value().item(), 0.7 * plain + 0.3 * uniform, 1e-12);
+  EXPECT_NEAR(ops::softmax_cross_entropy(logits, labels_of({1, 0}), 0.3).value().item(), 0.7 * plain + 0.3 * uniform,
+              1e-12);
   const Tensor p = ops::softmax(logits.value());
   EXPECT_NEAR(p.at(2), std::exp(3) / z, 1e-12);
   EXPECT_NEAR(p.at(4), 1.0 / 3, 1e-12);
@@ -56,18 +61,31 @@ TEST(SoftmaxCrossEntropy, NanIsPassedOn) {
 
 TEST(SoftmaxCrossEntropy, RefusesWhatDoesNotFit) {
   Variable logits(Tensor::zeros(Shape{2, 10}));
-  EXPECT_EQ(error_of([&] { ops::softmax_cross_entropy(logits, labels_of({3, 10})); }),
+  EXPECT_EQ(error_of([&] {
+              ops::softmax_cross_entropy(logits, labels_of({3, 10}));
+            }),
             "[softmax_cross_entropy] label 10 of picture 1 is outside [0, 10)");
-  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(logits, labels_of({-1, 1})); }).find("label -1 of picture 0"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(logits, labels_of({1})); }).find("labels must be s32 of shape 2, they are s32 1"),
+  EXPECT_NE(error_of([&] {
+              ops::softmax_cross_entropy(logits, labels_of({-1, 1}));
+            }).find("label -1 of picture 0"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(logits, Tensor::zeros(Shape{2})); }).find("they are f32 2"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::softmax_cross_entropy(logits, labels_of({1}));
+            }).find("labels must be s32 of shape 2, they are s32 1"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(logits, Tensor::zeros(Shape{2})); }).find("they are f32 2"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(logits, {}); }).find("labels are undefined"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(logits, labels_of({1, 1}), 1.5); }).find("label smoothing 1.5"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(Variable(Tensor::zeros(Shape{2, 1, 1, 10})), labels_of({1, 1})); })
-                .find("logits must be N,C"),
+  EXPECT_NE(error_of([&] {
+              ops::softmax_cross_entropy(logits, labels_of({1, 1}), 1.5);
+            }).find("label smoothing 1.5"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(Variable(), labels_of({1})); }).find("logits are undefined"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::softmax_cross_entropy(Variable(Tensor::zeros(Shape{2, 1, 1, 10})), labels_of({1, 1}));
+            }).find("logits must be N,C"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { ops::softmax_cross_entropy(Variable(), labels_of({1})); }).find("logits are undefined"),
+            std::string::npos);
 }
 
 TEST(CountTopK, TiesGoToTheLowerClass) {

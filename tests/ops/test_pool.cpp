@@ -16,7 +16,8 @@ using test::gradient_error;
 Variable distinct(const Shape& shape, std::uint64_t seed) {
   Random random(seed, Purpose::test);
   std::vector<double> values(static_cast<std::size_t>(shape.numel()));
-  std::iota(values.begin(), values.end(), -static_cast<double>(values.size()) - 1);  // negative: a padded zero would win
+  std::iota(values.begin(), values.end(),
+            -static_cast<double>(values.size()) - 1);  // negative: a padded zero would win
   for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random.below(i)]);
   for (double& v : values) v *= 0.01;
   return Variable(Tensor::from(shape, values), true);
@@ -27,8 +28,9 @@ struct Case {
   ops::Pool2dArgs args;
 };
 const std::vector<Case> kCases = {
-    {Shape{2, 4, 4, 3}, {2, 2, 2, 2, 0, 0}}, {Shape{1, 5, 7, 2}, {3, 3, 2, 2, 1, 1}}, {Shape{1, 5, 5, 1}, {3, 2, 1, 1, 2, 1}},
-    {Shape{2, 1, 1, 4}, {1, 1, 1, 1, 0, 0}}, {Shape{1, 1, 1, 3}, {3, 3, 2, 2, 1, 1}}, {Shape{1, 6, 3, 2}, {2, 3, 3, 1, 0, 0}},
+    {Shape{2, 4, 4, 3}, {2, 2, 2, 2, 0, 0}}, {Shape{1, 5, 7, 2}, {3, 3, 2, 2, 1, 1}},
+    {Shape{1, 5, 5, 1}, {3, 2, 1, 1, 2, 1}}, {Shape{2, 1, 1, 4}, {1, 1, 1, 1, 0, 0}},
+    {Shape{1, 1, 1, 3}, {3, 3, 2, 2, 1, 1}}, {Shape{1, 6, 3, 2}, {2, 3, 3, 1, 0, 0}},
     {Shape{1, 7, 7, 1}, {2, 2, 3, 3, 0, 0}},
 };
 
@@ -63,10 +65,22 @@ TEST(Pool, FirstOfEqualsGetsTheGradient) {
 
 TEST(Pool, RefusesWhatDoesNotFit) {
   Variable x(Tensor::zeros(Shape{1, 4, 4, 1}));
-  EXPECT_EQ(error_of([&] { ops::max_pool(x, {2, 2, 2, 2, 2, 0}); }), "[max_pool] padding 2x0 must be less than the window 2x2");
-  EXPECT_NE(error_of([&] { ops::avg_pool(x, {5, 5, 1, 1, 0, 0}); }).find("[avg_pool] window 5x5 does not fit"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::avg_pool(x, {0, 2, 1, 1, 0, 0}); }).find("window 0x2 is out of range"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::global_avg_pool(Variable(Tensor::zeros(Shape{4, 4}))); }).find("src must be N,H,W,C"), std::string::npos);
+  EXPECT_EQ(error_of([&] {
+              ops::max_pool(x, {2, 2, 2, 2, 2, 0});
+            }),
+            "[max_pool] padding 2x0 must be less than the window 2x2");
+  EXPECT_NE(error_of([&] {
+              ops::avg_pool(x, {5, 5, 1, 1, 0, 0});
+            }).find("[avg_pool] window 5x5 does not fit"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::avg_pool(x, {0, 2, 1, 1, 0, 0});
+            }).find("window 0x2 is out of range"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::global_avg_pool(Variable(Tensor::zeros(Shape{4, 4})));
+            }).find("src must be N,H,W,C"),
+            std::string::npos);
 }
 
 }  // namespace

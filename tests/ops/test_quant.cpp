@@ -16,7 +16,8 @@ using test::error_of;
 using test::gradient_error;
 using test::random_tensor;
 
-QuantParams grid(std::vector<float> scale, std::int32_t z, std::int32_t lo, std::int32_t hi, QuantRule rule = QuantRule::onnx) {
+QuantParams grid(std::vector<float> scale, std::int32_t z, std::int32_t lo, std::int32_t hi,
+                 QuantRule rule = QuantRule::onnx) {
   QuantParams params;
   params.scale = std::move(scale);
   params.zero_point = z, params.lo = lo, params.hi = hi, params.rule = rule;
@@ -29,7 +30,8 @@ const float kTiny = std::numeric_limits<float>::min();
 TEST(FakeQuant, OnnxRulePerTensor) {
   const QuantParams params = grid({0.1f}, 3, 0, 15);
   Tensor x = random_tensor(Shape{5, 7}, 1, DType::f32);
-  x.data<float>()[0] = 100, x.data<float>()[1] = -100, x.data<float>()[2] = 1.2f, x.data<float>()[3] = -0.3f, x.data<float>()[4] = kTiny;
+  x.data<float>()[0] = 100, x.data<float>()[1] = -100, x.data<float>()[2] = 1.2f, x.data<float>()[3] = -0.3f,
+  x.data<float>()[4] = kTiny;
   Variable src(x, true);
   Variable dst = ops::fake_quant(src, params);
   const Tensor g = random_tensor(Shape{5, 7}, 2, DType::f32);
@@ -77,7 +79,8 @@ TEST(FakeQuant, PaddleRule) {
     dst.backward(Tensor::full(x.shape(), 1));
     for (std::int64_t i = 0; i < 64; ++i) {
       const float v = x.data<float>()[i];
-      EXPECT_EQ(dst.value().data<float>()[i], qmath::dequantize_paddle(qmath::quantize_paddle(v, 1.5f, 127), 1.5f, 127));
+      EXPECT_EQ(dst.value().data<float>()[i],
+                qmath::dequantize_paddle(qmath::quantize_paddle(v, 1.5f, 127), 1.5f, 127));
       EXPECT_EQ(src.grad().at(i), !masked || std::abs(v) <= 1.5f ? 1 : 0) << v << " masked " << masked;
     }
   }
@@ -86,18 +89,25 @@ TEST(FakeQuant, PaddleRule) {
 TEST(FakeQuant, DoubleAgreesWithFloatAwayFromTies) {
   const QuantParams params = grid({0.25f}, 0, -127, 127);  // x / s and q·s are exact
   const Tensor x = random_tensor(Shape{200}, 9, DType::f32, 8);
-  const Tensor a = ops::fake_quant(Variable(x), params).value(), b = ops::fake_quant(Variable(x.to(DType::f64)), params).value();
+  const Tensor a = ops::fake_quant(Variable(x), params).value(),
+               b = ops::fake_quant(Variable(x.to(DType::f64)), params).value();
   for (std::int64_t i = 0; i < 200; ++i) EXPECT_EQ(a.at(i), b.at(i));
 }
 
 TEST(FakeQuant, RefusesWhatDoesNotFit) {
   Variable x(Tensor::zeros(Shape{4, 3}));
-  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({1, 1, 1}, 0, -127, 127)); }).find("3 scales fit neither"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({}, 0, -127, 127)); }).find("0 scales"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({0}, 0, -127, 127)); }).find("scale 0 is 0 ---> HINT"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({std::nanf("")}, 0, -127, 127)); }).find("scale 0 is nan"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({1}, 200, -127, 127)); }).find("zero point 200 and bounds [-127, 127]"),
+  EXPECT_NE(error_of([&] {
+              ops::fake_quant(x, grid({1, 1, 1}, 0, -127, 127));
+            }).find("3 scales fit neither"),
             std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({}, 0, -127, 127)); }).find("0 scales"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({0}, 0, -127, 127)); }).find("scale 0 is 0 ---> HINT"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({std::nanf("")}, 0, -127, 127)); }).find("scale 0 is nan"),
+            std::string::npos);
+  EXPECT_NE(
+      error_of([&] { ops::fake_quant(x, grid({1}, 200, -127, 127)); }).find("zero point 200 and bounds [-127, 127]"),
+      std::string::npos);
   EXPECT_NE(error_of([&] { ops::fake_quant(x, grid({1}, 0, 5, 5)); }).find("no grid"), std::string::npos);
   QuantParams params = grid({1, 1, 1, 1}, 0, -127, 127);
   params.axis = 1;
@@ -145,7 +155,8 @@ TEST(FakeQuantLearned, AStepDrivenThroughZeroStaysUsable) {
   dst.backward(Tensor::from(Shape{2}, std::vector<float>{-1, 1}));
   EXPECT_EQ(step.grad().item(), -14) << "the update must lead back to positive steps";
   step.value().fill(std::nan(""));
-  EXPECT_NE(error_of([&] { ops::fake_quant_learned(src, step, grid({1}, 0, -7, 7), 1.0); }).find("step 0 is nan"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant_learned(src, step, grid({1}, 0, -7, 7), 1.0); }).find("step 0 is nan"),
+            std::string::npos);
 }
 
 TEST(Pact, GradientsMatchDifferences) {
@@ -172,12 +183,14 @@ TEST(Pact, ThreadsDoNotMatter) {
   }
   set_num_threads(before);
   double expected = 0;
-  for (std::int64_t i = 0; i < 70000; ++i) expected += std::abs(x.at(i)) > 0.8f ? std::copysign(g.at(i), g.at(i) * x.at(i)) : 0;
+  for (std::int64_t i = 0; i < 70000; ++i)
+    expected += std::abs(x.at(i)) > 0.8f ? std::copysign(g.at(i), g.at(i) * x.at(i)) : 0;
   EXPECT_NEAR(one, expected, 1e-2);
 }
 
 TEST(Pact, ClipsBothSides) {
-  Variable x(Tensor::from(Shape{5}, std::vector<float>{-3, -1, 0.5, 1, 2}), true), alpha(Tensor::full(Shape{1}, 1), true);
+  Variable x(Tensor::from(Shape{5}, std::vector<float>{-3, -1, 0.5, 1, 2}), true),
+      alpha(Tensor::full(Shape{1}, 1), true);
   Variable y = ops::pact(x, alpha);
   const std::vector<double> expected{-1, -1, 0.5, 1, 1}, mask{0, 1, 1, 1, 0};
   y.backward(Tensor::from(Shape{5}, std::vector<float>{1, 2, 4, 8, 16}));
@@ -186,7 +199,8 @@ TEST(Pact, ClipsBothSides) {
     EXPECT_EQ(x.grad().at(i), mask[static_cast<std::size_t>(i)] * std::exp2(static_cast<double>(i)));
   }
   EXPECT_EQ(alpha.grad().item(), 16 - 1);
-  EXPECT_NE(error_of([&] { ops::pact(x, Variable(Tensor::zeros(Shape{2}))); }).find("alpha must be one number"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::pact(x, Variable(Tensor::zeros(Shape{2}))); }).find("alpha must be one number"),
+            std::string::npos);
 }
 
 TEST(RoundShift, RoundsTheShiftToTheAccumulatorsStep) {
@@ -237,14 +251,22 @@ TEST(RoundShift, BiasesAndHugeCodes) {
   EXPECT_EQ(dst.at(1), 0);
   EXPECT_EQ(dst.at(2), most);
   EXPECT_EQ(dst.at(3), most + 0.8) << "a code beyond 2^30 passes unrounded";
-  EXPECT_TRUE(std::isnan(ops::round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
+  EXPECT_TRUE(
+      std::isnan(ops::round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
 }
 
 TEST(RoundShift, RefusesWhatDoesNotFit) {
   Variable affine(Tensor::zeros(Shape{2, 4}));
-  EXPECT_NE(error_of([&] { ops::round_shift(affine, 0.5f, {1, 1, 1}); }).find("3 weight steps for 4 channels"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::round_shift(affine, 0.0f, {1}); }).find("input's step 0 is not a positive number"), std::string::npos);
-  EXPECT_NE(error_of([&] { ops::round_shift(Variable(Tensor::zeros(Shape{3, 4})), 0.5f, {1}); }).find("its shape is 3x4"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::round_shift(affine, 0.5f, {1, 1, 1});
+            }).find("3 weight steps for 4 channels"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { ops::round_shift(affine, 0.0f, {1}); }).find("input's step 0 is not a positive number"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::round_shift(Variable(Tensor::zeros(Shape{3, 4})), 0.5f, {1});
+            }).find("its shape is 3x4"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -9,10 +9,14 @@ namespace {
 
 using test::random_tensor;
 
-std::int64_t number(const Variable& v, const char* name) { return std::get<std::int64_t>(v.node()->attributes.at(name)); }
+std::int64_t number(const Variable& v, const char* name) {
+  return std::get<std::int64_t>(v.node()->attributes.at(name));
+}
 std::string text(const Variable& v, const char* name) { return std::get<std::string>(v.node()->attributes.at(name)); }
 
-Variable constant(const Shape& shape, std::uint64_t seed = 1) { return Variable(random_tensor(shape, seed, DType::f32)); }
+Variable constant(const Shape& shape, std::uint64_t seed = 1) {
+  return Variable(random_tensor(shape, seed, DType::f32));
+}
 
 class Recorded : public ::testing::Test {
  protected:
@@ -101,7 +105,9 @@ ops::Deferred deferred(const Variable& z, const Variable& affine, ops::Activatio
 
 TEST(Materialise, AppliesAffineActivationAndQuantizer) {
   const Variable z(random_tensor(Shape{2, 3}, 1), true), affine(random_tensor(Shape{2, 3}, 2), true);
-  const auto f = [](const std::vector<Variable>& v) { return ops::materialise(deferred(v[0], v[1], ops::Activation::relu)); };
+  const auto f = [](const std::vector<Variable>& v) {
+    return ops::materialise(deferred(v[0], v[1], ops::Activation::relu));
+  };
   EXPECT_EQ(test::gradient_error(f, {z, affine}), "");
   EXPECT_EQ(ops::materialise(deferred(z, {}, ops::Activation::none)).node(), z.node());
   EXPECT_EQ(ops::materialise(deferred(z, {}, ops::Activation::relu)).node()->op, "relu");
@@ -121,7 +127,8 @@ TEST(ConvBnAct, IsItsPartsAndHasTheirGradients) {
   for (const bool depthwise : {false, true}) {
     const std::vector<Variable> in{Variable(random_tensor(Shape{2, 4, 4, 3}, 1), true),
                                    Variable(random_tensor(depthwise ? Shape{3, 3, 3, 1} : Shape{3, 1, 1, 3}, 2), true),
-                                   Variable(random_tensor(Shape{3}, 3), true), Variable(random_tensor(Shape{3}, 4), true)};
+                                   Variable(random_tensor(Shape{3}, 3), true),
+                                   Variable(random_tensor(Shape{3}, 4), true)};
     ops::ConvBnActArgs args;
     args.depthwise = depthwise, args.training = true, args.act = ops::Activation::relu;
     int calls = 0;
@@ -133,15 +140,18 @@ TEST(ConvBnAct, IsItsPartsAndHasTheirGradients) {
       ops::BatchNormState state;
       state.running_mean = Tensor::zeros(Shape{3}, v[0].value().dtype());
       state.running_var = Tensor::full(Shape{3}, 1, v[0].value().dtype());
-      return ops::materialise(ops::conv_bn_act(deferred(v[0], {}, ops::Activation::relu), v[1], v[2], v[3], state, args));
+      return ops::materialise(
+          ops::conv_bn_act(deferred(v[0], {}, ops::Activation::relu), v[1], v[2], v[3], state, args));
     };
     EXPECT_EQ(test::gradient_error(f, in), "") << depthwise;
     EXPECT_GT(calls, 0);
     ops::BatchNormState state;
     state.running_mean = Tensor::zeros(Shape{3}, DType::f64), state.running_var = Tensor::full(Shape{3}, 1, DType::f64);
-    const Variable z = depthwise ? ops::dwconv2d(ops::relu(in[0]), in[1], {}) : ops::conv2d(ops::relu(in[0]), in[1], {});
+    const Variable z =
+        depthwise ? ops::dwconv2d(ops::relu(in[0]), in[1], {}) : ops::conv2d(ops::relu(in[0]), in[1], {});
     const Variable affine = ops::batchnorm_affine(z, in[2], in[3], state, true);
-    const Tensor parts = ops::affine_act(z, ops::add(affine, affine), ops::Activation::relu).value(), whole = f(in).value();
+    const Tensor parts = ops::affine_act(z, ops::add(affine, affine), ops::Activation::relu).value(),
+                 whole = f(in).value();
     for (std::int64_t i = 0; i < parts.numel(); ++i) EXPECT_EQ(parts.at(i), whole.at(i));
   }
 }
