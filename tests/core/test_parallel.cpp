@@ -6,8 +6,7 @@
 
 #include <atomic>
 #include <chrono>
-#include <numeric>
-#include <set>
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -112,6 +111,25 @@ TEST(ParallelPool, more_than_one_thread_takes_part) {
   set_num_threads(before);
 }
 
+TEST(ParallelPool, the_caller_waits_for_the_last_worker) {
+  const int before = num_threads();
+  set_num_threads(2);
+  const std::thread::id caller = std::this_thread::get_id();
+  for (int round = 0; round < 5; ++round) {
+    std::atomic<int> started{0};
+    bool worker_finished = false;  // no atomic: the return of parallel_for has to order it
+    parallel_for(2, [&](std::int64_t) {
+      started.fetch_add(1);
+      while (started.load() < 2) std::this_thread::yield();
+      if (std::this_thread::get_id() == caller) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      worker_finished = true;
+    });
+    ASSERT_TRUE(worker_finished);
+  }
+  set_num_threads(before);
+}
+
 TEST(ParallelPool, refuses_impossible_numbers) {
   EXPECT_ERROR(set_num_threads(0), "0 threads");
   EXPECT_ERROR(set_num_threads(-3), "-3 threads");
@@ -129,14 +147,24 @@ TEST(ParallelPool, cannot_be_resized_from_inside) {
 TEST(ParallelPool, a_forked_child_works_alone) {
   const int before = num_threads();
   set_num_threads(3);
-  parallel_for(10, [](std::int64_t) {});
+  // The pool is busy at the moment of the fork: in the child its lock is held by a thread that does not exist there.
+  std::atomic<bool> running{false}, release{false};
+  std::thread other([&] {
+    parallel_for(2, [&](std::int64_t) {
+      running.store(true);
+      while (!release.load()) std::this_thread::yield();
+    });
+  });
+  while (!running.load()) std::this_thread::yield();
   const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
   if (child == 0) {
+    ::alarm(20);
     int sum = 0;
     parallel_for(100, [&](std::int64_t) { ++sum; });
-    ::_exit(sum == 100 ? 0 : 1);
+    std::exit(sum == 100 ? 0 : 1);
   }
+  release.store(true);
+  other.join();
   int status = 1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);

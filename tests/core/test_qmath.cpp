@@ -139,12 +139,11 @@ TEST(Qmath, requantize_paddle_rounds_twice) {
   EXPECT_EQ(qmath::requantize_paddle(1, 0.25f, 0.25f, -127, 127), 1);
   EXPECT_EQ(qmath::requantize_paddle(-1, 0.25f, -0.25f, -127, 127), -1);
   EXPECT_EQ(qmath::requantize_paddle(1000, 1, 0, -127, 127), 127);
-  // Product and sum are rounded one after the other; a fused multiply-add would keep 2^-24 and stay under the tie.
-  const float m = 1 + 0x1p-12f;  // 4097 * m = 4098 + 2^-12: fits in a float only after rounding
-  const float product = 4097.0f * m;
-  ASSERT_NE(static_cast<double>(product), 4097.0 * static_cast<double>(m));
-  const float b = 2.5f - product;
-  EXPECT_EQ(qmath::requantize_paddle(4097, m, b, -127, 127), 3);
+  // Product and sum are rounded one after the other: the product goes up to 4098.5 + 2^-11 and the sum to the tie 2.5,
+  // while a fused multiply-add would stay under it.
+  const float m = 1 + 0x3p-13f, product = 4097.0f * m;
+  ASSERT_GT(static_cast<double>(product), 4097.0 * static_cast<double>(m));
+  EXPECT_EQ(qmath::requantize_paddle(4097, m, 2.5f - product, -127, 127), 3);
 }
 
 TEST(Qmath, add_codes_is_two_products_and_a_sum) {
@@ -159,6 +158,16 @@ TEST(Qmath, add_codes_is_two_products_and_a_sum) {
     const int expected = static_cast<int>(std::nearbyint(std::min(std::max(sum, -127.0f), 127.0f)));
     ASSERT_EQ(qmath::add_codes(qa, qb, ma, mb, 0, -127, 127), expected);
   }
+  int products_rounded_up = 0;
+  for (std::int32_t q = 3; q < 255;
+       ++q) {  // q * m is just under 101.5 and rounds up to it; fused, 1.5 would not be reached
+    const float m = 101.5f / static_cast<float>(q);
+    if (static_cast<float>(q) * m != 101.5f || q * static_cast<double>(m) >= 101.5) continue;
+    ++products_rounded_up;
+    ASSERT_EQ(qmath::add_codes(q, -100, m, 1, 0, -127, 127), 2);
+    ASSERT_EQ(qmath::add_codes(-100, q, 1, m, 0, -127, 127), 2);
+  }
+  EXPECT_GT(products_rounded_up, 10);
   EXPECT_EQ(qmath::add_codes(1, 1, 1.25f, 1.25f, 0, -127, 127), 2) << "2.5 goes to the even side";
 }
 

@@ -221,6 +221,7 @@ TEST(Safetensors, layouts_must_cover_the_data_once) {
   EXPECT_ERROR(parse_header(two("[0,2]", "[2,4]"), "abcde"), "1 bytes after");
   EXPECT_ERROR(parse_header(two("[2,0]", "[2,4]"), "abcd"), "outside");
   EXPECT_ERROR(parse_header(two("[0,1]", "[1,3]"), "abc"), "needs 2 bytes and has 1");
+  EXPECT_ERROR(parse_header(two("[0,3]", "[3,5]"), "abcde"), "needs 2 bytes and has 3");
 }
 
 TEST(Safetensors, headers_have_one_structure) {

@@ -83,6 +83,7 @@ TEST(Tensor, conversion_truncates_and_saturates) {
     EXPECT_EQ(t.to(DType::s8).at(i), s8[static_cast<std::size_t>(i)]) << i;
     EXPECT_EQ(t.to(DType::u8).at(i), u8[static_cast<std::size_t>(i)]) << i;
   }
+  EXPECT_EQ(Tensor::full({1}, std::nan(""), DType::s32).item(), 0);
   EXPECT_EQ(Tensor::full({1}, 1e30, DType::s32).item(), std::numeric_limits<std::int32_t>::max());
   EXPECT_EQ(Tensor::full({1}, -1e30, DType::s32).item(), std::numeric_limits<std::int32_t>::min());
 }
