@@ -98,17 +98,20 @@ OCTET_SIMD VecF gate(VecF t, VecF gradient) {
 }
 
 template <class Problem>
-inline const char* takes_all(const Problem&) { return nullptr; }
+inline const char* takes_all(const Problem&) {
+  return nullptr;
+}
 
 }  // namespace
 }  // namespace octet::kernels
 
-/// Defines the row <pass>_<dtypes>_<OCTET_IMPL>: refuses(problem) gives null or a reason, runs(problem, pointers) works.
+/// Defines the row <pass>_<dtypes>_<OCTET_IMPL>: refuses(problem) gives null or a reason, runs(problem, pointers)
+/// does the work.
 /// OCTET_IMPL is the instruction set's name, from the .cpp that includes a room's algorithm.
 #define OCTET_VECTOR_ROW(Problem, Pointers, pass, dtypes, refuses, runs) \
   OCTET_VECTOR_ROW_IN(Problem, Pointers, pass, dtypes, OCTET_IMPL, refuses, runs)
 #define OCTET_VECTOR_ROW_IN(Problem, Pointers, pass, dtypes, impl, refuses, runs) \
   OCTET_VECTOR_ROW_OF(Problem, Pointers, pass, dtypes, impl, refuses, runs)  // one step more, so that impl is expanded
-#define OCTET_VECTOR_ROW_OF(Problem, Pointers, pass, dtypes, impl, refuses, runs)            \
-  const char* pass##_##dtypes##_##impl##_why_not(const Problem& p) { return refuses(p); }    \
+#define OCTET_VECTOR_ROW_OF(Problem, Pointers, pass, dtypes, impl, refuses, runs)         \
+  const char* pass##_##dtypes##_##impl##_why_not(const Problem& p) { return refuses(p); } \
   void pass##_##dtypes##_##impl(const Problem& p, const Pointers& x, const Context&) { runs(p, x); }

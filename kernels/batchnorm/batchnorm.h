@@ -2,7 +2,8 @@
 // al., "Restructuring batch normalization", MLSys 2019): statistics, and the affine map with its activation.
 //   batchnorm_stats:      mean[c] = Σ z / pixels;  variance[c] = Σ z² / pixels − mean², clamped at 0 (biased)
 //   affine_act_fwd:       dst = act(fma(src, scale[c], shift[c]))
-//   affine_act_bwd:       g = d_dst · act'(fma(src, scale, shift));  d_src = g · scale;  d_scale = Σ g · src;  d_shift = Σ g
+//   affine_act_bwd:       g = d_dst · act'(fma(src, scale, shift));  d_src = g · scale;
+//                         d_scale = Σ g · src;  d_shift = Σ g
 // act' of relu is 1 for t > 0; of relu6 1 for 0 < t < 6; else 0. Where it is 0, g is 0 whatever d_dst (NaN included);
 // act of NaN is NaN.
 // Same bits: sums run in double (FMA from zero), pixels in order within reduction_chunk(), chunk sums added in order;

@@ -1,4 +1,5 @@
-// The batch normalisation passes over vectors of channels; included by avx2.cpp and avx512.cpp after their vector types.
+// The batch normalisation passes over vectors of channels; included by avx2.cpp and avx512.cpp after their vector
+// types.
 #include "core/allocator.h"
 #include "kernels/batchnorm/batchnorm.h"
 #include "kernels/vector_loop.h"
@@ -13,8 +14,12 @@ constexpr std::int64_t kGroup = 8;
 class ChannelSums {
  public:
   explicit ChannelSums(const BatchNormProblem& p)
-      : pixels_(p.pixels), c_(p.c), chunk_(reduction_chunk(p.pixels)), chunks_(ceil_div(p.pixels, chunk_)),
-        stride_(ceil_div(p.c, 16) * 16), bytes_(static_cast<std::size_t>((chunks_ + 1) * 2 * stride_) * sizeof(double)),
+      : pixels_(p.pixels),
+        c_(p.c),
+        chunk_(reduction_chunk(p.pixels)),
+        chunks_(ceil_div(p.pixels, chunk_)),
+        stride_(ceil_div(p.c, 16) * 16),
+        bytes_(static_cast<std::size_t>((chunks_ + 1) * 2 * stride_) * sizeof(double)),
         parts_(static_cast<double*>(scratch_acquire(bytes_))) {}
   /// To be called once done. A destructor would bring exception tables, with inline code of the compiler's library.
   void release() { scratch_release(parts_, bytes_); }

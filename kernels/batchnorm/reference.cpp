@@ -8,7 +8,8 @@
 namespace octet::kernels {
 namespace {
 
-/// Two sums per channel over the pixels: chunks in order, each summed from zero. add(i, c, first, second) adds element i.
+/// Two sums per channel over the pixels: chunks in order, each summed from zero. add(i, c, first, second) adds
+/// element i.
 template <class Add>
 void channel_sums(const BatchNormProblem& p, std::vector<double>& first, std::vector<double>& second, Add add) {
   const auto channels = static_cast<std::size_t>(p.c);
@@ -81,10 +82,10 @@ void affine_act_bwd(const BatchNormProblem& p, const BatchNormPointers& x) {
 
 }  // namespace
 
-#define ROW(pass, dtypes, T)                                                                                  \
-  const char* pass##_##dtypes##_reference_why_not(const BatchNormProblem&) { return nullptr; }                \
-  void pass##_##dtypes##_reference(const BatchNormProblem& p, const BatchNormPointers& x, const Context&) {   \
-    pass<T>(p, x);                                                                                            \
+#define ROW(pass, dtypes, T)                                                                                \
+  const char* pass##_##dtypes##_reference_why_not(const BatchNormProblem&) { return nullptr; }              \
+  void pass##_##dtypes##_reference(const BatchNormProblem& p, const BatchNormPointers& x, const Context&) { \
+    pass<T>(p, x);                                                                                          \
   }
 ROW(batchnorm_stats, f32, float)
 ROW(batchnorm_stats, f64, double)

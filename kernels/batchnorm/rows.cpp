@@ -4,9 +4,7 @@
 
 namespace octet::kernels {
 
-std::string BatchNormProblem::str() const {
-  return fmt::format("pixels {} c {} {}", pixels, c, name_of(act));
-}
+std::string BatchNormProblem::str() const { return fmt::format("pixels {} c {} {}", pixels, c, name_of(act)); }
 
 std::span<const BatchNormRow> batchnorm_rows() {
 #define KERNEL(...) OCTET_KERNEL_ROW(__VA_ARGS__)

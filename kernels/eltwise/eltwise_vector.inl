@@ -8,13 +8,15 @@ namespace {
 void add_fwd(const EltwiseProblem& p, const EltwisePointers& x) {
   const float *a = floats(x.a), *b = floats(x.b);
   float* dst = floats(x.dst);
-  for_elements(p.count, [=](std::int64_t i, auto part) { store(load(a + i, part) + load(b + i, part), dst + i, part); });
+  for_elements(p.count,
+               [=](std::int64_t i, auto part) { store(load(a + i, part) + load(b + i, part), dst + i, part); });
 }
 
 void mul_fwd(const EltwiseProblem& p, const EltwisePointers& x) {
   const float *a = floats(x.a), *b = floats(x.b);
   float* dst = floats(x.dst);
-  for_elements(p.count, [=](std::int64_t i, auto part) { store(load(a + i, part) * load(b + i, part), dst + i, part); });
+  for_elements(p.count,
+               [=](std::int64_t i, auto part) { store(load(a + i, part) * load(b + i, part), dst + i, part); });
 }
 
 void act_fwd(const EltwiseProblem& p, const EltwisePointers& x) {
@@ -41,13 +43,15 @@ void channel_fma_fwd(const EltwiseProblem& p, const EltwisePointers& x) {
   const float *a = floats(x.a), *b = floats(x.b);
   float* dst = floats(x.dst);
   if (b == nullptr) {
-    for_channels(p.count, p.c, floats(x.scale), floats(x.shift), [=](std::int64_t i, VecF scale, VecF shift, auto part) {
-      store(fma(load(a + i, part), scale, shift), dst + i, part);
-    });
+    for_channels(p.count, p.c, floats(x.scale), floats(x.shift),
+                 [=](std::int64_t i, VecF scale, VecF shift, auto part) {
+                   store(fma(load(a + i, part), scale, shift), dst + i, part);
+                 });
   } else {
-    for_channels(p.count, p.c, floats(x.scale), floats(x.shift), [=](std::int64_t i, VecF scale, VecF shift, auto part) {
-      store(fma(load(a + i, part), scale, load(b + i, part) + shift), dst + i, part);
-    });
+    for_channels(p.count, p.c, floats(x.scale), floats(x.shift),
+                 [=](std::int64_t i, VecF scale, VecF shift, auto part) {
+                   store(fma(load(a + i, part), scale, load(b + i, part) + shift), dst + i, part);
+                 });
   }
 }
 

@@ -53,11 +53,9 @@ void channel_fma_fwd(const EltwiseProblem& p, const EltwisePointers& x) {
 
 }  // namespace
 
-#define ROW(pass, dtypes, T)                                                                              \
-  const char* pass##_##dtypes##_reference_why_not(const EltwiseProblem&) { return nullptr; }              \
-  void pass##_##dtypes##_reference(const EltwiseProblem& p, const EltwisePointers& x, const Context&) {   \
-    pass<T>(p, x);                                                                                        \
-  }
+#define ROW(pass, dtypes, T)                                                                 \
+  const char* pass##_##dtypes##_reference_why_not(const EltwiseProblem&) { return nullptr; } \
+  void pass##_##dtypes##_reference(const EltwiseProblem& p, const EltwisePointers& x, const Context&) { pass<T>(p, x); }
 ROW(add_fwd, f32, float)
 ROW(add_fwd, f64, double)
 ROW(act_fwd, f32, float)

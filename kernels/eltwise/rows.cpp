@@ -4,9 +4,7 @@
 
 namespace octet::kernels {
 
-std::string EltwiseProblem::str() const {
-  return fmt::format("count {} c {} {}", count, c, name_of(act));
-}
+std::string EltwiseProblem::str() const { return fmt::format("count {} c {} {}", count, c, name_of(act)); }
 
 std::span<const EltwiseRow> eltwise_rows() {
 #define KERNEL(...) OCTET_KERNEL_ROW(__VA_ARGS__)

@@ -1,4 +1,5 @@
-// Codes of both rules of core/qmath.h over vectors, for the rooms fake_quant and quantize; included after the vector types.
+// Codes of both rules of core/qmath.h over vectors, for the rooms fake_quant and quantize; included after the vector
+// types.
 #include "kernels/fake_quant/fake_quant.h"
 #include "kernels/vector_loop.h"
 

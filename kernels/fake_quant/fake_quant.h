@@ -4,8 +4,8 @@
 //   fake_quant_bwd: d_src = d_dst inside, 0 outside when `masked`, else d_dst (scheme paddle). Inside is decided on
 //                   t = x/s before rounding: lo − z ≤ t ≤ hi − z, under QuantRule::paddle −1 ≤ t ≤ 1. With d_scale: the
 //                   learned step of LSQ (Esser et al. 2020): Σ d_dst · (q − z − t inside, lo − z or hi − z outside);
-//                   under QuantRule::paddle Σ d_dst · (q/hi − t inside, −1 or 1 outside); then mask must be on. Where t
-//                   is NaN its code is z whatever the scale, so it counts as outside and adds nothing to d_scale.
+//                   under QuantRule::paddle Σ d_dst · (q/hi − t inside, −1 or 1 outside); then mask must be on. Where
+//                   t is NaN its code is z whatever the scale: it is outside and adds nothing to d_scale.
 //   abs_max:        out[channel] = max |src|, NaN if any element is NaN
 //   min_max:        out[2·channel] = min, out[2·channel + 1] = max, both NaN if any element is NaN; zeros come out as +0
 // Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i goes

@@ -1,5 +1,5 @@
-// Fake quantization, its gradients and its observers over vectors; included by avx2.cpp and avx512.cpp after their vector
-// types.
+// Fake quantization, its gradients and its observers over vectors; included by avx2.cpp and avx512.cpp after their
+// vector types.
 #include "core/allocator.h"
 #include "kernels/fake_quant/codes_vector.inl"
 
@@ -10,12 +10,13 @@ void fake_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   const float* src = floats(x.src);
   float* dst = floats(x.dst);
   with_grid(p, [&](auto tag) {
-    for_row_blocks(p.channels, p.inner, kBlock, [&](std::int64_t c, std::int64_t, std::int64_t begin, std::int64_t end) {
-      const typename decltype(tag)::type grid(p, x.scale[c]);
-      for_vectors(c * p.inner + begin, c * p.inner + end, [=](std::int64_t i, auto part) {
-        store(grid.value(grid.code(load(src + i, part))), dst + i, part);
-      });
-    });
+    for_row_blocks(p.channels, p.inner, kBlock,
+                   [&](std::int64_t c, std::int64_t, std::int64_t begin, std::int64_t end) {
+                     const typename decltype(tag)::type grid(p, x.scale[c]);
+                     for_vectors(c * p.inner + begin, c * p.inner + end, [=](std::int64_t i, auto part) {
+                       store(grid.value(grid.code(load(src + i, part))), dst + i, part);
+                     });
+                   });
   });
 }
 
@@ -84,7 +85,8 @@ void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   double* sums = learned ? static_cast<double*>(scratch_acquire(bytes)) : nullptr;
   for_row_blocks(p.channels, p.inner, chunk, [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
     const std::int64_t at = c * p.inner + begin;
-    const double sum = chunk_gradients<masked, learned>(Grid(p, x.scale[c]), Chunk{src + at, d_dst + at, d_src + at, end - begin});
+    const Chunk arrays{src + at, d_dst + at, d_src + at, end - begin};
+    const double sum = chunk_gradients<masked, learned>(Grid(p, x.scale[c]), arrays);
     if (learned) sums[c * chunks + k] = sum;
   });
   if (!learned) return;
@@ -123,26 +125,27 @@ void extremes(const FakeQuantProblem& p, const float* src, F f, Done done) {
   const std::int64_t blocks = ceil_div(p.inner, kBlock);
   const std::size_t bytes = static_cast<std::size_t>(p.channels * blocks) * sizeof(Extremes);
   Extremes* found = static_cast<Extremes*>(scratch_acquire(bytes));
-  for_row_blocks(p.channels, p.inner, kBlock, [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
-    const VecF first = VecF::set1(src[c * p.inner + begin]);
-    VecF low = f(first), high = low;
-    MaskF lost = is_nan(low);
-    for_vectors(c * p.inner + begin, c * p.inner + end, [&](std::int64_t i, auto part) {
-      const VecF v = f(load_filled(src + i, first, part));
-      low = min(v, low);
-      high = max(v, high);
-      lost = lost | is_nan(v);
-    });
-    float lows[VecF::width], highs[VecF::width];
-    low.store(lows);
-    high.store(highs);
-    Extremes e{lows[0], highs[0], any(lost)};
-    for (int l = 1; l < VecF::width; ++l) {
-      if (lows[l] < e.low) e.low = lows[l];
-      if (highs[l] > e.high) e.high = highs[l];
-    }
-    found[c * blocks + k] = e;
-  });
+  for_row_blocks(p.channels, p.inner, kBlock,
+                 [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
+                   const VecF first = VecF::set1(src[c * p.inner + begin]);
+                   VecF low = f(first), high = low;
+                   MaskF lost = is_nan(low);
+                   for_vectors(c * p.inner + begin, c * p.inner + end, [&](std::int64_t i, auto part) {
+                     const VecF v = f(load_filled(src + i, first, part));
+                     low = min(v, low);
+                     high = max(v, high);
+                     lost = lost | is_nan(v);
+                   });
+                   float lows[VecF::width], highs[VecF::width];
+                   low.store(lows);
+                   high.store(highs);
+                   Extremes e{lows[0], highs[0], any(lost)};
+                   for (int l = 1; l < VecF::width; ++l) {
+                     if (lows[l] < e.low) e.low = lows[l];
+                     if (highs[l] > e.high) e.high = highs[l];
+                   }
+                   found[c * blocks + k] = e;
+                 });
   for (std::int64_t c = 0; c < p.channels; ++c) {
     Extremes all{__builtin_inff(), -__builtin_inff(), false};
     for (std::int64_t k = 0; k < blocks; ++k) {
@@ -157,16 +160,20 @@ void extremes(const FakeQuantProblem& p, const float* src, F f, Done done) {
 }
 
 void abs_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
-  extremes(p, floats(x.src), [](VecF v) { return abs(v); }, [&](std::int64_t c, const Extremes& e) {
-    floats(x.out)[c] = e.lost ? __builtin_nanf("") : (e.high > 0 ? e.high : 0);
-  });
+  extremes(
+      p, floats(x.src), [](VecF v) { return abs(v); },
+      [&](std::int64_t c, const Extremes& e) {
+        floats(x.out)[c] = e.lost ? __builtin_nanf("") : (e.high > 0 ? e.high : 0);
+      });
 }
 
 void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
-  extremes(p, floats(x.src), [](VecF v) { return v; }, [&](std::int64_t c, const Extremes& e) {
-    floats(x.out)[2 * c] = e.lost ? __builtin_nanf("") : e.low + 0.0f;
-    floats(x.out)[2 * c + 1] = e.lost ? __builtin_nanf("") : e.high + 0.0f;
-  });
+  extremes(
+      p, floats(x.src), [](VecF v) { return v; },
+      [&](std::int64_t c, const Extremes& e) {
+        floats(x.out)[2 * c] = e.lost ? __builtin_nanf("") : e.low + 0.0f;
+        floats(x.out)[2 * c + 1] = e.lost ? __builtin_nanf("") : e.high + 0.0f;
+      });
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace {
 
 constexpr int kLanes = 16;
 
-/// x as a code relative to the zero point, unrounded, and the range it is clamped to: in steps under onnx, in thresholds
-/// under paddle.
+/// x as a code relative to the zero point, unrounded, and the range it is clamped to: in steps under onnx, in
+/// thresholds under paddle.
 template <class T>
 struct Position {
   T t, lo, hi;
@@ -140,10 +140,10 @@ void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
 
 }  // namespace
 
-#define ROW(pass, dtypes, T)                                                                                  \
-  const char* pass##_##dtypes##_reference_why_not(const FakeQuantProblem&) { return nullptr; }                \
-  void pass##_##dtypes##_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) {   \
-    pass<T>(p, x);                                                                                            \
+#define ROW(pass, dtypes, T)                                                                                \
+  const char* pass##_##dtypes##_reference_why_not(const FakeQuantProblem&) { return nullptr; }              \
+  void pass##_##dtypes##_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) { \
+    pass<T>(p, x);                                                                                          \
   }
 ROW(fake_quant_fwd, f32, float)
 ROW(fake_quant_fwd, f64, double)

@@ -1,5 +1,6 @@
 // The Momentum update in place (Polyak 1964; Nesterov's form as in Sutskever et al. 2013), in f32 and f64:
-//   g ← fma(weight_decay, w, g)   v ← fma(momentum, v, g)   w ← fma(−lr, v, w), or with nesterov fma(−lr, fma(momentum, v, g), w)
+//   g ← fma(weight_decay, w, g)   v ← fma(momentum, v, g)
+//   w ← fma(−lr, v, w), with nesterov fma(−lr, fma(momentum, v, g), w)
 #pragma once
 #include "kernels/problem.h"
 #include "kernels/room.h"

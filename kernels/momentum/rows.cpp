@@ -5,7 +5,8 @@
 namespace octet::kernels {
 
 std::string MomentumProblem::str() const {
-  return fmt::format("count {} lr {} momentum {} weight_decay {}{}", count, lr, momentum, weight_decay, nesterov ? " nesterov" : "");
+  return fmt::format("count {} lr {} momentum {} weight_decay {}{}", count, lr, momentum, weight_decay,
+                     nesterov ? " nesterov" : "");
 }
 
 std::span<const MomentumRow> momentum_rows() {

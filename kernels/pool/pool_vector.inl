@@ -26,9 +26,8 @@ std::int64_t length(Span s) { return s.begin < s.end ? s.end - s.begin : 0; }
 template <class F>
 void for_output_rows(const PoolProblem& g, F f) {
   const std::int64_t height = g.out_h(), width = g.out_w();
-  for_rows(g.n * height, width * g.c * g.r * g.s, [&](std::int64_t row) {
-    f(row / height, row, taps(row % height, g.stride_h, g.pad_h, g.r, g.h));
-  });
+  for_rows(g.n * height, width * g.c * g.r * g.s,
+           [&](std::int64_t row) { f(row / height, row, taps(row % height, g.stride_h, g.pad_h, g.r, g.h)); });
 }
 
 void max_pool_fwd(const PoolProblem& g, const PoolPointers& x) {

@@ -26,9 +26,8 @@ void for_windows(const PoolProblem& g, F f) {
 }
 
 std::int64_t taps(Span rows, Span columns) {
-  return rows.begin < rows.end && columns.begin < columns.end
-             ? (rows.end - rows.begin) * (columns.end - columns.begin)
-             : 0;
+  return rows.begin < rows.end && columns.begin < columns.end ? (rows.end - rows.begin) * (columns.end - columns.begin)
+                                                              : 0;
 }
 
 template <class T>
@@ -108,11 +107,9 @@ void avg_pool_bwd(const PoolProblem& g, const PoolPointers& x) {
 
 }  // namespace
 
-#define ROW(pass, dtypes, T)                                                                          \
-  const char* pass##_##dtypes##_reference_why_not(const PoolProblem&) { return nullptr; }             \
-  void pass##_##dtypes##_reference(const PoolProblem& g, const PoolPointers& x, const Context&) {     \
-    pass<T>(g, x);                                                                                    \
-  }
+#define ROW(pass, dtypes, T)                                                              \
+  const char* pass##_##dtypes##_reference_why_not(const PoolProblem&) { return nullptr; } \
+  void pass##_##dtypes##_reference(const PoolProblem& g, const PoolPointers& x, const Context&) { pass<T>(g, x); }
 ROW(max_pool_fwd, f32, float)
 ROW(max_pool_fwd, f64, double)
 ROW(max_pool_bwd, f32, float)

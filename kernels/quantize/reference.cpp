@@ -10,9 +10,9 @@ void quantize_fwd(const QuantizeProblem& p, const QuantizePointers& x) {
   Code* dst = static_cast<Code*>(x.dst);
   for (std::int64_t c = 0, i = 0; c < p.channels; ++c) {
     for (std::int64_t j = 0; j < p.inner; ++j, ++i) {
-      dst[i] = static_cast<Code>(p.rule == QuantRule::onnx
-                                     ? qmath::quantize(src[i], x.scale[c], p.zero_point, p.lo, p.hi)
-                                     : qmath::quantize_paddle(src[i], x.scale[c], p.hi));
+      dst[i] =
+          static_cast<Code>(p.rule == QuantRule::onnx ? qmath::quantize(src[i], x.scale[c], p.zero_point, p.lo, p.hi)
+                                                      : qmath::quantize_paddle(src[i], x.scale[c], p.hi));
     }
   }
 }
@@ -31,10 +31,10 @@ void dequantize_fwd(const QuantizeProblem& p, const QuantizePointers& x) {
 
 }  // namespace
 
-#define ROW(pass, dtypes, Code)                                                                              \
-  const char* pass##_##dtypes##_reference_why_not(const QuantizeProblem&) { return nullptr; }                \
-  void pass##_##dtypes##_reference(const QuantizeProblem& p, const QuantizePointers& x, const Context&) {    \
-    pass<Code>(p, x);                                                                                        \
+#define ROW(pass, dtypes, Code)                                                                           \
+  const char* pass##_##dtypes##_reference_why_not(const QuantizeProblem&) { return nullptr; }             \
+  void pass##_##dtypes##_reference(const QuantizeProblem& p, const QuantizePointers& x, const Context&) { \
+    pass<Code>(p, x);                                                                                     \
   }
 ROW(quantize_fwd, f32u8, std::uint8_t)
 ROW(quantize_fwd, f32s8, std::int8_t)

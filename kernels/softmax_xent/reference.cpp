@@ -79,10 +79,10 @@ void softmax_xent_bwd(const SoftmaxXentProblem& p, const SoftmaxXentPointers& x)
 
 }  // namespace
 
-#define ROW(pass, dtypes, T)                                                                                      \
-  const char* pass##_##dtypes##_reference_why_not(const SoftmaxXentProblem&) { return nullptr; }                  \
-  void pass##_##dtypes##_reference(const SoftmaxXentProblem& p, const SoftmaxXentPointers& x, const Context&) {   \
-    pass<T>(p, x);                                                                                                \
+#define ROW(pass, dtypes, T)                                                                                    \
+  const char* pass##_##dtypes##_reference_why_not(const SoftmaxXentProblem&) { return nullptr; }                \
+  void pass##_##dtypes##_reference(const SoftmaxXentProblem& p, const SoftmaxXentPointers& x, const Context&) { \
+    pass<T>(p, x);                                                                                              \
   }
 ROW(softmax_xent_fwd, f32, float)
 ROW(softmax_xent_fwd, f64, double)

@@ -95,7 +95,8 @@ TEST(BatchNorm, AffineBackwardRowsEqualReference) {
         reference_row(batchnorm_rows(), "affine_act_bwd", "f32").run(p, x, {});
         for_own_rows(batchnorm_rows(), "affine_act_bwd", "f32", [&](const BatchNormRow& row) {
           for (bool in_place : {false, true}) {
-            PageEnd<float> d_dst(in.d_dst), apart(static_cast<std::int64_t>(d_src.size())), got_scale(p.c), got_shift(p.c);
+            PageEnd<float> d_dst(in.d_dst), apart(static_cast<std::int64_t>(d_src.size())), got_scale(p.c),
+                got_shift(p.c);
             PageEnd<float>& got = in_place ? d_dst : apart;
             x.d_dst = d_dst.data(), x.d_src = got.data(), x.d_scale = got_scale.data(), x.d_shift = got_shift.data();
             row.run(p, x, {});

@@ -1,4 +1,5 @@
-// Element-wise passes and the Momentum update: own rows against the reference, bit for bit, on hostile shapes and values.
+// Element-wise passes and the Momentum update: own rows against the reference, bit for bit, on hostile shapes and
+// values.
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/momentum/momentum.h"
 #include "tests/kernels/hostile.h"

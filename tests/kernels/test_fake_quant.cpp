@@ -11,8 +11,8 @@ using namespace hostile;
 struct Extent {
   std::int64_t channels, inner;
 };
-const Extent kExtents[] = {{1, 0},  {1, 1},  {1, 7},   {1, 8},    {1, 15},   {1, 16},   {1, 17},     {1, 1000}, {1, 1025},
-                           {1, 16385}, {3, 1},  {5, 9},   {33, 27},  {1000, 9}, {2, 1025}, {2, 20003}};
+const Extent kExtents[] = {{1, 0},    {1, 1},     {1, 7}, {1, 8}, {1, 15},  {1, 16},   {1, 17},   {1, 1000},
+                           {1, 1025}, {1, 16385}, {3, 1}, {5, 9}, {33, 27}, {1000, 9}, {2, 1025}, {2, 20003}};
 
 /// A grid of `bits` codes; zero point somewhere inside.
 FakeQuantProblem grid_of(QuantRule rule, int bits, bool is_unsigned) {
@@ -252,7 +252,10 @@ void check_learned_step(const FakeQuantProblem& p, float scale) {
   const std::vector<float> scales(static_cast<std::size_t>(p.channels), scale);
   std::vector<float> d_src(src.size()), d_scale(scales.size());
   dispatch(fake_quant_rows(), "fake_quant_bwd", "f32", p,
-           FakeQuantPointers{.src = src.data(), .scale = scales.data(), .d_dst = d_dst.data(), .d_src = d_src.data(),
+           FakeQuantPointers{.src = src.data(),
+                             .scale = scales.data(),
+                             .d_dst = d_dst.data(),
+                             .d_src = d_src.data(),
                              .d_scale = d_scale.data()});
   const bool onnx = p.rule == QuantRule::onnx;
   const double lo = onnx ? p.lo - p.zero_point : -1, hi = onnx ? p.hi - p.zero_point : 1, unit = onnx ? 1 : p.hi;
@@ -265,7 +268,8 @@ void check_learned_step(const FakeQuantProblem& p, float scale) {
       EXPECT_EQ(d_src[at], inside || !p.masked ? d_dst[at] : 0);
       sum += d_dst[at] * (inside ? std::round(t * unit) / unit - t : (t < lo ? lo : hi));
     }
-    EXPECT_NEAR(d_scale[static_cast<std::size_t>(c)], static_cast<double>(sum), 1e-5 * static_cast<double>(p.inner) * hi);
+    EXPECT_NEAR(d_scale[static_cast<std::size_t>(c)], static_cast<double>(sum),
+                1e-5 * static_cast<double>(p.inner) * hi);
   }
 }
 TEST(FakeQuant, LearnedStepFollowsItsFormula) {

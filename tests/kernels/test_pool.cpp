@@ -9,7 +9,16 @@ using namespace hostile;
 
 PoolProblem pool(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t r, std::int64_t s,
                  std::int64_t stride = 1, std::int64_t pad = 0) {
-  return {.n = n, .h = h, .w = w, .c = c, .k = c, .r = r, .s = s, .stride_h = stride, .stride_w = stride, .pad_h = pad,
+  return {.n = n,
+          .h = h,
+          .w = w,
+          .c = c,
+          .k = c,
+          .r = r,
+          .s = s,
+          .stride_h = stride,
+          .stride_w = stride,
+          .pad_h = pad,
           .pad_w = pad};
 }
 
@@ -57,13 +66,16 @@ TEST(Pool, MaxRowsEqualReference) {
     const PageEnd<float> src(coarse_values(src_size(g), 1)), d_dst(mixed_values(dst_size(g), 2));
     std::vector<float> dst(static_cast<std::size_t>(dst_size(g))), d_src(static_cast<std::size_t>(src_size(g)));
     std::vector<std::int32_t> argmax(dst.size());
-    PoolPointers x{.src = src.data(), .dst = dst.data(), .argmax = argmax.data(), .d_dst = d_dst.data(),
-                   .d_src = d_src.data()};
+    PoolPointers x{
+        .src = src.data(), .dst = dst.data(), .argmax = argmax.data(), .d_dst = d_dst.data(), .d_src = d_src.data()};
     reference_row(pool_rows(), "max_pool_fwd", "f32").run(g, x, {});
     reference_row(pool_rows(), "max_pool_bwd", "f32").run(g, x, {});
     PageEnd<std::int32_t> winners(dst_size(g));
     PageEnd<float> got(dst_size(g)), got_d_src(std::vector<float>(d_src.size(), 5.0f));
-    const PoolPointers own{.src = src.data(), .dst = got.data(), .argmax = winners.data(), .d_dst = d_dst.data(),
+    const PoolPointers own{.src = src.data(),
+                           .dst = got.data(),
+                           .argmax = winners.data(),
+                           .d_dst = d_dst.data(),
                            .d_src = got_d_src.data()};
     for_own_rows(pool_rows(), "max_pool_fwd", "f32", [&](const PoolRow& row) {
       row.run(g, own, {});

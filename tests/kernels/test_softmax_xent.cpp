@@ -19,7 +19,8 @@ Step<T> step(const char* dtypes, const SoftmaxXentProblem& p, const std::vector<
   Step<T> s;
   s.probabilities.resize(logits.size());
   s.d_logits.resize(logits.size());
-  const SoftmaxXentPointers x{logits.data(), labels.data(), s.probabilities.data(), &s.loss, &d_loss, s.d_logits.data()};
+  const SoftmaxXentPointers x{logits.data(), labels.data(), s.probabilities.data(),
+                              &s.loss,       &d_loss,       s.d_logits.data()};
   dispatch(softmax_xent_rows(), "softmax_xent_fwd", dtypes, p, x);
   dispatch(softmax_xent_rows(), "softmax_xent_bwd", dtypes, p, x);
   return s;
