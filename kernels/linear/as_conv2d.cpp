@@ -36,6 +36,9 @@ Conv2dPointers as_conv2d(const LinearPointers& io) {
 OCTET_LINEAR_ROWS(f32, avx512)
 OCTET_LINEAR_ROWS(f32, avx2)
 #endif
+#if OCTET_WITH_OPENBLAS
+OCTET_LINEAR_ROWS(f32, openblas)
+#endif
 OCTET_LINEAR_ROWS(f32, reference)
 OCTET_LINEAR_ROWS(f64, reference)
 
