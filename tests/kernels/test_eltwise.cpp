@@ -9,7 +9,7 @@ namespace {
 
 using namespace hostile;
 
-const std::int64_t kCounts[] = {0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 1000, 16383, 16384, 16385, 40000};
+const std::int64_t kCounts[] = {0, 1, 7, 8, 9, 15, 16, 17, 33, 1000, 16384, 33001};
 
 struct Operands {
   PageEnd<float> a, b, dst;
@@ -61,9 +61,9 @@ TEST(Eltwise, RowsEqualReference) {
 
 TEST(Eltwise, ChannelFmaEqualsReference) {
   for_threads([] {
-    for (std::int64_t c : {1, 2, 3, 15, 16, 17, 48, 63, 64, 65, 1000}) {
+    for (std::int64_t c : {1, 3, 15, 16, 17, 63, 65, 1000}) {
       const PageEnd<float> scale(mixed_values(c, 4, 11)), shift(mixed_values(c, 5, 11));
-      for (std::int64_t pixels : {1, 5, 16, 33, 400}) {
+      for (std::int64_t pixels : {std::int64_t{1}, std::int64_t{5}, 20000 / c}) {
         expect_equal("channel_fma_fwd", {.count = pixels * c, .c = c}, true, scale.data(), shift.data());
         expect_equal("channel_fma_fwd", {.count = pixels * c, .c = c}, false, scale.data(), shift.data());
       }
