@@ -1,6 +1,7 @@
 #include "core/allocator.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,6 +79,7 @@ TEST(Allocator, exhausted_memory_is_an_error_and_not_the_end) {
     allocate(std::size_t{300} << 20).reset();  // cached: given back before the allocator gives up
     const rlimit limit{std::size_t{700} << 20, std::size_t{700} << 20};
     ::setrlimit(RLIMIT_AS, &limit);
+    if (::mmap(nullptr, std::size_t{1} << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) ::_exit(77);
     if (allocate(std::size_t{500} << 20) == nullptr) ::_exit(2);
     try {
       allocate(std::size_t{1} << 30);
@@ -88,6 +90,7 @@ TEST(Allocator, exhausted_memory_is_an_error_and_not_the_end) {
   }
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "memory limits have no effect here (an emulator)";
   EXPECT_EQ(status, 0);
 }
 #endif
