@@ -21,7 +21,8 @@ typename Primitive::primitive_desc make(const Args&... args) {
 #endif
 }
 template <class Primitive, class... Args>
-typename Primitive::primitive_desc make_hinted(const dnnl::convolution_forward::primitive_desc& hint, const Args&... args) {
+typename Primitive::primitive_desc make_hinted(const dnnl::convolution_forward::primitive_desc& hint,
+                                               const Args&... args) {
 #if DNNL_VERSION_MAJOR >= 3
   return typename Primitive::primitive_desc(engine(), args..., hint);
 #else

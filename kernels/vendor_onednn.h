@@ -1,5 +1,5 @@
-// oneDNN behind one door: its engine and stream, and the differences between the generations of its interface (2.x builds
-// descriptors, 3.x primitive descriptors at once). For onednn.cpp files only.
+// oneDNN behind one door: its engine and stream, and the differences between the generations of its interface (2.x
+// builds descriptors, 3.x primitive descriptors at once). For onednn.cpp files only.
 #pragma once
 #include <oneapi/dnnl/dnnl.hpp>
 

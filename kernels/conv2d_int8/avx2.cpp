@@ -1,7 +1,8 @@
 // vpmaddwd: two s16·s16 products into a lane, exact for codes of either sign (vpmaddubsw would saturate).
 #include "kernels/simd_avx2.h"
-#include "kernels/conv2d_int8/vector_store.h"
+
 #include "kernels/conv2d_int8/gemm_work.h"
+#include "kernels/conv2d_int8/vector_store.h"
 
 namespace octet::kernels {
 namespace {
@@ -28,7 +29,8 @@ void widen(const std::uint8_t* codes, std::int64_t count, std::int16_t* out) {
   std::int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
     const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), Signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
+                        Signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
   }
   for (; i < count; ++i)
     out[i] = static_cast<std::int16_t>(Signed ? static_cast<std::int8_t>(codes[i]) : std::int16_t{codes[i]});
@@ -66,16 +68,14 @@ void prepare_rows(const IntConvProblem& problem, const GemmWork& work, const voi
 
 namespace octet::kernels {
 
-#define OCTET_AVX2_ROW(dtypes, is_signed)                                                                      \
-  const char* conv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem&) { return nullptr; }               \
-  void conv2d_int8_fwd_##dtypes##_avx2(const IntConvProblem& p, const IntConvPointers& x, const Context&) {    \
-    run<is_signed>(p, x);                                                                                      \
-  }                                                                                                            \
-  std::size_t conv2d_int8_fwd_##dtypes##_avx2_packed_bytes(const IntConvProblem& p) {                          \
-    return layout_of(p).bytes;                                                                                 \
-  }                                                                                                            \
-  void conv2d_int8_fwd_##dtypes##_avx2_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) {  \
-    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x, packed);                                              \
+#define OCTET_AVX2_ROW(dtypes, is_signed)                                                                          \
+  const char* conv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem&) { return nullptr; }                   \
+  void conv2d_int8_fwd_##dtypes##_avx2(const IntConvProblem& p, const IntConvPointers& x, const Context&) {        \
+    run<is_signed>(p, x);                                                                                          \
+  }                                                                                                                \
+  std::size_t conv2d_int8_fwd_##dtypes##_avx2_packed_bytes(const IntConvProblem& p) { return layout_of(p).bytes; } \
+  void conv2d_int8_fwd_##dtypes##_avx2_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) {      \
+    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x, packed);                                                  \
   }
 OCTET_AVX2_ROW(u8s8, false)
 OCTET_AVX2_ROW(s8s8, true)

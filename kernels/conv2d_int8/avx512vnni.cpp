@@ -1,8 +1,9 @@
-// vpdpbusd: four u8·s8 products into a lane, without saturation. s8 codes are shifted by 128 to u8 on their way into the
-// register, which the packed bias takes back.
+// vpdpbusd: four u8·s8 products into a lane, without saturation. s8 codes are shifted by 128 to u8 on their way into
+// the register, which the packed bias takes back.
 #include "kernels/simd_avx512.h"
-#include "kernels/conv2d_int8/vector_store.h"
+
 #include "kernels/conv2d_int8/gemm_work.h"
+#include "kernels/conv2d_int8/vector_store.h"
 
 namespace octet::kernels {
 namespace {
@@ -52,16 +53,16 @@ void prepare_rows(const IntConvProblem& problem, const GemmWork& work, const voi
 
 namespace octet::kernels {
 
-#define OCTET_VNNI_ROW(dtypes, is_signed)                                                                            \
-  const char* conv2d_int8_fwd_##dtypes##_avx512vnni_why_not(const IntConvProblem&) { return nullptr; }               \
-  void conv2d_int8_fwd_##dtypes##_avx512vnni(const IntConvProblem& p, const IntConvPointers& x, const Context&) {    \
-    run<is_signed>(p, x);                                                                                            \
-  }                                                                                                                  \
-  std::size_t conv2d_int8_fwd_##dtypes##_avx512vnni_packed_bytes(const IntConvProblem& p) {                          \
-    return layout_of(p).bytes;                                                                                       \
-  }                                                                                                                  \
-  void conv2d_int8_fwd_##dtypes##_avx512vnni_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) {  \
-    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x + (is_signed ? 128 : 0), packed);                            \
+#define OCTET_VNNI_ROW(dtypes, is_signed)                                                                           \
+  const char* conv2d_int8_fwd_##dtypes##_avx512vnni_why_not(const IntConvProblem&) { return nullptr; }              \
+  void conv2d_int8_fwd_##dtypes##_avx512vnni(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
+    run<is_signed>(p, x);                                                                                           \
+  }                                                                                                                 \
+  std::size_t conv2d_int8_fwd_##dtypes##_avx512vnni_packed_bytes(const IntConvProblem& p) {                         \
+    return layout_of(p).bytes;                                                                                      \
+  }                                                                                                                 \
+  void conv2d_int8_fwd_##dtypes##_avx512vnni_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) { \
+    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x + (is_signed ? 128 : 0), packed);                           \
   }
 OCTET_VNNI_ROW(u8s8, false)
 OCTET_VNNI_ROW(s8s8, true)

@@ -18,10 +18,10 @@ namespace octet::kernels {
 
 /// What becomes of an accumulator.
 struct IntStore {
-  DType dst = DType::u8;             ///< u8, s8 or f32
-  QuantRule rule = QuantRule::onnx;  ///< codes only
-  std::int32_t z = 0;                ///< zero point of dst; 0 under QuantRule::paddle
-  std::int32_t lo = 0, hi = 255;     ///< smallest and largest code of dst, activation included
+  DType dst = DType::u8;              ///< u8, s8 or f32
+  QuantRule rule = QuantRule::onnx;   ///< codes only
+  std::int32_t z = 0;                 ///< zero point of dst; 0 under QuantRule::paddle
+  std::int32_t lo = 0, hi = 255;      ///< smallest and largest code of dst, activation included
   Activation act = Activation::none;  ///< f32 only
   friend bool operator==(const IntStore&, const IntStore&) = default;
 };
@@ -43,7 +43,7 @@ struct IntConvWeights {
   const std::int8_t* weight = nullptr;  ///< K,R,S,C (depthwise C,R,S,1), codes in [-127, 127]
   const std::int32_t* bias = nullptr;   ///< K, q_b, or null
   const float* multiplier = nullptr;    ///< K, finite: M[k] for codes, fl(s_x·s_w[k]) for f32
-  const float* bias_f32 = nullptr;      ///< K or null: bias / s_y under QuantRule::paddle, bias for f32; unread under onnx
+  const float* bias_f32 = nullptr;  ///< K or null: bias / s_y under QuantRule::paddle, bias for f32; unread under onnx
 };
 
 struct IntConvPointers {
@@ -64,14 +64,20 @@ struct IntConvRow {
   void (*pack)(const IntConvProblem&, const IntConvWeights&, void* packed);
 };
 
-#define OCTET_DECLARE_INT_CONV(pass, dtypes, device, impl)                                                  \
-  const char* pass##_##dtypes##_##impl##_why_not(const IntConvProblem&);                                    \
-  void pass##_##dtypes##_##impl(const IntConvProblem&, const IntConvPointers&, const Context&);             \
-  std::size_t pass##_##dtypes##_##impl##_packed_bytes(const IntConvProblem&);                               \
+#define OCTET_DECLARE_INT_CONV(pass, dtypes, device, impl)                                      \
+  const char* pass##_##dtypes##_##impl##_why_not(const IntConvProblem&);                        \
+  void pass##_##dtypes##_##impl(const IntConvProblem&, const IntConvPointers&, const Context&); \
+  std::size_t pass##_##dtypes##_##impl##_packed_bytes(const IntConvProblem&);                   \
   void pass##_##dtypes##_##impl##_pack(const IntConvProblem&, const IntConvWeights&, void* packed);
-#define OCTET_INT_CONV_ROW(pass, dtypes, device, impl)                                                         \
-  {#pass, #dtypes, #device, #impl, pass##_##dtypes##_##impl##_why_not, pass##_##dtypes##_##impl,               \
-   pass##_##dtypes##_##impl##_packed_bytes, pass##_##dtypes##_##impl##_pack},
+#define OCTET_INT_CONV_ROW(pass, dtypes, device, impl) \
+  {#pass,                                              \
+   #dtypes,                                            \
+   #device,                                            \
+   #impl,                                              \
+   pass##_##dtypes##_##impl##_why_not,                 \
+   pass##_##dtypes##_##impl,                           \
+   pass##_##dtypes##_##impl##_packed_bytes,            \
+   pass##_##dtypes##_##impl##_pack},
 #define KERNEL(...) OCTET_DECLARE_INT_CONV(__VA_ARGS__)
 #include "kernels/conv2d_int8/kernels.inc"
 #include "kernels/conv2d_int8/kernels_vendor.inc"
@@ -101,8 +107,8 @@ class IntConvPlan {
   std::size_t bytes_ = 0;
 };
 
-/// Selects the best row and packs. Throws Error on impossible extents, zero points or bounds outside the dtype, lo > hi,
-/// a missing or infinite multiplier, a missing weight.
+/// Selects the best row and packs. Throws Error on impossible extents, zero points or bounds outside the dtype, lo >
+/// hi, a missing or infinite multiplier, a missing weight.
 IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights);
 /// The checks of plan_conv2d_int8, for whoever builds an IntConvPlan from a row; `where` names the room in the message.
 void check_int_conv(const char* where, const IntConvProblem& problem, const IntConvWeights& weights);

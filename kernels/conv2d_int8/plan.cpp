@@ -30,9 +30,9 @@ void check_store(const char* where, const IntConvProblem& p) {
               name_of(p.src));
   if (s.dst == DType::f32) return;
   OCTET_CHECK(s.dst == DType::u8 || s.dst == DType::s8, where, "dst is {}, expects u8, s8 or f32", name_of(s.dst));
-  OCTET_CHECK(s.lo <= s.hi && s.lo >= lowest(s.dst) && s.hi <= highest(s.dst) && s.z >= lowest(s.dst) &&
-                  s.z <= highest(s.dst),
-              where, "codes [{}, {}] around {} are no {}", s.lo, s.hi, s.z, name_of(s.dst));
+  OCTET_CHECK(
+      s.lo <= s.hi && s.lo >= lowest(s.dst) && s.hi <= highest(s.dst) && s.z >= lowest(s.dst) && s.z <= highest(s.dst),
+      where, "codes [{}, {}] around {} are no {}", s.lo, s.hi, s.z, name_of(s.dst));
   OCTET_CHECK(s.rule == QuantRule::onnx || s.z == 0, where, "zero point {} under the paddle rule, expects 0", s.z);
 }
 
@@ -41,8 +41,8 @@ void check_store(const char* where, const IntConvProblem& p) {
 std::string IntConvProblem::str() const {
   std::string text = geometry.str() + " " + name_of(src) + fmt::format("-{} > {}", z_x, name_of(store.dst));
   if (store.dst == DType::f32) return text + " " + name_of(store.act);
-  return text + fmt::format("-{} [{}, {}] {}", store.z, store.lo, store.hi,
-                            store.rule == QuantRule::onnx ? "onnx" : "paddle");
+  return text +
+         fmt::format("-{} [{}, {}] {}", store.z, store.lo, store.hi, store.rule == QuantRule::onnx ? "onnx" : "paddle");
 }
 
 void check_int_conv(const char* where, const IntConvProblem& p, const IntConvWeights& weights) {

@@ -42,8 +42,7 @@ void run(const IntConvProblem& p, const IntConvPointers& pointers) {
         const std::uint32_t sum =
             accumulate(g, p.z_x, picture, weight + k * layout.depth, top, q * g.stride_w - g.pad_w);
         const auto a = static_cast<std::int32_t>(sum + static_cast<std::uint32_t>(view.bias[k]));
-        store_accumulator(p.store, a, view.multiplier[k], view.bias_f32[k], pointers.dst,
-                          (row * out_w + q) * g.k + k);
+        store_accumulator(p.store, a, view.multiplier[k], view.bias_f32[k], pointers.dst, (row * out_w + q) * g.k + k);
       }
     }
   });

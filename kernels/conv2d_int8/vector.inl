@@ -81,9 +81,12 @@ template <bool Signed, int M>
     multiply_group<Signed>(acc, t, a, b, kGroup);
   if (t.rest > 0) multiply_group<Signed>(acc, t, a, b, t.rest);
   switch (t.store.kind) {
-    case StoreKind::onnx: return store_tile<StoreKind::onnx>(t, row, acc);
-    case StoreKind::paddle: return store_tile<StoreKind::paddle>(t, row, acc);
-    case StoreKind::floats: return store_tile<StoreKind::floats>(t, row, acc);
+    case StoreKind::onnx:
+      return store_tile<StoreKind::onnx>(t, row, acc);
+    case StoreKind::paddle:
+      return store_tile<StoreKind::paddle>(t, row, acc);
+    case StoreKind::floats:
+      return store_tile<StoreKind::floats>(t, row, acc);
   }
 }
 

@@ -1,5 +1,5 @@
-// The stores of conv2d_int8.h on vectors: the bits of int_store.h. Included after simd_avx2.h or simd_avx512.h; internal
-// linkage throughout.
+// The stores of conv2d_int8.h on vectors: the bits of int_store.h. Included after simd_avx2.h or simd_avx512.h;
+// internal linkage throughout.
 #pragma once
 #include "kernels/conv2d_int8/conv2d_int8.h"
 #include "kernels/vector_loop.h"
@@ -18,9 +18,9 @@ struct VectorStore {
 };
 
 inline VectorStore vector_store(const IntStore& store) {
-  const StoreKind kind = store.dst == DType::f32             ? StoreKind::floats
+  const StoreKind kind = store.dst == DType::f32         ? StoreKind::floats
                          : store.rule == QuantRule::onnx ? StoreKind::onnx
-                                                             : StoreKind::paddle;
+                                                         : StoreKind::paddle;
   const std::int32_t z = kind == StoreKind::onnx ? store.z : 0;
   return {kind, store.act, VecF::set1(static_cast<float>(store.lo - z)), VecF::set1(static_cast<float>(store.hi - z)),
           VecI::set1(z)};

@@ -1,5 +1,6 @@
 // vpmaddwd on pairs of taps of a filter column, widened to s16.
 #include "kernels/simd_avx2.h"
+
 #include "kernels/conv2d_int8/vector_store.h"
 #include "kernels/dwconv2d_int8/packed.h"
 
@@ -74,17 +75,17 @@ OCTET_SIMD void store_floats(const VecF (&values)[kVectors], float* dst, int cha
 
 namespace octet::kernels {
 
-#define OCTET_AVX2_ROW(dtypes, is_signed)                                                                        \
-  const char* dwconv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem&) { return nullptr; }               \
-  void dwconv2d_int8_fwd_##dtypes##_avx2(const IntConvProblem& p, const IntConvPointers& x, const Context&) {    \
-    run<is_signed>(p, x);                                                                                        \
-  }                                                                                                              \
-  std::size_t dwconv2d_int8_fwd_##dtypes##_avx2_packed_bytes(const IntConvProblem& p) {                          \
-    const DwLayout layout = layout_of(p);                                                                        \
-    return static_cast<std::size_t>(layout.blocks) * layout.block_bytes;                                         \
-  }                                                                                                              \
-  void dwconv2d_int8_fwd_##dtypes##_avx2_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) {  \
-    pack_depthwise(p, layout_of(p), kLaneChannel.of, w, p.z_x, packed);                                          \
+#define OCTET_AVX2_ROW(dtypes, is_signed)                                                                       \
+  const char* dwconv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem&) { return nullptr; }              \
+  void dwconv2d_int8_fwd_##dtypes##_avx2(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
+    run<is_signed>(p, x);                                                                                       \
+  }                                                                                                             \
+  std::size_t dwconv2d_int8_fwd_##dtypes##_avx2_packed_bytes(const IntConvProblem& p) {                         \
+    const DwLayout layout = layout_of(p);                                                                       \
+    return static_cast<std::size_t>(layout.blocks) * layout.block_bytes;                                        \
+  }                                                                                                             \
+  void dwconv2d_int8_fwd_##dtypes##_avx2_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) { \
+    pack_depthwise(p, layout_of(p), kLaneChannel.of, w, p.z_x, packed);                                         \
   }
 OCTET_AVX2_ROW(u8s8, false)
 OCTET_AVX2_ROW(s8s8, true)

@@ -1,6 +1,7 @@
 // vpdpbusd on up to four taps of a filter column. s8 codes are shifted by 128 to u8 when interleaved, which the packed
 // bias takes back.
 #include "kernels/simd_avx512.h"
+
 #include "kernels/conv2d_int8/vector_store.h"
 #include "kernels/dwconv2d_int8/packed.h"
 
@@ -72,17 +73,17 @@ OCTET_SIMD void store_floats(const VecF (&values)[kVectors], float* dst, int cha
 
 namespace octet::kernels {
 
-#define OCTET_VNNI_ROW(dtypes, is_signed)                                                                              \
-  const char* dwconv2d_int8_fwd_##dtypes##_avx512vnni_why_not(const IntConvProblem&) { return nullptr; }               \
-  void dwconv2d_int8_fwd_##dtypes##_avx512vnni(const IntConvProblem& p, const IntConvPointers& x, const Context&) {    \
-    run<is_signed>(p, x);                                                                                              \
-  }                                                                                                                    \
-  std::size_t dwconv2d_int8_fwd_##dtypes##_avx512vnni_packed_bytes(const IntConvProblem& p) {                          \
-    const DwLayout layout = layout_of(p);                                                                              \
-    return static_cast<std::size_t>(layout.blocks) * layout.block_bytes;                                               \
-  }                                                                                                                    \
-  void dwconv2d_int8_fwd_##dtypes##_avx512vnni_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) {  \
-    pack_depthwise(p, layout_of(p), kLaneChannel.of, w, p.z_x + (is_signed ? 128 : 0), packed);                        \
+#define OCTET_VNNI_ROW(dtypes, is_signed)                                                                             \
+  const char* dwconv2d_int8_fwd_##dtypes##_avx512vnni_why_not(const IntConvProblem&) { return nullptr; }              \
+  void dwconv2d_int8_fwd_##dtypes##_avx512vnni(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
+    run<is_signed>(p, x);                                                                                             \
+  }                                                                                                                   \
+  std::size_t dwconv2d_int8_fwd_##dtypes##_avx512vnni_packed_bytes(const IntConvProblem& p) {                         \
+    const DwLayout layout = layout_of(p);                                                                             \
+    return static_cast<std::size_t>(layout.blocks) * layout.block_bytes;                                              \
+  }                                                                                                                   \
+  void dwconv2d_int8_fwd_##dtypes##_avx512vnni_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) { \
+    pack_depthwise(p, layout_of(p), kLaneChannel.of, w, p.z_x + (is_signed ? 128 : 0), packed);                       \
   }
 OCTET_VNNI_ROW(u8s8, false)
 OCTET_VNNI_ROW(s8s8, true)

@@ -1,6 +1,7 @@
 // The packed constants of the vector depthwise rows, block after block of `channels` channels; within a block the
 // channels stand in the order of the row's accumulator lanes:
-//   bias s32 | multiplier f32 | bias_f32 f32 | weight [s][r group][lane][tap of the group]     (taps beyond r are zeros)
+//   bias s32 | multiplier f32 | bias_f32 f32 | weight [s][r group][lane][tap of the group]     (taps beyond r are
+//   zeros)
 // A group holds `taps` taps of one filter column, so that a gathered picture column serves every output that needs it.
 #pragma once
 #include <cstddef>
@@ -11,9 +12,9 @@ namespace octet::kernels {
 
 struct DwLayout {
   std::int64_t blocks = 0, channels = 1, taps = 1;
-  std::int64_t row_groups = 1;      ///< groups of one filter column
-  std::size_t element = 1;          ///< bytes of a packed weight
-  std::size_t group_bytes = 0;      ///< of weights: channels · taps · element
+  std::int64_t row_groups = 1;              ///< groups of one filter column
+  std::size_t element = 1;                  ///< bytes of a packed weight
+  std::size_t group_bytes = 0;              ///< of weights: channels · taps · element
   std::size_t weight = 0, block_bytes = 0;  ///< offset in a block, and the whole block
 };
 

@@ -42,8 +42,7 @@ void run(const IntConvProblem& p, const IntConvPointers& pointers) {
         const std::uint32_t sum =
             accumulate(g, p.z_x, picture + c, weight + c * layout.depth, top, q * g.stride_w - g.pad_w);
         const auto a = static_cast<std::int32_t>(sum + static_cast<std::uint32_t>(view.bias[c]));
-        store_accumulator(p.store, a, view.multiplier[c], view.bias_f32[c], pointers.dst,
-                          (row * out_w + q) * g.c + c);
+        store_accumulator(p.store, a, view.multiplier[c], view.bias_f32[c], pointers.dst, (row * out_w + q) * g.c + c);
       }
     }
   });

@@ -1,10 +1,11 @@
 // The integer depthwise convolution, written once for vectors. For every output row and block of channels, the picture
 // columns under the filter are interleaved into groups of kTaps taps of a lane; each output then is a few dot() with
 // the packed weights. Included by a file that defines, in octet::kernels' unnamed namespace:
-//   kChannels = kVectors · VecI::width channels of a block, kTaps, Weight, kLaneChannel[kChannels] (dwconv2d_int8/packed.h)
-//   interleave<Signed>(taps, channels, out)   kVectors vectors of groups from kTaps pointers to `channels` codes
-//   dot(acc, x, w)                            acc + Σ x·w of a lane's group, modulo 2^32
-//   store_codes(codes[kVectors], dst, channels), store_floats(values[kVectors], dst, channels)   in the order of channels
+//   kChannels = kVectors · VecI::width channels of a block, kTaps, Weight, kLaneChannel[kChannels]
+//   (dwconv2d_int8/packed.h) interleave<Signed>(taps, channels, out)   kVectors vectors of groups from kTaps pointers
+//   to `channels` codes dot(acc, x, w)                            acc + Σ x·w of a lane's group, modulo 2^32
+//   store_codes(codes[kVectors], dst, channels), store_floats(values[kVectors], dst, channels)   in the order of
+//   channels
 #include "core/allocator.h"
 #include "kernels/dwconv2d_int8/packed.h"
 
@@ -62,8 +63,7 @@ OCTET_SIMD void store_block(const VectorStore& s, VecI (&acc)[kVectors], const c
     VecI codes[kVectors];
     OCTET_UNROLL
     for (int v = 0; v < kVectors; ++v)
-      codes[v] =
-          codes_of<K>(s, acc[v], VecF::load(multiplier + v * VecF::width), VecF::load(bias + v * VecF::width));
+      codes[v] = codes_of<K>(s, acc[v], VecF::load(multiplier + v * VecF::width), VecF::load(bias + v * VecF::width));
     store_codes(codes, static_cast<std::uint8_t*>(dst) + index, channels);
   }
 }
@@ -128,9 +128,15 @@ void output_row(const Job& job, const char* packed, std::int64_t p, void* dst, s
     const char* block = packed + static_cast<std::size_t>(b) * job.layout.block_bytes;
     interleave_columns<Signed>(job, p, channel, channels);
     switch (job.store.kind) {
-      case StoreKind::onnx: multiply_columns<StoreKind::onnx>(job, block, dst, index + channel, channels); break;
-      case StoreKind::paddle: multiply_columns<StoreKind::paddle>(job, block, dst, index + channel, channels); break;
-      case StoreKind::floats: multiply_columns<StoreKind::floats>(job, block, dst, index + channel, channels); break;
+      case StoreKind::onnx:
+        multiply_columns<StoreKind::onnx>(job, block, dst, index + channel, channels);
+        break;
+      case StoreKind::paddle:
+        multiply_columns<StoreKind::paddle>(job, block, dst, index + channel, channels);
+        break;
+      case StoreKind::floats:
+        multiply_columns<StoreKind::floats>(job, block, dst, index + channel, channels);
+        break;
     }
   }
 }

@@ -1,6 +1,7 @@
 // Codes, element by element (core/qmath.h):
-//   add_int8_fwd:        dst = add_codes(a − z_a, b − z_b, m_a, m_b, z, lo, hi);   m_a = fl(s_a / s_y), m_b = fl(s_b / s_y)
-//   requantize_int8_fwd: dst = requantize(a − z_a, m_a, z, lo, hi);  m_a = 1 and the same zero point: clamp to [lo, hi], which
+//   add_int8_fwd:        dst = add_codes(a − z_a, b − z_b, m_a, m_b, z, lo, hi);   m_a = fl(s_a / s_y), m_b = fl(s_b /
+//   s_y) requantize_int8_fwd: dst = requantize(a − z_a, m_a, z, lo, hi);  m_a = 1 and the same zero point: clamp to
+//   [lo, hi], which
 //                        is relu with lo = z. dst_stride > c writes into a slice of wider rows, which is concat.
 // A row of the tensor is c codes; the rows of a and b lie one behind the other.
 #pragma once
@@ -13,7 +14,7 @@ namespace octet::kernels {
 
 struct EltwiseInt8Problem {
   std::int64_t rows = 1, c = 1;
-  std::int64_t dst_stride = 0;  ///< codes from one row of dst to the next, at least c; 0: c
+  std::int64_t dst_stride = 0;                          ///< codes from one row of dst to the next, at least c; 0: c
   DType a = DType::u8, b = DType::u8, dst = DType::u8;  ///< u8 or s8 each
   std::int32_t z_a = 0, z_b = 0, z = 0;
   float m_a = 1, m_b = 1;  ///< finite

@@ -34,9 +34,8 @@ void add_int8_fwd_int8_reference(const EltwiseInt8Problem& p, const EltwiseInt8P
 
 const char* requantize_int8_fwd_int8_reference_why_not(const EltwiseInt8Problem&) { return nullptr; }
 void requantize_int8_fwd_int8_reference(const EltwiseInt8Problem& p, const EltwiseInt8Pointers& x, const Context&) {
-  for_each_code(p, x.dst, [&](std::int64_t i) {
-    return qmath::requantize(code(x.a, p.a, i) - p.z_a, p.m_a, p.z, p.lo, p.hi);
-  });
+  for_each_code(p, x.dst,
+                [&](std::int64_t i) { return qmath::requantize(code(x.a, p.a, i) - p.z_a, p.m_a, p.z, p.lo, p.hi); });
 }
 
 void copy_code_rows(const void* src, std::int64_t rows, std::int64_t c, void* dst, std::int64_t dst_stride) {

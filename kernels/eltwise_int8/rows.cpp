@@ -5,8 +5,8 @@
 namespace octet::kernels {
 
 std::string EltwiseInt8Problem::str() const {
-  return fmt::format("{}x{} {}-{} {}-{} > {}-{} [{}, {}]", rows, c, name_of(a), z_a, name_of(b), z_b, name_of(dst), z, lo,
-                     hi);
+  return fmt::format("{}x{} {}-{} {}-{} > {}-{} [{}, {}]", rows, c, name_of(a), z_a, name_of(b), z_b, name_of(dst), z,
+                     lo, hi);
 }
 
 std::span<const EltwiseInt8Row> eltwise_int8_rows() {

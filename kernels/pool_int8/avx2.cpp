@@ -1,4 +1,5 @@
 #include "kernels/simd_avx2.h"
+
 #include "kernels/conv2d_int8/vector_store.h"
 #include "kernels/pool_int8/vector.inl"
 

@@ -1,7 +1,8 @@
 // Pooling over N,H,W,C codes. Padding is never counted in an average and never wins a maximum; a window always holds at
 // least one pixel of the picture (pad < window).
 //   max_pool_int8_fwd: the largest code; src and dst share a quantizer and a dtype
-//   avg_pool_int8_fwd: t = float(Σ q − n·z_x) · qmath::average_multiplier(s_x, s_y, n), n pixels of the window inside the picture;
+//   avg_pool_int8_fwd: t = float(Σ q − n·z_x) · qmath::average_multiplier(s_x, s_y, n), n pixels of the window inside
+//   the picture;
 //                      codes: rint(clamp(t, lo − z, hi − z)) + z;  f32: t, with s_y = 1
 // Global average pooling is avg with the window of the whole map.
 #pragma once

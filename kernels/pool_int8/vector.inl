@@ -11,8 +11,7 @@ void for_each_pixel(const PoolInt8Problem& problem, const void* src, Op op) {
   const std::int64_t out_h = g.out_h(), out_w = g.out_w();
   for_rows(g.n * out_h, out_w * g.r * g.s * g.c, [&](std::int64_t row) {
     const std::uint8_t* picture = static_cast<const std::uint8_t*>(src) + row / out_h * g.h * g.w * g.c;
-    for (std::int64_t q = 0; q < out_w; ++q)
-      op(window_of(g, row % out_h, q), picture, (row * out_w + q) * g.c);
+    for (std::int64_t q = 0; q < out_w; ++q) op(window_of(g, row % out_h, q), picture, (row * out_w + q) * g.c);
   });
 }
 

@@ -26,7 +26,8 @@ struct IntLayer {
 inline std::uint8_t draw_code(Random& random, const IntConvProblem& p, Codes codes, std::size_t i) {
   const bool is_signed = p.src == DType::s8;
   if (codes == Codes::largest) return is_signed ? 127 : 255;
-  if (codes == Codes::alternating) return static_cast<std::uint8_t>(i % 2 == 0 ? (is_signed ? -128 : 0) : (is_signed ? 127 : 255));
+  if (codes == Codes::alternating)
+    return static_cast<std::uint8_t>(i % 2 == 0 ? (is_signed ? -128 : 0) : (is_signed ? 127 : 255));
   return static_cast<std::uint8_t>(random.below(256));
 }
 
@@ -34,15 +35,21 @@ inline std::uint8_t draw_code(Random& random, const IntConvProblem& p, Codes cod
 inline float draw_multiplier(Random& random, std::int64_t taps) {
   const double usual = 1.0 / (60.0 * std::sqrt(static_cast<double>(taps)) * random.uniform(0.5, 20));
   switch (random.below(8)) {
-    case 0: return std::ldexp(1.0f, -static_cast<int>(random.below(12)));
-    case 1: return static_cast<float>(random.uniform(1, 6.5));
-    case 2: return 1e-30f;
-    case 3: return static_cast<float>(-usual);
-    default: return static_cast<float>(usual);
+    case 0:
+      return std::ldexp(1.0f, -static_cast<int>(random.below(12)));
+    case 1:
+      return static_cast<float>(random.uniform(1, 6.5));
+    case 2:
+      return 1e-30f;
+    case 3:
+      return static_cast<float>(-usual);
+    default:
+      return static_cast<float>(usual);
   }
 }
 
-inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, std::uint64_t seed, Codes codes = Codes::random) {
+inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, std::uint64_t seed,
+                               Codes codes = Codes::random) {
   IntLayer layer{problem, depthwise, {}, {}, {}, {}, {}};
   const ConvGeometry& g = problem.geometry;
   Random random(seed, Purpose::test, 7);
@@ -50,14 +57,16 @@ inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, st
   for (std::size_t i = 0; i < layer.src.size(); ++i) layer.src[i] = draw_code(random, problem, codes, i);
   for (std::int64_t k = 0; k < g.k; ++k) {
     for (std::int64_t t = 0; t < layer.taps(); ++t) {
-      const int weight = codes == Codes::largest ? (k % 2 == 0 ? 127 : -127) : static_cast<int>(random.below(255)) - 127;
+      const int weight =
+          codes == Codes::largest ? (k % 2 == 0 ? 127 : -127) : static_cast<int>(random.below(255)) - 127;
       layer.weight.push_back(static_cast<std::int8_t>(weight));
     }
     const double range = k % 5 == 4 ? 1073741824.0 : 30000.0;
     layer.bias.push_back(static_cast<std::int32_t>(random.uniform(-range, range)));
     layer.multiplier.push_back(draw_multiplier(random, layer.taps()));
     const double bias = random.uniform(-40, 40);
-    layer.bias_f32.push_back(static_cast<float>(k % 3 == 0 ? std::floor(bias) + 0.5 : bias));  // ties of the paddle rule
+    layer.bias_f32.push_back(
+        static_cast<float>(k % 3 == 0 ? std::floor(bias) + 0.5 : bias));  // ties of the paddle rule
   }
   return layer;
 }
@@ -97,11 +106,14 @@ inline std::vector<std::uint8_t> run_int_layer(const IntConvRow& row, const IntL
 /// u8 and s8 codes around several zero points, and all stores.
 inline std::vector<IntConvProblem> with_stores(const ConvGeometry& geometry) {
   std::vector<IntConvProblem> problems;
-  const IntStore stores[] = {
-      {DType::u8, QuantRule::onnx, 0, 0, 255, Activation::none},  {DType::s8, QuantRule::onnx, -3, -128, 127, Activation::none},
-      {DType::u8, QuantRule::onnx, 7, 7, 97, Activation::none},   {DType::s8, QuantRule::paddle, 0, -127, 127, Activation::none},
-      {DType::s8, QuantRule::paddle, 0, 0, 127, Activation::none}, {DType::f32, QuantRule::onnx, 0, 0, 0, Activation::none},
-      {DType::f32, QuantRule::onnx, 0, 0, 0, Activation::relu},   {DType::f32, QuantRule::onnx, 0, 0, 0, Activation::relu6}};
+  const IntStore stores[] = {{DType::u8, QuantRule::onnx, 0, 0, 255, Activation::none},
+                             {DType::s8, QuantRule::onnx, -3, -128, 127, Activation::none},
+                             {DType::u8, QuantRule::onnx, 7, 7, 97, Activation::none},
+                             {DType::s8, QuantRule::paddle, 0, -127, 127, Activation::none},
+                             {DType::s8, QuantRule::paddle, 0, 0, 127, Activation::none},
+                             {DType::f32, QuantRule::onnx, 0, 0, 0, Activation::none},
+                             {DType::f32, QuantRule::onnx, 0, 0, 0, Activation::relu},
+                             {DType::f32, QuantRule::onnx, 0, 0, 0, Activation::relu6}};
   int i = 0;
   for (const IntStore& store : stores) {
     const bool is_signed = i++ % 2 == 1;
@@ -121,6 +133,19 @@ inline void expect_rows_equal(std::span<const IntConvRow> rows, const char* pass
   });
 }
 
+/// The vendor rows that accept the layer against the reference; how many did.
+inline int expect_vendor_rows_equal(std::span<const IntConvRow> rows, std::span<const IntConvRow> vendor,
+                                    const char* pass, const IntLayer& layer) {
+  SCOPED_TRACE(layer.problem.str());
+  int accepted = 0;
+  for (const IntConvRow& row : vendor) {
+    if (!same_text(row.dtypes, layer.dtypes()) || row.why_not(layer.problem) != nullptr) continue;
+    ++accepted;
+    EXPECT_TRUE(same_bits(run_int_layer(reference_row(rows, pass, layer.dtypes()), layer), run_int_layer(row, layer)));
+  }
+  return accepted;
+}
+
 /// The reference row against accumulator() and qmath.
 inline void expect_reference_true(std::span<const IntConvRow> rows, const char* pass, const IntLayer& layer) {
   SCOPED_TRACE(layer.problem.str());
@@ -133,7 +158,8 @@ inline void expect_reference_true(std::span<const IntConvRow> rows, const char* 
       for (std::int64_t q = 0; q < g.out_w(); ++q) {
         for (std::int64_t k = 0; k < g.k; ++k, ++i) {
           const auto a = static_cast<std::int32_t>(static_cast<std::uint32_t>(accumulator(layer, n, p, q, k)));
-          const float m = layer.multiplier[static_cast<std::size_t>(k)], b = layer.bias_f32[static_cast<std::size_t>(k)];
+          const float m = layer.multiplier[static_cast<std::size_t>(k)],
+                      b = layer.bias_f32[static_cast<std::size_t>(k)];
           if (store.dst == DType::f32) {
             const float product = static_cast<float>(a) * m;
             float t = product + b, stored;
@@ -142,8 +168,9 @@ inline void expect_reference_true(std::span<const IntConvRow> rows, const char* 
             std::memcpy(&stored, got.data() + 4 * i, 4);
             ASSERT_EQ(t, stored) << i;
           } else {
-            const std::int32_t code = store.rule == QuantRule::onnx ? qmath::requantize(a, m, store.z, store.lo, store.hi)
-                                                                    : qmath::requantize_paddle(a, m, b, store.lo, store.hi);
+            const std::int32_t code = store.rule == QuantRule::onnx
+                                          ? qmath::requantize(a, m, store.z, store.lo, store.hi)
+                                          : qmath::requantize_paddle(a, m, b, store.lo, store.hi);
             ASSERT_EQ(static_cast<std::uint8_t>(code), got[static_cast<std::size_t>(i)]) << i;
           }
         }

@@ -46,17 +46,18 @@ TEST(Conv2dInt8, RowsAgreeOnEveryNumberOfPixels) {
 
 TEST(Conv2dInt8, RowsAgreeOnEveryStoreAndShape) {
   std::uint64_t seed = 900;
-  for (const ConvGeometry& g :
-       {geometry(2, 7, 9, 5, 33, 3, 3, 1, 1), geometry(2, 8, 8, 3, 32, 3, 3, 2, 1), geometry(3, 2, 2, 17, 9, 3, 3, 1, 1),
-        geometry(2, 1, 1, 12, 10, 3, 3, 1, 1), geometry(1, 6, 5, 8, 16, 1, 1, 2, 0), geometry(1, 5, 7, 3, 4, 5, 2, 1, 2),
-        geometry(5, 1, 1, 70, 13, 1, 1, 1, 0)}) {
+  for (const ConvGeometry& g : {geometry(2, 7, 9, 5, 33, 3, 3, 1, 1), geometry(2, 8, 8, 3, 32, 3, 3, 2, 1),
+                                geometry(3, 2, 2, 17, 9, 3, 3, 1, 1), geometry(2, 1, 1, 12, 10, 3, 3, 1, 1),
+                                geometry(1, 6, 5, 8, 16, 1, 1, 2, 0), geometry(1, 5, 7, 3, 4, 5, 2, 1, 2),
+                                geometry(5, 1, 1, 70, 13, 1, 1, 1, 0)}) {
     for (const IntConvProblem& problem : hostile::with_stores(g)) expect_equal(problem, seed++);
   }
 }
 
 TEST(Conv2dInt8, RowsAgreeWhereStridesAndPaddingDiffer) {
-  for (const ConvGeometry& g : {ConvGeometry{2, 9, 6, 3, 7, 3, 5, 2, 1, 0, 3}, ConvGeometry{1, 4, 12, 6, 5, 2, 4, 3, 4, 2, 1},
-                                ConvGeometry{1, 3, 3, 2, 3, 1, 1, 1, 1, 1, 2}})
+  for (const ConvGeometry& g :
+       {ConvGeometry{2, 9, 6, 3, 7, 3, 5, 2, 1, 0, 3}, ConvGeometry{1, 4, 12, 6, 5, 2, 4, 3, 4, 2, 1},
+        ConvGeometry{1, 3, 3, 2, 3, 1, 1, 1, 1, 1, 2}})
     for (std::int32_t z : {0, 200}) expect_equal({g, DType::u8, z, {}}, 77);
 }
 
@@ -102,6 +103,27 @@ TEST(Conv2dInt8, PlanServesOtherBatchesFromManyThreads) {
   plan.run(layer.src.data(), whole.data());
   parallel_for(6, [&](std::int64_t n) { plan.run(layer.src.data() + n * 72, parts.data() + n * 180, 1); });
   EXPECT_EQ(whole, parts);
+}
+
+TEST(Conv2dInt8, VendorRowsAgreeWhereTheyAccept) {
+  const auto vendor = conv2d_int8_vendor_rows();
+  if (vendor.empty() || detected_isa() < Isa::avx512vnni) GTEST_SKIP() << "no vendor row is exact here";
+  const IntStore logits{DType::f32, QuantRule::onnx, 0, 0, 0, Activation::none};
+  int accepted = 0;
+  for (DType src : {DType::u8, DType::s8}) {
+    for (const ConvGeometry& g : {geometry(2, 4, 4, 33, 17, 1, 1, 1, 0), geometry(2, 8, 8, 3, 32, 3, 3, 2, 1),
+                                  geometry(3, 1, 1, 1024, 10, 1, 1, 1, 0), geometry(1, 4, 4, 512, 16, 3, 3, 1, 1)}) {
+      for (std::int32_t z : {0, 5}) {
+        for (const IntStore& store : {IntStore{}, logits}) {
+          const IntConvProblem problem{g, src, z, store};
+          for (Codes codes : {Codes::random, Codes::largest})
+            accepted += hostile::expect_vendor_rows_equal(conv2d_int8_rows(), vendor, kPass,
+                                                          hostile::make_int_layer(problem, false, 31, codes));
+        }
+      }
+    }
+  }
+  EXPECT_GT(accepted, 0);
 }
 
 TEST(Conv2dInt8, PlanRefusesWhatMakesNoSense) {

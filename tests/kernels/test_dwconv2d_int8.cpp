@@ -54,12 +54,25 @@ TEST(DwConv2dInt8, ExtremeCodesDoNotSaturate) {
 }
 
 TEST(DwConv2dInt8, PlanServesOtherBatches) {
-  const hostile::IntLayer layer = hostile::make_int_layer({geometry(4, 3, 3, 8, 3, 3, 1, 1), DType::u8, 2, {}}, true, 4);
+  const hostile::IntLayer layer =
+      hostile::make_int_layer({geometry(4, 3, 3, 8, 3, 3, 1, 1), DType::u8, 2, {}}, true, 4);
   const IntConvPlan plan = plan_dwconv2d_int8(layer.problem, layer.weights());
   std::vector<std::uint8_t> whole(static_cast<std::size_t>(layer.outputs())), parts(whole.size());
   plan.run(layer.src.data(), whole.data());
   for (std::int64_t n = 0; n < 4; ++n) plan.run(layer.src.data() + n * 72, parts.data() + n * 72, 1);
   EXPECT_EQ(whole, parts);
+}
+
+TEST(DwConv2dInt8, VendorRowsAgreeWhereTheyAccept) {
+  const auto vendor = dwconv2d_int8_vendor_rows();
+  if (vendor.empty() || detected_isa() < Isa::avx512vnni) GTEST_SKIP() << "no vendor row is exact here";
+  int accepted = 0;
+  for (const ConvGeometry& g : {geometry(2, 8, 8, 32, 3, 3, 1, 1), geometry(1, 5, 5, 19, 3, 3, 2, 1)}) {
+    for (const IntConvProblem& problem : hostile::with_stores(g))
+      accepted += hostile::expect_vendor_rows_equal(dwconv2d_int8_rows(), vendor, kPass,
+                                                    hostile::make_int_layer(problem, true, 32));
+  }
+  EXPECT_GT(accepted, 0);
 }
 
 TEST(DwConv2dInt8, PlanRefusesADifferentNumberOfFilters) {
