@@ -3,11 +3,12 @@ include(CMakePackageConfigHelpers)
 
 get_property(libraries GLOBAL PROPERTY OCTET_INSTALL_TARGETS)
 get_property(programs GLOBAL PROPERTY OCTET_INSTALL_PROGRAMS)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME library)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Octet)
 
 install(TARGETS ${libraries} octet_all EXPORT OctetTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(programs)
-  install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
 endif()
 foreach(folder core kernels ops nn data optim quant)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet

@@ -1,10 +1,17 @@
-// An outside program that uses the engine library alone.
-#include <octet/core/tensor.h>
+// An outside program that uses the engine library alone: a picture, quantized and dequantized.
+#include <octet/quant/engine/engine.h>
 
 #include <cstdio>
 
 int main() {
-  octet::Tensor tensor = octet::Tensor::full(octet::Shape{2, 3}, 1.5);
-  std::printf("%s holds %g\n", tensor.shape().str().c_str(), tensor.at(5));
-  return tensor.at(5) == 1.5 ? 0 : 1;
+  using namespace octet;
+  engine::ValueType codes{.is_codes = true, .grid = {.scale = {0.5f}, .zero_point = 0, .lo = -127, .hi = 127}};
+  engine::IntegerGraph graph{.scheme = "octet", .nodes = {}, .output = 2, .notes = {}};
+  graph.nodes.resize(3);
+  graph.nodes[0].name = "picture";
+  graph.nodes[1] = {.op = engine::OpKind::quantize, .name = "codes", .inputs = {0}, .type = codes};
+  graph.nodes[2] = {.op = engine::OpKind::dequantize, .name = "floats", .inputs = {1}};
+  Tensor out = engine::Engine(graph).run(Tensor::full({2, 1, 1, 1}, 1.3));
+  std::printf("1.3 in steps of 0.5 is %g\n", out.at(1));
+  return out.at(1) == 1.5 ? 0 : 1;
 }

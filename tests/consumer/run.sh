@@ -7,7 +7,7 @@ source_dir=$1 build_dir=$2 compiler=$3 sanitize=${4:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cmake --install "$build_dir" --prefix "$work/prefix" >"$work/install.log" || {
+cmake --install "$build_dir" --component library --prefix "$work/prefix" >"$work/install.log" || {
   cat "$work/install.log"
   exit 1
 }
