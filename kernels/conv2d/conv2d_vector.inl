@@ -105,6 +105,9 @@ inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, co
       b = {unfolded, m.cols, false};
     }
     pack_b(b, m.cols, depth, packed);
+    const std::int64_t ahead = smaller(m.end - pixel - depth, kDepthBlock);
+    prefetch_rows(f32(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, ahead, m.rows);
+    if (g.is_pointwise()) prefetch_rows(f32(io.src) + (pixel + depth) * g.c + m.j, g.c, ahead, m.cols);
     multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, packed, depth * kTileCols, m.c,
                     m.ldc, pixel == m.first, nullptr});
   }

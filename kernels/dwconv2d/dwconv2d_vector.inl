@@ -79,6 +79,13 @@ struct PixelRun {
   const float* bias;   ///< or null
 };
 
+/// Is tap t of the kSide · kSide grid among those of the masks?
+constexpr bool reads_tap(int row_mask, int col_mask, int t) {
+  return (row_mask >> (t / kSide) & 1) != 0 && (col_mask >> (t % kSide) & 1) != 0;
+}
+
+// Both copy what their loops need: a vector store may alias anything, and would have it loaded anew for every pixel.
+
 template <int RowMask, int ColMask>
 void sum_taps(const PixelRun& m) {
   VecF w[kSide * kSide];
@@ -86,19 +93,27 @@ void sum_taps(const PixelRun& m) {
   for (int t = 0; t < kSide * kSide; ++t) w[t] = m.weight[t];
   const bool biased = m.bias != nullptr;
   const VecF bias = biased ? VecF::load(m.bias) : VecF::zero();
-  for (std::int64_t n = 0; n < m.pictures; ++n) {
-    const float* row[kSide];
-    OCTET_UNROLL
-    for (int r = 0; r < kSide; ++r) row[r] = m.row[r] + n * m.src_picture;
-    float* dst = m.dst + n * m.dst_picture;
-    for (std::int64_t i = 0, at = 0; i < m.count; ++i, at += m.src_step, dst += m.dst_step) {
+  const std::int64_t col[kSide] = {m.col[0], m.col[1], m.col[2]};
+  const std::int64_t src_step = m.src_step, dst_step = m.dst_step, count = m.count;
+  const std::int64_t pictures = m.pictures, src_picture = m.src_picture, dst_picture = m.dst_picture;
+  const float* picture[kSide] = {m.row[0], m.row[1], m.row[2]};
+  float* dst_begin = m.dst;
+  for (std::int64_t n = 0; n < pictures; ++n) {
+    const float* row[kSide] = {picture[0], picture[1], picture[2]};
+    float* dst = dst_begin;
+    for (std::int64_t i = 0; i < count; ++i) {
       VecF sum = VecF::zero();
       OCTET_UNROLL
       for (int t = 0; t < kSide * kSide; ++t)
-        if ((RowMask >> (t / kSide) & 1) && (ColMask >> (t % kSide) & 1))
-          sum = fma(VecF::load(row[t / kSide] + m.col[t % kSide] + at), w[t], sum);
+        if (reads_tap(RowMask, ColMask, t)) sum = fma(VecF::load(row[t / kSide] + col[t % kSide]), w[t], sum);
       (biased ? sum + bias : sum).store(dst);
+      dst += dst_step;
+      OCTET_UNROLL
+      for (int r = 0; r < kSide; ++r) row[r] += src_step;
     }
+    OCTET_UNROLL
+    for (int r = 0; r < kSide; ++r) picture[r] += src_picture;
+    dst_begin += dst_picture;
   }
 }
 
@@ -107,18 +122,23 @@ template <int RowMask, int ColMask>
 void sum_products(const PixelRun& m, VecF* sums) {
   VecF sum[kSide * kSide];
   OCTET_UNROLL
-  for (int t = 0; t < kSide * kSide; ++t) sum[t] = sums[t];
+  for (int t = 0; t < kSide * kSide; ++t)
+    if (reads_tap(RowMask, ColMask, t)) sum[t] = sums[t];
+  const std::int64_t col[kSide] = {m.col[0], m.col[1], m.col[2]};
+  const std::int64_t src_step = m.src_step, d_step = m.dst_step, count = m.count;
+  const float* row[kSide] = {m.row[0], m.row[1], m.row[2]};
   const float* d = m.dst;
-  for (std::int64_t i = 0, at = 0; i < m.count; ++i, at += m.src_step, d += m.dst_step) {
+  for (std::int64_t i = 0; i < count; ++i, d += d_step) {
     const VecF di = VecF::load(d);
     OCTET_UNROLL
     for (int t = 0; t < kSide * kSide; ++t)
-      if ((RowMask >> (t / kSide) & 1) && (ColMask >> (t % kSide) & 1))
-        sum[t] = fma(di, VecF::load(m.row[t / kSide] + m.col[t % kSide] + at), sum[t]);
+      if (reads_tap(RowMask, ColMask, t)) sum[t] = fma(di, VecF::load(row[t / kSide] + col[t % kSide]), sum[t]);
+    OCTET_UNROLL
+    for (int r = 0; r < kSide; ++r) row[r] += src_step;
   }
   OCTET_UNROLL
   for (int t = 0; t < kSide * kSide; ++t)
-    if ((RowMask >> (t / kSide) & 1) && (ColMask >> (t % kSide) & 1)) sums[t] = sum[t];
+    if (reads_tap(RowMask, ColMask, t)) sums[t] = sum[t];
 }
 
 using SumTaps = void (*)(const PixelRun&);
@@ -323,6 +343,15 @@ inline void sum_products_of_pixels(const Pass& pass, const Runs& runs, std::int6
   }
 }
 
+/// Asks for what output pixels [first, end) multiply: d_dst, and about the part of src that lies under them.
+inline void prefetch_pixels(const Pass& pass, std::int64_t first, std::int64_t end, std::int64_t c) {
+  const std::int64_t channels = smaller(pass.c - c, kSumChannels);
+  const std::int64_t map = pass.down.out * pass.right.out, src_map = pass.down.in * pass.right.in;
+  const std::int64_t src_first = first * src_map / map, src_end = smaller(end * src_map / map, pass.n * src_map);
+  prefetch_rows(pass.dst + first * pass.c + c, pass.c, end - first, channels);
+  prefetch_rows(pass.src + src_first * pass.c + c, pass.c, src_end - src_first, channels);
+}
+
 /// out[tap][channel] for kSumChannels channels from c over output pixels [first, end); own code.
 inline void sum_chunk(const Pass& pass, const Runs& runs, std::int64_t first, std::int64_t end, std::int64_t c,
                       float* out) {
@@ -332,9 +361,11 @@ inline void sum_chunk(const Pass& pass, const Runs& runs, std::int64_t first, st
   for (auto& tap_sums : sums)
     for (VecF& sum : tap_sums) sum = VecF::zero();
   const int vecs = static_cast<int>(smaller(ceil_div(pass.c - c, W), kSumVecs));
-  for (std::int64_t pixel = first; pixel < end; pixel += kPixels)
+  for (std::int64_t pixel = first; pixel < end; pixel += kPixels) {
+    prefetch_pixels(pass, smaller(pixel + kPixels, end), smaller(pixel + 2 * kPixels, end), c);
     for (int v = 0; v < vecs; ++v)
       sum_products_of_pixels(pass, runs, pixel, smaller(pixel + kPixels, end), smaller(c + v * W, pass.c - W), sums[v]);
+  }
   for (int v = 0; v < vecs; ++v)
     for (std::int64_t r = 0; r < pass.down.taps; ++r)
       for (std::int64_t s = 0; s < pass.right.taps; ++s)

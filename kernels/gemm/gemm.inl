@@ -28,31 +28,39 @@ inline const float* at(const View& m, std::int64_t i, std::int64_t k) {
   return m.depth_inner ? m.data + i * m.ld + k : m.data + k * m.ld + i;
 }
 
+/// A square of pack_depth_inner: rows i0 … of R, `lanes` of the depth. Known to be whole, it has no branch.
+template <int R, bool Whole>
+OCTET_SIMD void pack_square(const float* from, std::int64_t ld, int rows, int i0, int lanes, float* to) {
+  constexpr int W = VecF::width;
+  constexpr int kRows = R < W ? R : W;
+  VecF t[W];
+  OCTET_UNROLL
+  for (int i = 0; i < W; ++i) {
+    const float* p = from + (i0 + i) * ld;
+    if constexpr (Whole)
+      t[i] = i < kRows ? VecF::load(p) : VecF::zero();
+    else
+      t[i] = i < kRows && i0 + i < rows ? VecF::load(p, lanes) : VecF::zero();
+  }
+  transpose(t);
+  OCTET_UNROLL
+  for (int j = 0; j < W; ++j)
+    if (Whole || j < lanes) t[j].store(to + j * R + i0);
+}
+
 /// to[k·R + i] = from[i·ld + k] for i < rows, zero up to R. When R < width, the last store writes beyond R·depth, up to a
 /// vector in all.
 template <int R>
 inline void pack_depth_inner(const float* from, std::int64_t ld, int rows, std::int64_t depth, float* to) {
   constexpr int W = VecF::width;
   static_assert(R % W == 0 || R < W, "a store must not run into rows packed before");
-  for (std::int64_t k = 0; k < depth; k += W) {
+  for (std::int64_t k = 0; k < depth; k += W, from += W, to += W * R) {
     const int lanes = static_cast<int>(smaller(depth - k, W));
     for (int i0 = 0; i0 < R; i0 += W) {
-      VecF t[W];
-      OCTET_UNROLL
-      for (int i = 0; i < W; ++i) {
-        const float* p = from + (i0 + i) * ld + k;
-        t[i] = i0 + i >= rows ? VecF::zero() : lanes == W ? VecF::load(p) : VecF::load(p, lanes);
-      }
-      transpose(t);
-      if (lanes == W) {
-        OCTET_UNROLL
-        for (int j = 0; j < W; ++j) t[j].store(to + (k + j) * R + i0);
-        continue;
-      }
-      float spill[W * W];
-      OCTET_UNROLL
-      for (int j = 0; j < W; ++j) t[j].store(spill + j * W);
-      for (int j = 0; j < lanes; ++j) VecF::load(spill + j * W).store(to + (k + j) * R + i0);
+      if (lanes == W && rows == R)
+        pack_square<R, true>(from, ld, rows, i0, lanes, to);
+      else
+        pack_square<R, false>(from, ld, rows, i0, lanes, to);
     }
   }
 }
@@ -112,6 +120,11 @@ inline void multiply_tile(const float* a, const float* b, std::int64_t depth, fl
                           const TileEdge& edge) {
   constexpr int W = VecF::width;
   const bool whole = edge.cols == kTileCols;
+  // The tile of C is asked for now, to be there when the sums are.
+  OCTET_UNROLL
+  for (int i = 0; i < kTileRows; ++i)
+    if (i < edge.rows)
+      for (int j = 0; j < edge.cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
   VecF sum[kTileRows][kTileVecs];
   OCTET_UNROLL
   for (int i = 0; i < kTileRows; ++i)
@@ -178,6 +191,8 @@ inline void multiply_block(const BlockProduct& m) {
   for (std::int64_t i = 0; i < m.rows; i += kTileRows) {
     TileEdge edge{static_cast<int>(smaller(m.rows - i, kTileRows)), 0, m.from_zero, nullptr};
     pack_panel<kTileRows>(m.a, i, edge.rows, 0, m.depth, tile);
+    if (m.a.depth_inner)  // the next tile, while this one is multiplied
+      prefetch_rows(at(m.a, i + kTileRows, 0), m.a.ld, smaller(m.rows - i - kTileRows, kTileRows), m.depth);
     for (std::int64_t j = 0; j * kTileCols < m.cols; ++j) {
       edge.cols = static_cast<int>(smaller(m.cols - j * kTileCols, kTileCols));
       edge.bias = m.bias != nullptr ? m.bias + j * kTileCols : nullptr;
