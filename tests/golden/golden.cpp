@@ -36,7 +36,8 @@ double distance(const Tensor& made, const Tensor& expected) {
 
 void expect_golden(const Tensor& made, const TensorFile& file, const std::string& key, double tolerance) {
   const Tensor& expected = file.get(key);
-  EXPECT_TRUE(made.shape() == expected.shape()) << key << ": " << made.shape().str() << ", stored " << expected.shape().str();
+  EXPECT_TRUE(made.shape() == expected.shape())
+      << key << ": " << made.shape().str() << ", stored " << expected.shape().str();
   EXPECT_LE(distance(made, expected), tolerance) << key;
 }
 
@@ -48,8 +49,8 @@ void expect_same(const Tensor& made, const Tensor& expected, const std::string& 
     if (first < 0) first = i;
     ++differing;
   }
-  EXPECT_EQ(differing, 0) << what << ": first at " << first << ", " << made.at(std::max<std::int64_t>(first, 0)) << " instead of "
-                          << expected.at(std::max<std::int64_t>(first, 0));
+  EXPECT_EQ(differing, 0) << what << ": first at " << first << ", " << made.at(std::max<std::int64_t>(first, 0))
+                          << " instead of " << expected.at(std::max<std::int64_t>(first, 0));
 }
 
 nn::Module::NamedTensors under(const TensorFile& file, const std::string& prefix) {

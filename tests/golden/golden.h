@@ -11,8 +11,8 @@ namespace octet::test {
 /// tests/golden/<name>, read once per test program.
 const TensorFile& golden(const std::string& name);
 
-/// Largest |made − expected| over largest |expected| (over 1e-30 when all of it is zero); infinity when shapes differ or
-/// `made` holds a NaN.
+/// Largest |made − expected| over largest |expected| (over 1e-30 when all of it is zero); infinity when shapes differ
+/// or `made` holds a NaN.
 double distance(const Tensor& made, const Tensor& expected);
 
 /// Expects distance(made, file.get(key)) <= tolerance.

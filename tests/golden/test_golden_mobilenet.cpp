@@ -29,7 +29,9 @@ class GoldenMobileNet : public testing::TestWithParam<DType> {
   Tolerance tolerance() const {
     return is_double() ? Tolerance{1e-6, 1e-6, 1e-6, 1e-6, 1e-5} : Tolerance{1e-5, 2e-4, 1e-5, 2e-4, 2e-4};
   }
-  Variable loss_of(const Variable& logits) const { return ops::softmax_cross_entropy(logits, file().get("batch/labels")); }
+  Variable loss_of(const Variable& logits) const {
+    return ops::softmax_cross_entropy(logits, file().get("batch/labels"));
+  }
 
   std::shared_ptr<nn::Module> net_;
   Variable images_;
@@ -77,7 +79,8 @@ TEST_P(GoldenMobileNet, TenLosses) {
   }
   for (const auto& [name, parameter] : net_->named_parameters()) {
     double squares = 0;
-    for (std::int64_t i = 0; i < parameter.value().numel(); ++i) squares += parameter.value().at(i) * parameter.value().at(i);
+    for (std::int64_t i = 0; i < parameter.value().numel(); ++i)
+      squares += parameter.value().at(i) * parameter.value().at(i);
     EXPECT_NEAR(std::sqrt(squares) / file().get("final_norm/" + name).item(), 1, tolerance().end) << name;
   }
   net_->eval();

@@ -44,7 +44,8 @@ TEST_P(GoldenOps, Convolutions) {
       const auto a = attributes(at);
       const ops::Conv2dArgs args{a[0], a[1], a[2], a[3]};
       Variable src = leaf(at + "/src"), weight = leaf(at + "/weight"), bias = leaf(at + "/bias");
-      Variable dst = at.starts_with("dw") ? ops::dwconv2d(src, weight, bias, args) : ops::conv2d(src, weight, bias, args);
+      Variable dst =
+          at.starts_with("dw") ? ops::dwconv2d(src, weight, bias, args) : ops::conv2d(src, weight, bias, args);
       expect(dst.value(), at + "/dst");
       dst.backward(stored(at + "/d_dst"));
       expect(src.grad(), at + "/d_src");
@@ -126,8 +127,11 @@ TEST_P(GoldenOps, Momentum) {
     double momentum, weight_decay;
     bool nesterov;
   };
-  const Case all[] = {{"plain", 0.9, 0, false}, {"nesterov", 0.9, 0, true}, {"decay", 0.9, 0.01, false},
-                      {"nesterov_decay", 0.8, 0.05, true}, {"no_momentum", 0.0, 0.01, false}};
+  const Case all[] = {{"plain", 0.9, 0, false},
+                      {"nesterov", 0.9, 0, true},
+                      {"decay", 0.9, 0.01, false},
+                      {"nesterov_decay", 0.8, 0.05, true},
+                      {"no_momentum", 0.0, 0.01, false}};
   for (const Case& c : all) {
     Variable weight(stored("momentum/start").clone(), true);
     optim::Momentum rule({{"w", weight}}, {0.1, c.momentum, c.weight_decay, c.nesterov});
@@ -135,9 +139,11 @@ TEST_P(GoldenOps, Momentum) {
       rule.set_lr(file().get("momentum/rates").at(step));
       rule.zero_grad();
       // d(Σ g·w)/dw = g.
-      ops::mul_constant(weight, stored("momentum/gradients").slice(step, step + 1).reshape({12})).backward(Tensor::full({12}, 1, GetParam()));
+      ops::mul_constant(weight, stored("momentum/gradients").slice(step, step + 1).reshape({12}))
+          .backward(Tensor::full({12}, 1, GetParam()));
       rule.step();
-      const Tensor expected = file().get(std::string("momentum/") + c.name + "/weights").slice(step, step + 1).reshape({12});
+      const Tensor expected =
+          file().get(std::string("momentum/") + c.name + "/weights").slice(step, step + 1).reshape({12});
       EXPECT_LE(distance(weight.value(), expected), tolerance()) << c.name << ", step " << step;
     }
   }

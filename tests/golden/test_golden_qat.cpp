@@ -1,5 +1,6 @@
-// MobileNetV1 quantized under scheme paddle against PaddleSlim's QAT: what quantizers observe, logits, losses, gradients.
-// A code that falls on the other side of a tie makes a jump; README.md says where such jumps are to be expected.
+// MobileNetV1 quantized under scheme paddle against PaddleSlim's QAT: what quantizers observe, logits, losses,
+// gradients. A code that falls on the other side of a tie makes a jump; README.md says where such jumps are to be
+// expected.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,7 +55,8 @@ class GoldenQat : public testing::TestWithParam<const char*> {
   void restore_statistics() {
     const auto values = start();
     for (auto& [name, buffer] : net_->named_buffers()) {
-      const auto found = std::find_if(values.begin(), values.end(), [&n = name](const auto& v) { return v.first == n; });
+      const auto found =
+          std::find_if(values.begin(), values.end(), [&n = name](const auto& v) { return v.first == n; });
       if (found != values.end()) buffer.copy_from(found->second);
     }
   }
@@ -81,13 +83,15 @@ TEST_P(GoldenQat, FirstBatch) {
   for (const auto& [name, parameter] : net_->named_parameters()) {
     const std::string key = at_ + "/grad_norm/" + name;
     double squares = 0;
-    for (std::int64_t i = 0; i < parameter.grad().numel(); ++i) squares += parameter.grad().at(i) * parameter.grad().at(i);
+    for (std::int64_t i = 0; i < parameter.grad().numel(); ++i)
+      squares += parameter.grad().at(i) * parameter.grad().at(i);
     EXPECT_NEAR(std::sqrt(squares) / file().get(key).item(), 1, 1e-3) << key;
     if (file().find(at_ + "/grad/" + name)) expect_golden(parameter.grad(), file(), at_ + "/grad/" + name, 1e-3);
   }
   for (const std::string& name : names) {
     const auto grid = layer(*net_, name).slot("weight_transform")->params();
-    expect_same(Tensor::from({static_cast<std::int64_t>(grid->scale.size())}, grid->scale), file().get(at_ + "/weight_scale/" + name), name);
+    expect_same(Tensor::from({static_cast<std::int64_t>(grid->scale.size())}, grid->scale),
+                file().get(at_ + "/weight_scale/" + name), name);
   }
 }
 
@@ -134,8 +138,10 @@ TEST_P(GoldenQatLayers, ByThemselves) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Configurations, GoldenQat, testing::Values("cw8", "cw4", "am4"), [](const auto& info) { return std::string(info.param); });
-INSTANTIATE_TEST_SUITE_P(Configurations, GoldenQatLayers, testing::Values("cw8"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Configurations, GoldenQat, testing::Values("cw8", "cw4", "am4"),
+                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Configurations, GoldenQatLayers, testing::Values("cw8"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace octet::test
