@@ -21,7 +21,7 @@ octet_check(install.consumer LABELS install TIMEOUT 600
 
 # The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).
 foreach(isa reference avx2 avx512 avx512vnni)
-  foreach(room kernels ops)
+  foreach(room kernels ops nn golden optim quant engine)
     if(TARGET test_${room})
       octet_check(isa.${isa}.${room} LABELS isa TIMEOUT 900
                   COMMAND ${here}/run_with_isa.sh ${isa} $<TARGET_FILE:test_${room}> --gtest_filter=-Long*:*/Long*)
