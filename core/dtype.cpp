@@ -13,7 +13,6 @@ std::size_t size_of(DType dtype) {
     case DType::bf16:
       return 2;
     case DType::s8:
-      return 1;
     case DType::u8:
       return 1;
     case DType::s32:

@@ -311,7 +311,7 @@ const std::string& TensorFile::meta(const std::string& key) const {
   return found->second;
 }
 
-TensorFile parse_safetensors(char* bytes, std::size_t size, std::shared_ptr<void> owner, const std::string& name,
+TensorFile parse_safetensors(char* bytes, std::size_t size, const std::shared_ptr<void>& owner, const std::string& name,
                              const ReadOptions& options) {
   if (size < 8) refuse(name, fmt::format("{} bytes are too few", size));
   std::uint64_t header_bytes = 0;

@@ -44,7 +44,7 @@ struct ReadOptions {
 TensorFile read_safetensors(const std::string& path, const ReadOptions& options = {});
 
 /// The same from memory; `owner` keeps `bytes` alive when options.copy is false. `name` is used in messages.
-TensorFile parse_safetensors(char* bytes, std::size_t size, std::shared_ptr<void> owner, const std::string& name,
+TensorFile parse_safetensors(char* bytes, std::size_t size, const std::shared_ptr<void>& owner, const std::string& name,
                              const ReadOptions& options = {});
 
 /// Writes atomically (core/file.h), tensors in the given order, metadata sorted by key, data aligned to 8 bytes: equal
