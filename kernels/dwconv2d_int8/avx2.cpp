@@ -43,6 +43,13 @@ OCTET_SIMD void interleave(const std::uint8_t* const (&taps)[kTaps], int channel
   widen<Signed>(_mm256_extracti128_si256(high, 1), out + 96);
 }
 
+template <bool>
+OCTET_SIMD void fill(std::int32_t z_x, std::uint8_t* out) {
+  const __m256i x = _mm256_set1_epi16(static_cast<std::int16_t>(z_x));
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32 * v), x);
+}
+
 OCTET_SIMD VecI dot(VecI acc, VecI x, VecI w) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(x.v, w.v))}; }
 
 OCTET_SIMD void store_codes(const VecI (&codes)[kVectors], std::uint8_t* dst, int channels) {

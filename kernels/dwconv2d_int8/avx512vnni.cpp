@@ -41,6 +41,13 @@ OCTET_SIMD void interleave(const std::uint8_t* const (&taps)[kTaps], int channel
   _mm512_storeu_si512(out + 192, _mm512_unpackhi_epi16(high01, high23));
 }
 
+template <bool Signed>
+OCTET_SIMD void fill(std::int32_t z_x, std::uint8_t* out) {
+  const __m512i x = _mm512_set1_epi8(static_cast<char>(Signed ? z_x ^ 0x80 : z_x));
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(out + 64 * v, x);
+}
+
 OCTET_SIMD VecI dot(VecI acc, VecI x, VecI w) { return {_mm512_dpbusd_epi32(acc.v, x.v, w.v)}; }
 
 OCTET_SIMD void store_codes(const VecI (&codes)[kVectors], std::uint8_t* dst, int channels) {

@@ -27,25 +27,29 @@ struct Job {
   std::uint8_t* columns;        ///< [padded column][row group] of interleaved groups
 };
 
-/// Interleaves all columns under output row p for the `channels` channels from `channel`.
+/// Interleaves the filter rows r … r + kTaps − 1 of all columns under an output row that begins at picture line `top`.
 template <bool Signed>
-void interleave_columns(const Job& job, std::int64_t p, std::int64_t channel, int channels) {
+void interleave_group(const Job& job, std::int64_t top, std::int64_t r, std::int64_t channel, int channels) {
   const ConvGeometry& g = job.problem->geometry;
-  const std::int64_t top = p * g.stride_h - g.pad_h;
-  std::uint8_t* out = job.columns;
-  for (std::int64_t i = 0; i < job.work.columns; ++i) {
-    const std::int64_t column = i - g.pad_w;
-    const bool inside = column >= 0 && column < g.w;
-    for (std::int64_t r = 0; r < job.layout.row_groups * kTaps; r += kTaps, out += kColumnBytes) {
-      const std::uint8_t* taps[kTaps];
-      for (std::int64_t t = 0; t < kTaps; ++t) {
-        const std::int64_t line = top + r + t;
-        const bool used = inside && r + t < g.r && line >= 0 && line < g.h;
-        taps[t] = used ? job.picture + (line * g.w + column) * g.c + channel : job.padding;
-      }
-      interleave<Signed>(taps, channels, out);
-    }
+  const std::uint8_t* taps[kTaps];
+  std::int64_t steps[kTaps];
+  for (std::int64_t t = 0; t < kTaps; ++t) {
+    const std::int64_t line = top + r + t;
+    const bool used = r + t < g.r && line >= 0 && line < g.h;
+    taps[t] = used ? job.picture + line * g.w * g.c + channel : job.padding;
+    steps[t] = used ? g.c : 0;
   }
+  const std::int64_t stride = job.layout.row_groups * kColumnBytes;
+  const std::int64_t begin = g.pad_w < job.work.columns ? g.pad_w : job.work.columns;
+  const std::int64_t end = g.pad_w + g.w < job.work.columns ? g.pad_w + g.w : job.work.columns;
+  std::uint8_t* out = job.columns + r / kTaps * kColumnBytes;
+  for (std::int64_t i = 0; i < begin; ++i, out += stride) fill<Signed>(job.problem->z_x, out);
+  for (std::int64_t i = begin; i < end; ++i, out += stride) {
+    interleave<Signed>(taps, channels, out);
+    OCTET_UNROLL
+    for (int t = 0; t < kTaps; ++t) taps[t] += steps[t];
+  }
+  for (std::int64_t i = end; i < job.work.columns; ++i, out += stride) fill<Signed>(job.problem->z_x, out);
 }
 
 template <StoreKind K>
@@ -126,7 +130,9 @@ void output_row(const Job& job, const char* packed, std::int64_t p, void* dst, s
     const std::int64_t channel = b * kChannels;
     const int channels = static_cast<int>(c - channel < kChannels ? c - channel : kChannels);
     const char* block = packed + static_cast<std::size_t>(b) * job.layout.block_bytes;
-    interleave_columns<Signed>(job, p, channel, channels);
+    const ConvGeometry& g = job.problem->geometry;
+    for (std::int64_t r = 0; r < job.layout.row_groups * kTaps; r += kTaps)
+      interleave_group<Signed>(job, p * g.stride_h - g.pad_h, r, channel, channels);
     switch (job.store.kind) {
       case StoreKind::onnx:
         multiply_columns<StoreKind::onnx>(job, block, dst, index + channel, channels);
