@@ -30,7 +30,7 @@ struct QuantConfig {
   int activation_bits = 8;     ///< 2 to 8; under octet and tensorrt the picture keeps 8
   double moving_rate = 0.9;    ///< weight of the old value in moving averages, in [0, 1)
   int window_size = 10000;     ///< batches that range_abs_max looks back on, 1 to 1000000
-  std::vector<std::string> quantizable_layer_type = {"Conv2D", "Linear"};  ///< Conv2D counts depthwise ones in; DepthwiseConv2D
+  std::vector<std::string> quantizable_layer_type = {"Conv2D", "Linear"};  ///< also DepthwiseConv2D; Conv2D has those in
   bool fuse_conv_bn = false;   ///< fold batch norms into the weights before fine-tuning
   std::string dtype = "int8";  ///< nothing else is known
   bool onnx_format = true;     ///< of the tutorial; files are safetensors either way

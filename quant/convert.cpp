@@ -75,7 +75,10 @@ IntegerNode integer_node(const Plan& plan, const PlanNode& node, ConvertReport& 
 
 std::string ConvertReport::str() const {
   std::string text;
-  for (const Channel& channel : channels) text += fmt::format("{} channel {}: {}\n", channel.layer, channel.channel, channel.what);
+  for (std::size_t i = 0, end = 0; i < channels.size(); i = end) {
+    while (end < channels.size() && channels[end].layer == channels[i].layer) ++end;
+    text += fmt::format("{}: {} channels, first {}: {}\n", channels[i].layer, end - i, channels[i].channel, channels[i].what);
+  }
   return text;
 }
 

@@ -18,7 +18,7 @@ struct ConvertReport {
     std::string what;
   };
   std::vector<Channel> channels;  ///< degenerate ones: coarsened steps; scales set by taps that only ever see padding
-  /// A line per channel; empty when there are none.
+  /// A line per layer with such channels; empty when there are none.
   std::string str() const;
 };
 

@@ -125,65 +125,58 @@ struct Simulator::Layer {
   Codes weight;
   std::vector<std::int32_t> bias;
   std::vector<float> multiplier, float_bias;
-  Layer(const Plan& plan, const PlanNode& node);
-  void store(const View& y, std::int64_t i, std::int64_t k, std::int32_t a) const;
-  void run(const View& x, const View& y) const;
-};
 
-Simulator::Layer::Layer(const Plan& plan, const PlanNode& node) {
-  const FoldedLayer folded = fold_node(plan, node);
-  const auto codes = folded.codes.span<std::int8_t>();
-  weight.assign(codes.begin(), codes.end());
-  const auto k = static_cast<std::size_t>(node.geometry.k), taps = weight.size() / k;
-  if (node.op == OpKind::dwconv2d)
-    for (std::size_t i = 0; i < weight.size(); ++i) weight[i % taps * k + i / taps] = codes[i];
-  bias = folded.bias;
-  bias.resize(k, 0);
-  const float s_x = plan.nodes[static_cast<std::size_t>(node.inputs[0])].type.grid.step();
-  for (std::size_t c = 0; c < k; ++c) {
-    const float product = s_x * folded.step[c];
-    multiplier.push_back(node.type.is_codes ? product / node.type.grid.step() : product);
-    if (!folded.float_bias.empty()) float_bias.push_back(node.type.is_codes ? folded.float_bias[c] / node.type.grid.step() : folded.float_bias[c]);
+  Layer(const Plan& plan, const PlanNode& node) {
+    FoldedLayer folded = fold_node(plan, node);
+    const auto codes = folded.codes.span<std::int8_t>();
+    weight.assign(codes.begin(), codes.end());
+    const auto k = static_cast<std::size_t>(node.geometry.k), taps = weight.size() / k;
+    for (std::size_t i = 0; node.op == OpKind::dwconv2d && i < weight.size(); ++i) weight[i % taps * k + i / taps] = codes[i];
+    bias = std::move(folded.bias), float_bias = std::move(folded.float_bias);
+    bias.resize(k, 0);
+    const float s_x = plan.nodes[static_cast<std::size_t>(node.inputs[0])].type.grid.step();
+    const float s_y = node.type.is_codes ? node.type.grid.step() : 1.0f;
+    for (float step : folded.step) multiplier.push_back(s_x * step / s_y);
+    for (float& b : float_bias) b /= s_y;
   }
-}
 
-void Simulator::Layer::store(const View& y, std::int64_t i, std::int64_t k, std::int32_t a) const {
-  const auto c = static_cast<std::size_t>(k);
-  const QuantParams& grid = y.node->type.grid;
-  if (!y.node->type.is_codes) {
-    const float product = static_cast<float>(a) * multiplier[c];
-    y.floats()[i] = activate(float_bias.empty() ? product : product + float_bias[c], y.node->act);
-    return;
-  }
-  const CodeBounds to = bounds_of(grid, y.node->act);
-  y.set_code(i, float_bias.empty() ? qmath::requantize(a, multiplier[c], grid.zero_point, to.lo, to.hi)
-                                   : qmath::requantize_paddle(a, multiplier[c], float_bias[c], to.lo, to.hi));
-}
-
-void Simulator::Layer::run(const View& x, const View& y) const {
-  const kernels::ConvGeometry& g = y.node->geometry;
-  const Codes src = padded(x, g);
-  const std::int64_t width = g.w + 2 * g.pad_w;
-  const bool depthwise = y.node->op == OpKind::dwconv2d;
-  const std::int64_t run = depthwise ? g.c : g.s * g.c;  // elements that lie side by side in source and weight
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(g.k));
-  for_windows(g, [&](std::int64_t pixel, std::int64_t row, std::int64_t column) {
-    std::copy(bias.begin(), bias.end(), sums.begin());
-    for (std::int64_t r = 0; r < g.r; ++r) {
-      const std::int16_t* from = src.data() + ((row + r) * width + column) * g.c;
-      for (std::int64_t s = 0; depthwise && s < g.s; ++s)
-        for (std::int64_t c = 0; c < run; ++c)
-          sums[static_cast<std::size_t>(c)] += from[s * run + c] * weight[static_cast<std::size_t>((r * g.s + s) * run + c)];
-      for (std::int64_t k = 0; !depthwise && k < g.k; ++k) {
-        const std::int16_t* w = weight.data() + (k * g.r + r) * run;
-        std::int32_t sum = 0;
-        for (std::int64_t j = 0; j < run; ++j) sum += from[j] * w[j];
-        sums[static_cast<std::size_t>(k)] += sum;
-      }
+  void store(const View& y, std::int64_t i, std::size_t c, std::int32_t a) const {
+    const QuantParams& grid = y.node->type.grid;
+    if (!y.node->type.is_codes) {
+      const float product = static_cast<float>(a) * multiplier[c];
+      y.floats()[i] = activate(float_bias.empty() ? product : product + float_bias[c], y.node->act);
+      return;
     }
-    for (std::int64_t k = 0; k < g.k; ++k) store(y, pixel * g.k + k, k, sums[static_cast<std::size_t>(k)]);
-  });
-}
+    const CodeBounds to = bounds_of(grid, y.node->act);
+    y.set_code(i, float_bias.empty() ? qmath::requantize(a, multiplier[c], grid.zero_point, to.lo, to.hi)
+                                     : qmath::requantize_paddle(a, multiplier[c], float_bias[c], to.lo, to.hi));
+  }
+
+  void run(const View& x, const View& y) const {
+    const kernels::ConvGeometry& g = y.node->geometry;
+    const Codes src = padded(x, g);
+    const std::int64_t width = g.w + 2 * g.pad_w;
+    const bool depthwise = y.node->op == OpKind::dwconv2d;
+    const std::int64_t run = depthwise ? g.c : g.s * g.c;  // elements that lie side by side in source and weight
+    std::vector<std::int32_t> sums;
+    for_windows(g, [&](std::int64_t pixel, std::int64_t row, std::int64_t column) {
+      sums = bias;
+      for (std::int64_t r = 0; r < g.r; ++r) {
+        const std::int16_t* from = src.data() + ((row + r) * width + column) * g.c;
+        for (std::int64_t s = 0; depthwise && s < g.s; ++s)
+          for (std::int64_t c = 0; c < run; ++c)
+            sums[static_cast<std::size_t>(c)] += from[s * run + c] * weight[static_cast<std::size_t>((r * g.s + s) * run + c)];
+        for (std::int64_t k = 0; !depthwise && k < g.k; ++k) {
+          const std::int16_t* w = weight.data() + (k * g.r + r) * run;
+          std::int32_t sum = 0;
+          for (std::int64_t j = 0; j < run; ++j) sum += from[j] * w[j];
+          sums[static_cast<std::size_t>(k)] += sum;
+        }
+      }
+      for (std::size_t k = 0; k < sums.size(); ++k) store(y, pixel * g.k + static_cast<std::int64_t>(k), k, sums[k]);
+    });
+  }
+};
 
 Simulator::Simulator(nn::Module& model, const Shape& shape, const QuantConfig& config) : plan_(make_plan(model, shape, config)) {
   for (const PlanNode& node : plan_.nodes) {
@@ -210,10 +203,8 @@ Tensor Simulator::run(const Tensor& pictures, NamedTensors* values) const {
       layers_[i] ? layers_[i]->run(in[0], views[i]) : run_without_weights(in, views[i]);
     }
   });
-  if (values != nullptr) {
-    values->clear();
-    for (std::size_t i = 0; i < all.size(); ++i) values->emplace_back(plan_.nodes[i].name, all[i]);
-  }
+  if (values != nullptr) values->clear();
+  for (std::size_t i = 0; values != nullptr && i < all.size(); ++i) values->emplace_back(plan_.nodes[i].name, all[i]);
   return all[static_cast<std::size_t>(plan_.output)].reshape({n, size_of_one(plan_.nodes[static_cast<std::size_t>(plan_.output)])});
 }
 

@@ -1,0 +1,100 @@
+#include "quant/config.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
+
+namespace octet::quant {
+namespace {
+
+TEST(QuantConfig, DefaultsAreTheTutorials) {
+  const QuantConfig config = parse_config("{}");
+  EXPECT_EQ(config.scheme, Scheme::octet);
+  EXPECT_EQ(config.weight_quantize_type, WeightQuantize::channel_wise_abs_max);
+  EXPECT_EQ(config.activation_quantize_type, ActivationQuantize::moving_average_abs_max);
+  EXPECT_EQ(config.weight_bits, 8);
+  EXPECT_EQ(config.window_size, 10000);
+  EXPECT_EQ(config.moving_rate, 0.9);
+  EXPECT_TRUE(config.quantizes_conv(false) && config.quantizes_conv(true) && config.quantizes_linear());
+}
+
+TEST(QuantConfig, ReadsTheTutorialsDictionary) {
+  const QuantConfig config = parse_config(R"({"weight_preprocess_type": null, "activation_preprocess_type": "PACT",
+    "weight_quantize_type": "abs_max", "activation_quantize_type": "range_abs_max", "weight_bits": 4, "activation_bits": 6,
+    "dtype": "int8", "window_size": 50, "moving_rate": 0.5, "quantizable_layer_type": ["DepthwiseConv2D"], "fuse_conv_bn": true,
+    "onnx_format": false, "scheme": "paddle"})");
+  EXPECT_EQ(config.weight_preprocess_type, Preprocess::none);
+  EXPECT_EQ(config.activation_preprocess_type, Preprocess::pact);
+  EXPECT_EQ(config.weight_quantize_type, WeightQuantize::abs_max);
+  EXPECT_EQ(config.activation_quantize_type, ActivationQuantize::range_abs_max);
+  EXPECT_EQ(config.weight_bits, 4);
+  EXPECT_EQ(config.activation_bits, 6);
+  EXPECT_EQ(config.window_size, 50);
+  EXPECT_EQ(config.moving_rate, 0.5);
+  EXPECT_TRUE(config.quantizes_conv(true));
+  EXPECT_FALSE(config.quantizes_conv(false));
+  EXPECT_FALSE(config.quantizes_linear());
+  EXPECT_TRUE(config.fuse_conv_bn);
+  EXPECT_FALSE(config.onnx_format);
+  EXPECT_EQ(config.scheme, Scheme::paddle);
+}
+
+TEST(QuantConfig, JsonComesBackEqual) {
+  QuantConfig config;
+  config.scheme = Scheme::tensorrt;
+  config.weight_quantize_type = WeightQuantize::channel_wise_lsq;
+  config.activation_quantize_type = ActivationQuantize::lsq;
+  config.weight_bits = 2;
+  config.moving_rate = 0.123;
+  config.quantizable_layer_type = {"Linear"};
+  EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
+}
+
+TEST(QuantConfig, RefusesByName) {
+  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT known: ");
+  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "weight_preprocess_type");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": "8"})"), "weight_bits must be a whole number, it is \"8\"");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": 8.5})"), "weight_bits must be a whole number");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": 1e300})"), "weight_bits must be a whole number");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": 99999999999999999999})"), "weight_bits must be a whole number");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": 1})"), "weight_bits is 1, it must be 2 to 8");
+  EXPECT_ERROR(parse_config(R"({"activation_bits": 9})"), "activation_bits is 9");
+  EXPECT_ERROR(parse_config(R"({"moving_rate": 1})"), "moving_rate is 1");
+  EXPECT_ERROR(parse_config(R"({"moving_rate": true})"), "moving_rate must be a number");
+  EXPECT_ERROR(parse_config(R"({"window_size": 0})"), "window_size is 0");
+  EXPECT_ERROR(parse_config(R"({"dtype": "int4"})"), "dtype 'int4' is unknown");
+  EXPECT_ERROR(parse_config(R"({"fuse_conv_bn": 1})"), "fuse_conv_bn must be true or false");
+  EXPECT_ERROR(parse_config(R"({"scheme": "tflite"})"), "known: octet, paddle, tensorrt");
+  EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "range_abs_max"})"), "known: channel_wise_abs_max, abs_max");
+  EXPECT_ERROR(parse_config(R"({"activation_preprocess_type": "pact"})"), "known: None, PACT");
+  EXPECT_ERROR(parse_config(R"({"quantizable_layer_type": "Linear"})"), "quantizable_layer_type must be a list");
+  EXPECT_ERROR(parse_config(R"({"quantizable_layer_type": []})"), "quantizable_layer_type is empty");
+  EXPECT_ERROR(parse_config(R"({"quantizable_layer_type": ["Conv3D"]})"), "'Conv3D' is unknown");
+  EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "activation_quantize_type": "min_max"})"), "zero points");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_preprocess_type": "PACT"})"), "use one of the two");
+  EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "lsq", "weight_preprocess_type": "PACT"})"), "use one of the two");
+}
+
+TEST(QuantConfig, RefusesWhatIsNoObject) {
+  EXPECT_ERROR(parse_config(""), "no JSON");
+  EXPECT_ERROR(parse_config("{"), "no JSON");
+  EXPECT_ERROR(parse_config("[1]"), "a JSON object");
+  EXPECT_ERROR(parse_config(std::string(100000, '[') + std::string(100000, ']')), "a JSON object");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": )" + std::string(100000, '[') + std::string(100000, ']') + "}"), "it is array");
+}
+
+TEST(QuantConfig, ReadsAFileAndNamesItInErrors) {
+  const octet::test::TempFolder folder;
+  const std::string path = folder / "quant.json";
+  std::ofstream(path) << R"({"weight_bits": 7})";
+  EXPECT_EQ(read_config(path).weight_bits, 7);
+  std::ofstream(path) << R"({"weight_bits": 70})";
+  EXPECT_ERROR(read_config(path), "quant.json");
+  EXPECT_ERROR(read_config(folder / "none.json"), "none.json");
+}
+
+}  // namespace
+}  // namespace octet::quant
