@@ -2,16 +2,17 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
+#include "nn/models.h"
 #include "quant/compare.h"
 #include "quant/convert.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
 #include "quant/simulator.h"
 #include "random_net.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
 
 namespace octet::quant::test {
 namespace {
@@ -22,9 +23,8 @@ struct Executed {
   engine::IntegerGraph graph;
 };
 
-Executed execute(std::uint64_t seed, const QuantConfig& config) {
-  const RandomNet net = random_net(seed);
-  prepare_and_show(net, config, seed);
+/// Runs a prepared model that has seen data through all three.
+Executed run_all(const RandomNet& net, const QuantConfig& config, std::uint64_t seed) {
   const Tensor pictures = random_pictures(net.shape, seed + 1000000);
   Executed all;
   NoGrad no_grad;
@@ -35,6 +35,12 @@ Executed execute(std::uint64_t seed, const QuantConfig& config) {
   all.deployed = engine::Engine(all.graph).run(pictures, &engine_values);
   all.mismatches = code_mismatches(simulator_values, engine_values);
   return all;
+}
+
+Executed execute(std::uint64_t seed, const QuantConfig& config) {
+  const RandomNet net = random_net(seed);
+  prepare_and_show(net, config, seed);
+  return run_all(net, config, seed);
 }
 
 bool equal_bits(const Tensor& a, const Tensor& b) { return a.nbytes() == b.nbytes() && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0; }
@@ -67,12 +73,78 @@ TEST(Executors, TrainingModelAgreesWithSimulatorOnRandomNets) {
     config.scheme = static_cast<Scheme>(seed % 3);
     const Executed all = execute(seed, config);
     agreeing += close(all.trained, all.simulated, 1e-4);
-    if (std::getenv("SHOW") && !close(all.trained, all.simulated, 1e-4)) {
-      double d=0,l=0; for (int i=0;i<all.trained.numel();++i) d=std::max(d,std::fabs(all.trained.at(i)-all.simulated.at(i))), l=std::max(l,std::fabs(all.trained.at(i)));
-      printf("seed %d scheme %s: %g of %g\n", int(seed), name_of(config.scheme), d, l);
-    }
   }
   EXPECT_GE(agreeing, kNets * 9 / 10) << "of " << kNets;
+}
+
+TEST(Executors, TiesAreRoundedAlike) {
+  // Steps that are powers of two: accumulators fall half way between codes all the time.
+  QuantConfig config;
+  config.activation_quantize_type = ActivationQuantize::lsq;
+  config.weight_quantize_type = WeightQuantize::lsq;
+  config.weight_bits = config.activation_bits = 4;
+  for (std::uint64_t seed = 500; seed < 560; ++seed) {
+    const RandomNet net = random_net(seed);
+    prepare_and_show(net, config, seed);
+    for (const auto& [name, parameter] : net.model->named_parameters())
+      if (name.ends_with(".step"))
+        for (float& step : Tensor(parameter.value()).span<float>()) step = std::exp2(std::rint(std::log2(step)));
+    const Executed all = run_all(net, config, seed);
+    EXPECT_EQ(all.mismatches.total(), 0) << "seed " << seed << '\n' << all.mismatches.str();
+  }
+}
+
+TEST(Executors, ModelsOfTheHouse) {
+  for (Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt}) {
+    nn::MobileNetV1Options options;
+    options.scale = 0.25;
+    for (const auto& model : {nn::mobilenet_v1(options), nn::small_resnet({})}) {
+      SCOPED_TRACE(fmt::format("{} {}", name_of(scheme), model->kind()));
+      QuantConfig config;
+      config.scheme = scheme;
+      const RandomNet net{model, {4, 32, 32, 3}};
+      prepare_and_show(net, config, 1);
+      const Executed all = run_all(net, config, 1);
+      EXPECT_EQ(all.mismatches.total(), 0) << all.mismatches.str();
+      EXPECT_TRUE(equal_bits(all.simulated, all.deployed));
+    }
+  }
+}
+
+TEST(Executors, TheSavedFileGivesTheSameLogits) {
+  const octet::test::TempFolder folder;
+  for (std::uint64_t seed = 700; seed < 720; ++seed) {
+    const Executed all = execute(seed, random_config(seed));
+    engine::save_graph(folder / "int8.safetensors", all.graph);
+    const RandomNet net = random_net(seed);
+    const Tensor pictures = random_pictures(net.shape, seed + 1000000);
+    EXPECT_TRUE(equal_bits(engine::Engine::load(folder / "int8.safetensors").run(pictures), all.deployed)) << "seed " << seed;
+  }
+}
+
+TEST(Executors, BatchAndThreadsDoNotMatter) {
+  const QuantConfig config;
+  const RandomNet net = random_net(3);
+  prepare_and_show(net, config, 3);
+  const Simulator simulator(*net.model, net.shape, config);
+  const Tensor pictures = random_pictures(net.shape, 9), together = simulator.run(pictures);
+  for (std::int64_t i = 0; i < net.shape[0]; ++i)
+    EXPECT_TRUE(equal_bits(simulator.run(pictures.slice(i, i + 1)), together.slice(i, i + 1)));
+  EXPECT_ERROR(simulator.run(Tensor::zeros({2, 1, 1, 1})), "[simulator] pictures 2x1x1x1");
+}
+
+TEST(CodeMismatches, CountsAndSums) {
+  const NamedTensors a{{"x", Tensor::from<std::int8_t>({3}, std::vector<std::int8_t>{1, 2, 3})}, {"y", Tensor::full({2}, 1)}};
+  const NamedTensors b{{"y", Tensor::full({2}, 1)}, {"x", Tensor::from<std::int8_t>({3}, std::vector<std::int8_t>{1, 0, 4})}};
+  CodeMismatches sum = code_mismatches(a, b);
+  EXPECT_EQ(sum.total(), 2);
+  EXPECT_EQ(sum.str(), "x: 2 of 3 differ\n");
+  sum.add(code_mismatches(a, b));
+  EXPECT_EQ(sum.total(), 4);
+  EXPECT_EQ(sum.layers[0].elements, 6);
+  EXPECT_ERROR(code_mismatches(a, {a[0], {"z", a[1].second}}), "no value 'y'");
+  EXPECT_ERROR(code_mismatches(a, {a[0], {"y", Tensor::full({3}, 1)}}), "'y' is f32 2 in the simulator, f32 3 in the engine");
+  EXPECT_ERROR(code_mismatches(a, {a[0]}), "the simulator has 2 values, the engine 1");
 }
 
 }  // namespace
