@@ -35,8 +35,13 @@ Dataset load_cifar10_file(const std::string& path, std::int64_t expected = 0);
 /// "shapes": ten kinds of figures in random pose and colour over a gradient with clutter and noise; a function of the seed.
 Split synthetic_shapes(std::uint64_t seed, std::int64_t train_pictures = 20000, std::int64_t test_pictures = 4000);
 
+/// Only the first pictures of each part; 0: all.
+struct Limits {
+  std::int64_t train = 0, test = 0;
+};
+
 /// `where` as given on the command line: "synthetic", a CIFAR-10 folder, or "auto": $OCTET_DATA, then
-/// ./data/cifar-10-batches-bin, else synthetic.
-Split load(const std::string& where, std::uint64_t synthetic_seed = 2026);
+/// ./data/cifar-10-batches-bin, else synthetic (20,000 and 4,000 pictures of seed 2026).
+Split load(const std::string& where, const Limits& limits = {});
 
 }  // namespace octet::data

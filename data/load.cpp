@@ -1,18 +1,38 @@
 // From the words of the command line to a data set.
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
 #include "data/dataset.h"
 
 namespace octet::data {
+namespace {
 
-Split load(const std::string& where, std::uint64_t synthetic_seed) {
-  if (where == "synthetic") return synthetic_shapes(synthetic_seed);
-  if (where != "auto") return load_cifar10(where);
-  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return load_cifar10(dir);
+constexpr std::uint64_t kSyntheticSeed = 2026;
+constexpr std::int64_t kSyntheticTrain = 20000, kSyntheticTest = 4000;
+
+std::int64_t limited(std::int64_t count, std::int64_t limit) { return limit > 0 ? std::min(count, limit) : count; }
+
+// Each picture is drawn from its own random numbers: the first ones are the same, however many follow.
+Split synthetic(const Limits& limits) {
+  return synthetic_shapes(kSyntheticSeed, limited(kSyntheticTrain, limits.train), limited(kSyntheticTest, limits.test));
+}
+
+Split cifar10(const std::string& dir, const Limits& limits) {
+  const Split all = load_cifar10(dir);
+  return {all.train.first(limited(all.train.size(), limits.train)), all.test.first(limited(all.test.size(), limits.test))};
+}
+
+}  // namespace
+
+Split load(const std::string& where, const Limits& limits) {
+  OCTET_CHECK(limits.train >= 0 && limits.test >= 0, "data", "limits of {} and {} pictures must not be negative", limits.train, limits.test);
+  if (where == "synthetic") return synthetic(limits);
+  if (where != "auto") return cifar10(where, limits);
+  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return cifar10(dir, limits);
   constexpr const char* kHere = "data/cifar-10-batches-bin";
   std::error_code ignored;
-  return std::filesystem::is_directory(kHere, ignored) ? load_cifar10(kHere) : synthetic_shapes(synthetic_seed);
+  return std::filesystem::is_directory(kHere, ignored) ? cifar10(kHere, limits) : synthetic(limits);
 }
 
 }  // namespace octet::data
