@@ -6,6 +6,8 @@ namespace octet::nn {
 
 BatchNorm2d::BatchNorm2d(std::int64_t channels, double momentum, double epsilon) {
   OCTET_CHECK(channels > 0, "BatchNorm2d", "channels {} must be positive", channels);
+  OCTET_CHECK(momentum >= 0 && momentum <= 1 && epsilon > 0, "BatchNorm2d", "momentum {} is not in [0, 1], or epsilon {} not positive",
+              momentum, epsilon);
   gamma = register_parameter("gamma", Tensor::full({channels}, 1));
   beta = register_parameter("beta", Tensor::zeros({channels}));
   state.running_mean = register_buffer("running_mean", Tensor::zeros({channels}));
@@ -15,6 +17,7 @@ BatchNorm2d::BatchNorm2d(std::int64_t channels, double momentum, double epsilon)
 }
 
 Variable BatchNorm2d::affine(const Variable& z) {
+  OCTET_CHECK(!folded_, "BatchNorm2d", "a folded batch norm has no affine map of its own");
   ScopeGuard scope(this);
   return ops::batchnorm_affine(z, gamma, beta, state, is_training() && !frozen_);
 }

@@ -1,5 +1,6 @@
 #include "nn/graph.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -27,7 +28,7 @@ Index index_of(Module& model) {
   return index;
 }
 
-// Results in an order in which inputs come first, without recursion: nets may be deep.
+// Inputs come before their readers, the first argument's branch first; without recursion: nets may be deep.
 std::vector<const Node*> post_order(const Node* root) {
   std::vector<const Node*> order;
   std::unordered_map<const Node*, bool> done;
@@ -49,7 +50,8 @@ std::vector<const Node*> post_order(const Node* root) {
 
 Shape one_picture(const Shape& shape) { return shape.rank() == 0 ? shape : shape.with(0, 1); }
 
-GraphNode describe(const Node& node, const std::unordered_map<const Node*, int>& position, const Index& index) {
+GraphNode describe(const Node& node, const std::unordered_map<const Node*, int>& position, const Index& index,
+                   const std::vector<GraphNode>& made_before) {
   GraphNode made;
   made.op = node.op;
   made.attributes = node.attributes;
@@ -65,6 +67,8 @@ GraphNode describe(const Node& node, const std::unordered_map<const Node*, int>&
     if (owner != index.owners.end() && made.parameters.empty()) module = owner->second;
     made.parameters.push_back(input);
   }
+  // The affine map is applied by whoever reads the conv; it belongs to the batch norm that made it.
+  if (made.op == "affine_act" && made.inputs.size() == 2) module = made_before[static_cast<std::size_t>(made.inputs[1])].module;
   if (const auto name = index.names.find(module); name != index.names.end()) {
     made.path = name->second.first;
     made.module = name->second.second;
@@ -83,13 +87,15 @@ Graph record_once(Module& model, const Shape& shape, std::uint64_t stream, const
   std::unordered_map<const Node*, int> position;
   graph.nodes.push_back({"input", {}, {}, {}, nullptr, "", one_picture(shape)});
   position[input.node().get()] = 0;
-  for (const Node* node : post_order(output.node().get())) {
+  const auto order = post_order(output.node().get());
+  OCTET_CHECK(std::find(order.begin(), order.end(), input.node().get()) != order.end(), "trace",
+              "the model's output does not depend on its input");
+  for (const Node* node : order) {
     if (node->op.empty()) continue;  // the input, or a leaf parameter
-    GraphNode made = describe(*node, position, index);
+    GraphNode made = describe(*node, position, index, graph.nodes);
     position[node] = static_cast<int>(graph.nodes.size());
     graph.nodes.push_back(std::move(made));
   }
-  OCTET_CHECK(graph.nodes.size() > 1 && position.contains(output.node().get()), "trace", "the model's output does not depend on its input");
   graph.output = position[output.node().get()];
   return graph;
 }
@@ -105,19 +111,24 @@ bool same(const GraphNode& a, const GraphNode& b) {
 
 std::int64_t macs_of(const GraphNode& node) {
   if (node.op != "conv2d" && node.op != "dwconv2d" && node.op != "linear") return 0;
-  const Shape& weight = node.parameters.at(0).shape();
+  OCTET_CHECK(!node.parameters.empty(), "trace", "the weight of a {} in '{}' is computed, not a parameter", node.op, node.path);
+  const Shape& weight = node.parameters[0].shape();
   return node.shape.numel() * (weight.numel() / weight[0]);
 }
 
-// The mode a model was in is put back whatever happens.
+// The mode each module was in is put back whatever happens.
 class EvaluationMode {
  public:
-  explicit EvaluationMode(Module& model) : model_(model), before_(model.is_training()) { model.eval(); }
-  ~EvaluationMode() { model_.train(before_); }
+  explicit EvaluationMode(Module& model) {
+    for (const auto& [name, module] : model.named_modules()) before_.emplace_back(module, module->is_training());
+    model.eval();
+  }
+  ~EvaluationMode() {
+    for (const auto& [module, training] : before_) module->train(training);  // parents first, so the last word is a module's own
+  }
 
  private:
-  Module& model_;
-  bool before_;
+  std::vector<std::pair<Module*, bool>> before_;
 };
 
 }  // namespace

@@ -13,12 +13,12 @@ struct GraphNode {
   Attributes attributes;
   std::vector<int> inputs;      ///< indices of earlier nodes; parameters are not among them
   std::vector<Variable> parameters;  ///< leaf inputs (weight, bias, gamma, beta), in argument order
-  Module* module = nullptr;     ///< innermost module that ran the op; null outside any
+  Module* module = nullptr;     ///< owner of its parameters (of an affine_act: the batch norm), else the innermost module that ran it
   std::string path;             ///< its dotted name, "" for the root
   Shape shape;                  ///< of the value, pictures extent 1
 };
 
-/// Topological order (order of execution); nodes[0] is the input.
+/// Topological order, the branch of an op's first argument first; nodes[0] is the input.
 struct Graph {
   std::vector<GraphNode> nodes;
   int output = 0;

@@ -136,7 +136,7 @@ class Flatten : public Module {
   Variable forward(const Variable& src) override { return ops::flatten(src); }
 };
 
-/// Active in training only; numbers follow from (seed, number of forward passes so far), a buffer of which is saved.
+/// Active in training only; give each of a model's a seed of its own. Numbers follow from (seed, number of forward passes so far), a buffer of which is saved.
 class Dropout : public Module {
  public:
   explicit Dropout(double probability, std::uint64_t seed = 0);

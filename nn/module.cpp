@@ -1,6 +1,7 @@
 #include "nn/module.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "nn/transform.h"
@@ -31,7 +32,7 @@ void walk(const Module& module, const Visit& visit) {
 Module::~Module() = default;
 
 Variable Module::forward(const Variable&) {
-  fail("nn", fmt::format("a {} module does not take one tensor", kind()), "call it with the arguments of its operator()");
+  fail("nn", fmt::format("{} does not take one tensor", kind()), "call it with the arguments of its operator()");
 }
 
 Variable Module::operator()(const Variable& src) {
@@ -77,20 +78,23 @@ Module::NamedTensors Module::state() const {
 }
 
 void Module::load_state(const NamedTensors& given) {
-  NamedTensors own = state();
-  const auto find = [](const NamedTensors& in, const std::string& name) {
-    return std::find_if(in.begin(), in.end(), [&](const auto& entry) { return entry.first == name; });
-  };
+  std::unordered_map<std::string, const Tensor*> by_name;
   for (const auto& [name, tensor] : given)
-    OCTET_CHECK(find(own, name) != own.end(), "load_state", "unexpected tensor '{}': the model has none of that name", name);
+    OCTET_CHECK(by_name.emplace(name, &tensor).second, "load_state", "tensor '{}' is given twice", name);
+  NamedTensors own = state();
+  std::unordered_set<std::string> known;
   for (const auto& [name, tensor] : own) {
-    const auto at = find(given, name);
-    OCTET_CHECK(at != given.end(), "load_state", "tensor '{}' ({}) is missing", name, tensor.shape().str());
-    OCTET_CHECK(at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(), "load_state",
-                "tensor '{}' is {} {}, the model expects {} {}", name, at->second.shape().str(), name_of(at->second.dtype()),
-                tensor.shape().str(), name_of(tensor.dtype()));
+    known.insert(name);
+    const auto at = by_name.find(name);
+    OCTET_CHECK(at != by_name.end(), "load_state", "tensor '{}' ({}) is missing", name, tensor.shape().str());
+    const Tensor& source = *at->second;
+    OCTET_CHECK(source.defined() && source.shape() == tensor.shape() && source.dtype() == tensor.dtype(), "load_state",
+                "tensor '{}' is {} {}, the model expects {} {}", name, source.shape().str(), name_of(source.dtype()), tensor.shape().str(),
+                name_of(tensor.dtype()));
   }
-  for (auto& [name, tensor] : own) tensor.copy_from(find(given, name)->second);
+  for (const auto& [name, tensor] : given)
+    OCTET_CHECK(known.contains(name), "load_state", "unexpected tensor '{}': the model has none of that name", name);
+  for (auto& [name, tensor] : own) tensor.copy_from(*by_name.at(name));
 }
 
 void Module::train(bool on) {
