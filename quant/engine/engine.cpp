@@ -22,6 +22,12 @@ namespace {
 
 // Pictures that go through the net together: their activations stay in the second-level cache.
 constexpr std::int64_t kTile = 16;
+// Fewer, where activations are so large that a tile would take more than this.
+constexpr std::size_t kMostArena = std::size_t{1} << 30;
+
+std::int64_t tile_of(const MemoryPlan& place) {
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(kMostArena / std::max<std::size_t>(place.bytes_per_picture, 1)), 1, kTile);
+}
 
 DType storage(const IntegerNode& node) {
   if (!node.type.is_codes) return DType::f32;
@@ -217,14 +223,15 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
   const std::int64_t count = shape[0];
   const auto output = static_cast<std::size_t>(plan_->graph.output);
   const MemoryPlan& place = values ? plan_->keeping_all : plan_->memory;
-  const auto arena = allocate(place.bytes_per_picture * static_cast<std::size_t>(std::min(count, kTile)));
+  const std::int64_t tile_size = std::min(count, tile_of(place));
+  const auto arena = allocate(place.bytes_per_picture * static_cast<std::size_t>(tile_size));
   Tensor logits({count, nodes[output].c});
   if (values) {
     values->clear();
     for (const IntegerNode& node : nodes) values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
   }
-  for (std::int64_t begin = 0; begin < count; begin += kTile) {
-    const std::int64_t n = std::min(kTile, count - begin);
+  for (std::int64_t begin = 0; begin < count; begin += tile_size) {
+    const std::int64_t n = std::min(tile_size, count - begin);
     const Tensor tile = pictures.slice(begin, begin + n);
     plan_->run_tile(place, static_cast<char*>(arena.get()), n, tile.raw());
     const auto take = [&](std::size_t i, Tensor to) {

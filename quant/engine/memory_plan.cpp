@@ -10,15 +10,13 @@ struct Block {
   int dies;  // index of the last node that reads it
 };
 
-// Lowest gap between the live blocks that holds `bytes`.
-std::size_t first_fit(std::vector<Block>& live, std::size_t bytes) {
-  std::sort(live.begin(), live.end(), [](const Block& a, const Block& b) { return a.offset < b.offset; });
-  std::size_t at = 0;
-  for (const Block& block : live) {
-    if (at + bytes <= block.offset) break;
-    at = std::max(at, block.offset + block.bytes);
-  }
-  return at;
+// Puts a block into the lowest gap between the live ones that holds it; `live` is and stays in the order of the offsets.
+std::size_t place(std::vector<Block>& live, std::size_t bytes, int dies) {
+  std::size_t offset = 0;
+  auto behind = live.begin();
+  for (; behind != live.end() && behind->offset < offset + bytes; ++behind) offset = behind->offset + behind->bytes;
+  live.insert(behind, {offset, bytes, dies});
+  return offset;
 }
 
 // The node whose memory holds value i.
@@ -56,8 +54,7 @@ MemoryPlan plan_memory(const IntegerGraph& graph, bool keep_all) {
     }
     if (!keep_all) std::erase_if(live, [&](const Block& block) { return block.dies < i; });
     const std::size_t bytes = (value_bytes(graph.nodes[at]) + 63) / 64 * 64;
-    plan.offset[at] = first_fit(live, bytes);
-    live.push_back({plan.offset[at], bytes, std::max(dies[at], i)});
+    plan.offset[at] = place(live, bytes, std::max(dies[at], i));
     plan.bytes_per_picture = std::max(plan.bytes_per_picture, plan.offset[at] + bytes);
   }
   return plan;

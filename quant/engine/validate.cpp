@@ -1,4 +1,5 @@
 // What a graph must satisfy before anything is planned or allocated for it: files are not trusted.
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -8,6 +9,17 @@ namespace octet::engine {
 namespace {
 
 constexpr std::int64_t kMostNodes = 10000, kMostExtent = 1 << 16, kMostElements = std::int64_t{1} << 28;
+// Codes less their zero points lie in [-255, 255]; what sums them counts in int32.
+constexpr std::int64_t kMostPooled = ((std::int64_t{1} << 31) - 1) / 255;
+
+// Names end up in messages, reports and file names.
+bool is_name(const std::string& name) {
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  return !name.empty() && name.size() <= 512 && std::none_of(name.begin(), name.end(), is_control);
+}
+
+bool is_positive(float x) { return std::isfinite(x) && x > 0; }
+bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
 
 class Checker {
  public:
@@ -32,13 +44,14 @@ class Checker {
   }
 
   void check_node() {
-    require(!node().name.empty() && node().name.size() <= 512 && names_.insert(node().name).second, "needs a name of its own");
+    require(is_name(node().name) && names_.insert(node().name).second, "needs a name of its own, without control characters");
     require((node().op == OpKind::input) == (at_ == 0), "is an input where none may be");
     for (int i : node().inputs) require(i >= 0 && static_cast<std::size_t>(i) < at_, "reads a node that does not come before it");
     check_arity();
     for (std::int64_t extent : {node().h, node().w, node().c}) require(extent >= 1 && extent <= kMostExtent, "has an extent out of range");
     require(node().h * node().w * node().c <= kMostElements, "is too large");
     check_type();
+    check_extras();
     check_op();
   }
 
@@ -55,11 +68,24 @@ class Checker {
   void check_type() const {
     if (!node().type.is_codes) return;
     const QuantParams& grid = node().type.grid;
-    require(grid.scale.size() == 1 && std::isfinite(grid.scale[0]) && grid.scale[0] > 0, "needs one positive finite scale");
+    require(grid.scale.size() == 1 && is_positive(grid.scale[0]), "needs one positive finite scale");
     require(grid.lo <= grid.hi && grid.lo >= -128 && grid.hi <= 255 && (grid.hi <= 127 || grid.lo >= 0), "has bounds that fit neither s8 nor u8");
     require(grid.zero_point >= grid.lo && grid.zero_point <= grid.hi, "has a zero point outside its bounds");
-    require(grid.rule == QuantRule::onnx || (grid.zero_point == 0 && grid.hi > 0), "has a grid that the paddle rule does not know");
+    require(grid.rule == QuantRule::onnx || (grid.zero_point == 0 && grid.hi > 0 && grid.lo == -grid.hi), "has a grid that the paddle rule does not know");
+    require(is_positive(grid.step()), "has a scale too small for a step");
     require(node().clamp_lo >= grid.lo && node().clamp_hi <= grid.hi && node().clamp_lo <= node().clamp_hi, "clamps outside its grid");
+    require(clamps() || (node().clamp_lo == grid.lo && node().clamp_hi == grid.hi), "clamps where nothing is computed");
+  }
+
+  // Ops that compute codes, and so can clamp them; the others hand codes on or quantize to the bounds of their grid.
+  bool clamps() const { return is_layer(node().op) || node().op == OpKind::add || node().op == OpKind::avg_pool; }
+
+  // What an op does not use must not be there: it would be lost in a file, or read as if it were obeyed.
+  void check_extras() const {
+    const bool bare = !node().weight.defined() && node().weight_step.empty() && node().bias.empty() && node().float_bias.empty();
+    require(is_layer(node().op) || bare, "has weights that it does not use");
+    const bool active = node().op == OpKind::activation;
+    require((node().act != kernels::Activation::none) == active || (is_layer(node().op) && !node().type.is_codes), "has an activation too few or too many");
   }
 
   void check_op() const {
@@ -110,11 +136,12 @@ class Checker {
     require(node().bias.empty() || node().float_bias.empty(), "has two biases");
     require(node().rule == QuantRule::onnx || node().bias.empty(), "has an integer bias under the paddle rule");
     require(node().rule == QuantRule::paddle || node().float_bias.empty(), "has a float bias under the onnx rule");
+    require(node().rule == QuantRule::onnx || !node().type.is_codes || node().type.grid.zero_point == 0, "has a zero point under the paddle rule");
     for (std::int8_t w : node().weight.span<std::int8_t>()) require(w >= -127, "has a weight of -128");
     const float s_x = input().type.grid.step();
     const float s_y = node().type.is_codes ? node().type.grid.step() : 1.0f;
     for (std::size_t c = 0; c < k; ++c) {
-      require(std::isfinite(node().weight_step[c]) && node().weight_step[c] > 0, "needs positive finite weight steps");
+      require(is_positive(node().weight_step[c]), "needs positive finite weight steps");
       const float multiplier = s_x * node().weight_step[c] / s_y;
       require(std::isfinite(multiplier), "has a multiplier that is not finite");
       require(node().float_bias.empty() || std::isfinite(node().float_bias[c] / s_y), "has a bias that is not finite");
@@ -126,8 +153,9 @@ class Checker {
     require(same_extent() && input(0).h == input(1).h && input(0).w == input(1).w && input(0).c == input(1).c, "adds values of different extents");
     require(node().type.is_codes == input(0).type.is_codes && node().type.is_codes == input(1).type.is_codes, "mixes codes and floats");
     if (!node().type.is_codes) return;
+    // Both products have to be finite, or their sum could be ∞ − ∞.
     for (std::size_t i = 0; i < 2; ++i)
-      require(std::isfinite(input(i).type.grid.step() / node().type.grid.step()), "has a multiplier that is not finite");
+      require(std::isfinite(input(i).type.grid.step() / node().type.grid.step() * 255.0f), "has a multiplier that is too large");
   }
 
   void check_concat() const {
@@ -144,7 +172,10 @@ class Checker {
     require(node().geometry.k == node().geometry.c, "changes the channels");
     require(node().type.is_codes == input().type.is_codes, "mixes codes and floats");
     require(node().op == OpKind::avg_pool || same_type(input()), "changes the grid of a maximum");
-    require(!node().type.is_codes || std::isfinite(input().type.grid.step() / node().type.grid.step()), "has a multiplier that is not finite");
+    if (!node().type.is_codes) return;
+    require(std::isfinite(input().type.grid.step() / node().type.grid.step()), "has a multiplier that is not finite");
+    const kernels::ConvGeometry& g = node().geometry;
+    require(node().op == OpKind::max_pool || std::min(g.r, g.h) * std::min(g.s, g.w) <= kMostPooled, "can overflow its sum");
   }
 
   const IntegerGraph& graph_;

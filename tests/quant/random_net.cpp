@@ -70,6 +70,7 @@ class Builder {
   void push(Extent extent, Program::Op op) {
     extents_.push_back(extent);
     program_->add(std::move(op));
+    ends_in_layer_ = false;
   }
 
   Conv2dOptions options(const Extent& from, bool depthwise) {
@@ -94,7 +95,9 @@ class Builder {
                     o.out_channels};
     if (batch_norm && chance(0.8)) {
       auto block = program_->own(name("block"), std::make_shared<nn::ConvBnAct>(o, act));
-      return push(to, [=](const auto& v) { return (*block)(v[i]); });
+      push(to, [=](const auto& v) { return (*block)(v[i]); });
+      ends_in_layer_ = true;
+      return;
     }
     // Layers one by one: a bias of its own, batch norm or not, activation or not.
     auto conv = program_->own(name("conv"), std::make_shared<nn::Conv2d>(o));
@@ -103,6 +106,7 @@ class Builder {
       const Variable z = (*conv)(v[i]);
       return ops::activation(bn ? (*bn)(z) : z, act);
     });
+    ends_in_layer_ = true;
   }
 
   void add() {
@@ -146,7 +150,7 @@ class Builder {
     std::shared_ptr<nn::Module> gap;
     if (chance(0.7)) gap = program_->own("pool", std::make_shared<nn::GlobalAvgPool>()), now = {1, 1, now.c};
     auto flatten = program_->own("flatten", std::make_shared<nn::Flatten>());
-    const bool linear = chance(0.9) || !gap;
+    const bool linear = chance(0.9) || !gap || !ends_in_layer_;
     auto fc = linear ? program_->own("fc", std::make_shared<nn::Linear>(now.h * now.w * now.c, pick(2, 6), chance(0.8))) : nullptr;
     program_->add([=](const auto& v) {
       const Variable x = (*flatten)(gap ? (*gap)(v[last]) : v[last]);
@@ -157,6 +161,7 @@ class Builder {
   Random random_;
   std::shared_ptr<Program> program_;
   std::vector<Extent> extents_;
+  bool ends_in_layer_ = false;
 };
 
 void draw_statistics(nn::BatchNorm2d& bn, Random& random) {

@@ -8,6 +8,7 @@
 #include "core/random.h"
 #include "nn/models.h"
 #include "quant/engine/graph_file.h"
+#include "quant/plan.h"
 #include "quant/qat.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
@@ -62,6 +63,19 @@ TEST(Convert, OctetIsCodesThroughout) {
   EXPECT_EQ(graph.nodes[3].clamp_lo, 0);
   EXPECT_LE(graph.nodes[3].clamp_hi, static_cast<std::int32_t>(std::rint(6 / graph.nodes[3].type.grid.step())));
   EXPECT_EQ(graph.nodes[6].weight.shape(), (Shape{4, 1, 1, 4}));
+}
+
+TEST(Convert, ActivationsNarrowTheBounds) {
+  QuantParams grid;
+  grid.scale = {0.1f}, grid.lo = -128, grid.hi = 127;
+  const auto bounds = [&](Activation act) { return std::pair(bounds_of(grid, act).lo, bounds_of(grid, act).hi); };
+  EXPECT_EQ(bounds(Activation::none), std::pair(-128, 127));
+  EXPECT_EQ(bounds(Activation::relu), std::pair(0, 127));
+  EXPECT_EQ(bounds(Activation::relu6), std::pair(0, 60));
+  grid.lo = 0, grid.hi = 255, grid.zero_point = 20;
+  EXPECT_EQ(bounds(Activation::relu6), std::pair(20, 80));
+  grid.scale = {0.01f};
+  EXPECT_EQ(bounds(Activation::relu6), std::pair(20, 255));
 }
 
 TEST(Convert, PaddlePoolsFloats) {

@@ -55,8 +55,8 @@ bool close(const Tensor& a, const Tensor& b, double tolerance) {
   return apart <= tolerance * largest;
 }
 
-TEST(Executors, SimulatorAndEngineGiveEqualCodesOnRandomNets) {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+void expect_equal_codes(std::uint64_t first, std::uint64_t end) {
+  for (std::uint64_t seed = first; seed < end; ++seed) {
     const QuantConfig config = random_config(seed);
     SCOPED_TRACE(fmt::format("seed {} {}", seed, to_json(config)));
     const Executed all = execute(seed, config);
@@ -64,6 +64,9 @@ TEST(Executors, SimulatorAndEngineGiveEqualCodesOnRandomNets) {
     EXPECT_TRUE(equal_bits(all.simulated, all.deployed));
   }
 }
+
+TEST(Executors, SimulatorAndEngineGiveEqualCodesOnRandomNets) { expect_equal_codes(0, 300); }
+TEST(LongExecutors, SimulatorAndEngineGiveEqualCodesOnManyRandomNets) { expect_equal_codes(10000, 14000); }
 
 TEST(Executors, TrainingModelAgreesWithSimulatorOnRandomNets) {
   int agreeing = 0;

@@ -6,6 +6,7 @@
 
 #include "core/random.h"
 #include "nn/models.h"
+#include "ops/ops.h"
 #include "quant/fake_quantizer.h"
 #include "quant/learned_step.h"
 #include "quant/shift_rounder.h"
@@ -167,6 +168,29 @@ TEST(Prepare, ConcatIsUnsignedOnlyWhenAllItsPartsAre) {
     EXPECT_EQ(slot(net, "a.conv"), slot(net, "b.conv"));
     EXPECT_NE(slot(net, "avg"), slot(net, "fc")) << "an average has a scale of its own";
   }
+}
+
+/// One convolution that runs twice: on its own raw output, then on a rectified one.
+class Twice : public Module {
+ public:
+  Twice() {
+    first_ = register_module("first", std::make_shared<nn::Conv2d>(nn::Conv2dOptions{3, 4, 3, 3, 1, 1}));
+    twice_ = register_module("twice", std::make_shared<nn::Conv2d>(nn::Conv2dOptions{4, 4, 3, 3, 1, 1}));
+  }
+  std::string kind() const override { return "Twice"; }
+  Variable forward(const Variable& src) override { return ops::flatten((*twice_)(ops::relu((*twice_)((*first_)(src))))); }
+
+ private:
+  std::shared_ptr<nn::Conv2d> first_, twice_;
+};
+
+TEST(Prepare, LayerThatRunsTwiceHasOneQuantizerForBothValues) {
+  Twice net;
+  prepare(net, {1, 5, 5, 3}, {});
+  net.train();
+  NoGrad no_grad;
+  net(Variable(pictures({2, 5, 5, 3})));
+  EXPECT_FALSE(is_unsigned(slot(net, "twice"))) << "one of its values may be negative";
 }
 
 TEST(Prepare, LayerTypesChooseWhatIsQuantized) {
