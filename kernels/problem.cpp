@@ -10,9 +10,12 @@ std::string ConvGeometry::str() const {
 
 const char* name_of(Activation act) {
   switch (act) {
-    case Activation::none: return "none";
-    case Activation::relu: return "relu";
-    case Activation::relu6: return "relu6";
+    case Activation::none:
+      return "none";
+    case Activation::relu:
+      return "relu";
+    case Activation::relu6:
+      return "relu6";
   }
   return "unknown";
 }

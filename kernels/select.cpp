@@ -38,7 +38,8 @@ ForcedList parse(const std::string& spec) {
     const std::string entry = spec.substr(begin, comma - begin);
     const std::size_t colon = entry.find(':');
     const bool whole = colon != std::string::npos && colon > 0 && colon + 1 < entry.size();
-    if (!whole) fail("OCTET_KERNEL", fmt::format("'{}' is not <pass>:<impl>", entry), "write for example conv2d_fwd:onednn");
+    if (!whole)
+      fail("OCTET_KERNEL", fmt::format("'{}' is not <pass>:<impl>", entry), "write for example conv2d_fwd:onednn");
     const std::string impl = entry.substr(colon + 1);
     if (!known_impl(impl))
       fail("OCTET_KERNEL", fmt::format("'{}' names no implementation", entry),
@@ -126,7 +127,8 @@ void fail_no_row(const char* pass, const char* dtypes, const std::string& proble
   fail(pass, fmt::format("no row takes {} [{}]", dtypes, problem),
        impl == nullptr ? std::string{}
                        : fmt::format("OCTET_KERNEL forces {}, which refuses this problem or is not built; see "
-                                     "OCTET_VERBOSE=dispatch", *impl));
+                                     "OCTET_VERBOSE=dispatch",
+                                     *impl));
 }
 
 bool same_text(const char* a, const char* b) { return std::strcmp(a, b) == 0; }

@@ -108,8 +108,16 @@ inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, co
     const std::int64_t ahead = smaller(m.end - pixel - depth, kDepthBlock);
     prefetch_rows(f32(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, ahead, m.rows);
     if (g.is_pointwise()) prefetch_rows(f32(io.src) + (pixel + depth) * g.c + m.j, g.c, ahead, m.cols);
-    multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, packed, depth * kTileCols, m.c,
-                    m.ldc, pixel == m.first, nullptr});
+    multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false},
+                    m.rows,
+                    m.cols,
+                    depth,
+                    packed,
+                    depth * kTileCols,
+                    m.c,
+                    m.ldc,
+                    pixel == m.first,
+                    nullptr});
   }
   release_floats(packed, floats);
 }
@@ -179,9 +187,9 @@ inline void conv2d_backward_weight(const ConvGeometry& g, const Conv2dPointers& 
 #define OCTET_VECTOR_ROW(pass, impl, run)                                           \
   const char* pass##_f32_##impl##_why_not(const Conv2dProblem&) { return nullptr; } \
   void pass##_f32_##impl(const Conv2dProblem& g, const Conv2dPointers& io, const Context&) { run(g, io); }
-#define OCTET_CONV2D_ROWS(impl)                                       \
-  OCTET_VECTOR_ROW(conv2d_fwd, impl, conv2d_forward)                  \
-  OCTET_VECTOR_ROW(conv2d_bwd_data, impl, conv2d_backward_data)       \
+#define OCTET_CONV2D_ROWS(impl)                                 \
+  OCTET_VECTOR_ROW(conv2d_fwd, impl, conv2d_forward)            \
+  OCTET_VECTOR_ROW(conv2d_bwd_data, impl, conv2d_backward_data) \
   OCTET_VECTOR_ROW(conv2d_bwd_weight, impl, conv2d_backward_weight)
 
 }  // namespace octet::kernels

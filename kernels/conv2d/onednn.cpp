@@ -4,9 +4,9 @@
 
 namespace octet::kernels {
 
-#define OCTET_ONEDNN_ROW(pass, run)                                                                        \
+#define OCTET_ONEDNN_ROW(pass, run)                                                                          \
   const char* conv2d_##pass##_f32_onednn_why_not(const Conv2dProblem& g) { return onednn::conv_why_not(g); } \
-  void conv2d_##pass##_f32_onednn(const Conv2dProblem& g, const Conv2dPointers& io, const Context&) {          \
+  void conv2d_##pass##_f32_onednn(const Conv2dProblem& g, const Conv2dPointers& io, const Context&) {        \
     onednn::run(g, false, io);                                                                               \
   }
 OCTET_ONEDNN_ROW(fwd, conv_forward)

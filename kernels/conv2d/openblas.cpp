@@ -32,8 +32,8 @@ struct Matrix {
 void multiply(std::int64_t rows, std::int64_t cols, std::int64_t depth, const Matrix& a, const Matrix& b, void* c) {
   const auto n = [](std::int64_t x) { return static_cast<blasint>(x); };
   openblas_set_num_threads(num_threads());
-  cblas_sgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans, n(rows),
-              n(cols), n(depth), 1.0f, f32(a.data), n(a.ld), f32(b.data), n(b.ld), 0.0f, f32(c), n(cols));
+  cblas_sgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
+              n(rows), n(cols), n(depth), 1.0f, f32(a.data), n(a.ld), f32(b.data), n(b.ld), 0.0f, f32(c), n(cols));
 }
 
 void forward(const ConvGeometry& g, const Conv2dPointers& io) {
@@ -57,8 +57,8 @@ void backward_weight(const ConvGeometry& g, const Conv2dPointers& io) {
 
 }  // namespace
 
-#define OCTET_OPENBLAS_ROW(pass, run)                                                               \
-  const char* conv2d_##pass##_f32_openblas_why_not(const Conv2dProblem& g) { return why_not(g); }   \
+#define OCTET_OPENBLAS_ROW(pass, run)                                                             \
+  const char* conv2d_##pass##_f32_openblas_why_not(const Conv2dProblem& g) { return why_not(g); } \
   void conv2d_##pass##_f32_openblas(const Conv2dProblem& g, const Conv2dPointers& io, const Context&) { run(g, io); }
 OCTET_OPENBLAS_ROW(fwd, forward)
 OCTET_OPENBLAS_ROW(bwd_data, backward_data)

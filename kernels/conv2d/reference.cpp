@@ -112,8 +112,8 @@ void backward_weight(const ConvGeometry& g, const Conv2dPointers& io) {
 
 }  // namespace
 
-#define OCTET_REFERENCE_ROW(pass, dtypes, run)                                                      \
-  const char* pass##_##dtypes##_reference_why_not(const Conv2dProblem&) { return nullptr; }         \
+#define OCTET_REFERENCE_ROW(pass, dtypes, run)                                              \
+  const char* pass##_##dtypes##_reference_why_not(const Conv2dProblem&) { return nullptr; } \
   void pass##_##dtypes##_reference(const Conv2dProblem& g, const Conv2dPointers& io, const Context&) { run(g, io); }
 OCTET_REFERENCE_ROW(conv2d_fwd, f32, forward<float>)
 OCTET_REFERENCE_ROW(conv2d_fwd, f64, forward<double>)

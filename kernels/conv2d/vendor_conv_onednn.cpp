@@ -101,15 +101,16 @@ void conv_backward_data(const ConvGeometry& g, bool depthwise, const Conv2dPoint
 }
 
 void conv_backward_weight(const ConvGeometry& g, bool depthwise, const Conv2dPointers& io) {
-  with_plan(Kind::backward_weight, g, depthwise, io.d_bias != nullptr, [&](const ConvDescriptors& conv, const Plan& plan) {
-    memory ours = wrap(conv.weight, io.d_weight);
-    memory theirs = plan.weight == conv.weight ? ours : memory(plan.weight, engine());
-    plan.primitive.execute(stream(), {{DNNL_ARG_SRC, wrap(conv.src, io.src)},
-                                      {DNNL_ARG_DIFF_DST, wrap(conv.dst, io.d_dst)},
-                                      {DNNL_ARG_DIFF_WEIGHTS, theirs},
-                                      {DNNL_ARG_DIFF_BIAS, wrap(conv.bias, io.d_bias)}});
-    if (plan.weight != conv.weight) dnnl::reorder(theirs, ours).execute(stream(), theirs, ours);
-  });
+  with_plan(Kind::backward_weight, g, depthwise, io.d_bias != nullptr,
+            [&](const ConvDescriptors& conv, const Plan& plan) {
+              memory ours = wrap(conv.weight, io.d_weight);
+              memory theirs = plan.weight == conv.weight ? ours : memory(plan.weight, engine());
+              plan.primitive.execute(stream(), {{DNNL_ARG_SRC, wrap(conv.src, io.src)},
+                                                {DNNL_ARG_DIFF_DST, wrap(conv.dst, io.d_dst)},
+                                                {DNNL_ARG_DIFF_WEIGHTS, theirs},
+                                                {DNNL_ARG_DIFF_BIAS, wrap(conv.bias, io.d_bias)}});
+              if (plan.weight != conv.weight) dnnl::reorder(theirs, ours).execute(stream(), theirs, ours);
+            });
 }
 
 }  // namespace octet::kernels::onednn

@@ -1,6 +1,6 @@
 // Matrix products of f32 in register tiles, shared by the vector rows. Included after simd_avx2.h or simd_avx512.h.
-// Every element of C is one FMA chain over the depth in order from zero, whatever the tiles and blocks: a block of depth
-// that is not the last leaves partial sums in C, which f32 stores exactly.
+// Every element of C is one FMA chain over the depth in order from zero, whatever the tiles and blocks: a block of
+// depth that is not the last leaves partial sums in C, which f32 stores exactly.
 #pragma once
 #include <cstdint>
 
@@ -48,8 +48,8 @@ OCTET_SIMD void pack_square(const float* from, std::int64_t ld, int rows, int i0
     if (Whole || j < lanes) t[j].store(to + j * R + i0);
 }
 
-/// to[k·R + i] = from[i·ld + k] for i < rows, zero up to R. When R < width, the last store writes beyond R·depth, up to a
-/// vector in all.
+/// to[k·R + i] = from[i·ld + k] for i < rows, zero up to R. When R < width, the last store writes beyond R·depth, up to
+/// a vector in all.
 template <int R>
 inline void pack_depth_inner(const float* from, std::int64_t ld, int rows, std::int64_t depth, float* to) {
   constexpr int W = VecF::width;
@@ -127,9 +127,8 @@ inline void multiply_tile(const float* a, const float* b, std::int64_t depth, fl
       for (int j = 0; j < edge.cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
   VecF sum[kTileRows][kTileVecs];
   OCTET_UNROLL
-  for (int i = 0; i < kTileRows; ++i)
-    OCTET_UNROLL
-    for (int v = 0; v < kTileVecs; ++v) sum[i][v] = VecF::zero();
+  for (int i = 0; i < kTileRows; ++i) OCTET_UNROLL
+  for (int v = 0; v < kTileVecs; ++v) sum[i][v] = VecF::zero();
   int lanes[kTileVecs];
   OCTET_UNROLL
   for (int v = 0; v < kTileVecs; ++v) lanes[v] = static_cast<int>(smaller(larger(edge.cols - v * W, 0), W));
@@ -227,8 +226,15 @@ inline void multiply(const Product& m, const Source& source) {
     for (std::int64_t k = 0; k < m.depth; k += depth_block) {
       const std::int64_t depth = smaller(m.depth - k, depth_block);
       const bool last = k + depth == m.depth;
-      multiply_block({{at(a, 0, k), a.ld, a.depth_inner}, rows, smaller(m.cols - j, col_block), depth,
-                      m.packed_b + j * m.depth + k * kTileCols, m.depth * kTileCols, m.c + i * m.ldc + j, m.ldc, k == 0,
+      multiply_block({{at(a, 0, k), a.ld, a.depth_inner},
+                      rows,
+                      smaller(m.cols - j, col_block),
+                      depth,
+                      m.packed_b + j * m.depth + k * kTileCols,
+                      m.depth * kTileCols,
+                      m.c + i * m.ldc + j,
+                      m.ldc,
+                      k == 0,
                       last && m.bias != nullptr ? m.bias + j : nullptr});
     }
     if (scratch != nullptr) scratch_release(scratch, bytes);

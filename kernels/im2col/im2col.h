@@ -1,6 +1,6 @@
 // The columns of a convolution: for each output pixel the source values under its window, in (r,s,c) order, so that a
-// convolution is a matrix product; and the way back. T is any element type: f32, f64, and u8 or s8 codes, whose padding is
-// the zero point. Internal linkage: files compiled with ISA flags keep copies of their own.
+// convolution is a matrix product; and the way back. T is any element type: f32, f64, and u8 or s8 codes, whose padding
+// is the zero point. Internal linkage: files compiled with ISA flags keep copies of their own.
 #pragma once
 #include <cstdint>
 
@@ -40,11 +40,11 @@ inline void im2col_pixel(const ConvGeometry& g, const T* picture, std::int64_t y
   }
 }
 
-/// Rows of columns for output pixels [first, first + count), counted over pictures: row i is at columns + i · ld and has
-/// (taps.end − taps.begin) · c values. src is N,H,W,C.
+/// Rows of columns for output pixels [first, first + count), counted over pictures: row i is at columns + i · ld and
+/// has (taps.end − taps.begin) · c values. src is N,H,W,C.
 template <class T>
-inline void im2col(const ConvGeometry& g, const T* src, std::int64_t first, std::int64_t count, TapRange taps, T padding,
-                   T* columns, std::int64_t ld) {
+inline void im2col(const ConvGeometry& g, const T* src, std::int64_t first, std::int64_t count, TapRange taps,
+                   T padding, T* columns, std::int64_t ld) {
   const std::int64_t out_h = g.out_h(), out_w = g.out_w();
   std::int64_t n = first / (out_h * out_w), p = first / out_w % out_h, q = first % out_w;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -65,8 +65,8 @@ inline std::int64_t reader_of(std::int64_t at, std::int64_t tap, std::int64_t pa
   return shifted >= 0 && shifted % stride == 0 && shifted / stride < extent ? shifted / stride : -1;
 }
 
-/// Gathers source row y of one picture from its columns (P·Q rows of r·s·c values): d_row[x,c] = Σ in (r,s) order by plain
-/// addition from zero.
+/// Gathers source row y of one picture from its columns (P·Q rows of r·s·c values): d_row[x,c] = Σ in (r,s) order by
+/// plain addition from zero.
 template <class T>
 inline void col2im_row(const ConvGeometry& g, const T* columns, std::int64_t y, T* d_row) {
   const std::int64_t out_h = g.out_h(), out_w = g.out_w(), ld = g.r * g.s * g.c;

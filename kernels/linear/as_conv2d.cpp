@@ -19,17 +19,17 @@ Conv2dPointers as_conv2d(const LinearPointers& io) {
 
 }  // namespace
 
-#define OCTET_LINEAR_ROW(pass, dtypes, impl)                                                                 \
-  const char* linear_##pass##_##dtypes##_##impl##_why_not(const LinearProblem& problem) {                    \
-    return conv2d_##pass##_##dtypes##_##impl##_why_not(as_conv2d(problem));                                  \
-  }                                                                                                          \
-  void linear_##pass##_##dtypes##_##impl(const LinearProblem& problem, const LinearPointers& io,             \
-                                         const Context& context) {                                           \
-    conv2d_##pass##_##dtypes##_##impl(as_conv2d(problem), as_conv2d(io), context);                           \
+#define OCTET_LINEAR_ROW(pass, dtypes, impl)                                                     \
+  const char* linear_##pass##_##dtypes##_##impl##_why_not(const LinearProblem& problem) {        \
+    return conv2d_##pass##_##dtypes##_##impl##_why_not(as_conv2d(problem));                      \
+  }                                                                                              \
+  void linear_##pass##_##dtypes##_##impl(const LinearProblem& problem, const LinearPointers& io, \
+                                         const Context& context) {                               \
+    conv2d_##pass##_##dtypes##_##impl(as_conv2d(problem), as_conv2d(io), context);               \
   }
-#define OCTET_LINEAR_ROWS(dtypes, impl)        \
-  OCTET_LINEAR_ROW(fwd, dtypes, impl)          \
-  OCTET_LINEAR_ROW(bwd_data, dtypes, impl)     \
+#define OCTET_LINEAR_ROWS(dtypes, impl)    \
+  OCTET_LINEAR_ROW(fwd, dtypes, impl)      \
+  OCTET_LINEAR_ROW(bwd_data, dtypes, impl) \
   OCTET_LINEAR_ROW(bwd_weight, dtypes, impl)
 
 #if OCTET_X86

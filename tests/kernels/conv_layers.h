@@ -26,7 +26,9 @@ struct ConvOutputs {
   PageEnd<T> dst, d_src, d_weight, d_bias;
 };
 
-inline std::int64_t weight_count(const ConvGeometry& g, bool depthwise) { return g.k * g.r * g.s * (depthwise ? 1 : g.c); }
+inline std::int64_t weight_count(const ConvGeometry& g, bool depthwise) {
+  return g.k * g.r * g.s * (depthwise ? 1 : g.c);
+}
 
 inline ConvInputs<float> make_inputs(const ConvGeometry& g, bool depthwise, std::uint64_t seed, bool hostile = false) {
   const auto draw = [&](std::int64_t count, std::uint64_t stream) {
@@ -42,7 +44,8 @@ inline std::vector<double> widened(const std::vector<float>& values, bool absolu
   return wide;
 }
 inline ConvInputs<double> widened(const ConvInputs<float>& in, bool absolute = false) {
-  return {widened(in.src, absolute), widened(in.weight, absolute), widened(in.bias, absolute), widened(in.d_dst, absolute)};
+  return {widened(in.src, absolute), widened(in.weight, absolute), widened(in.bias, absolute),
+          widened(in.d_dst, absolute)};
 }
 
 /// The row of `impl`, or null when the table has none.
@@ -106,7 +109,8 @@ inline double dot(const PageEnd<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-/// The passes are one bilinear map and its two adjoints: <conv(x, w), d> = <x, bwd_data(d)> = <w, bwd_weight(d)>, in f64.
+/// The passes are one bilinear map and its two adjoints: <conv(x, w), d> = <x, bwd_data(d)> = <w, bwd_weight(d)>, in
+/// f64.
 inline void expect_adjoint(const ConvRoom& room, const ConvGeometry& g, std::uint64_t seed) {
   SCOPED_TRACE(g.str() + ", seed " + std::to_string(seed));
   const ConvInputs<double> in = widened(make_inputs(g, room.depthwise, seed));

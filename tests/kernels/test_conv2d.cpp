@@ -1,4 +1,5 @@
-// conv2d: rows against the reference, the reference against the definition of an adjoint, im2col against its definition.
+// conv2d: rows against the reference, the reference against the definition of an adjoint, im2col against its
+// definition.
 #include <array>
 
 #include "kernels/im2col/im2col.h"
@@ -64,10 +65,12 @@ TEST(Conv2d, WindowsStridesAndPadding) {
   for (std::int64_t side : {1, 2, 3, 5, 7})
     for (std::int64_t stride : {1, 2, 3})
       for (std::int64_t pad : {0, 1, 2}) {
-        const std::int64_t c = std::array<std::int64_t, 3>{1, 3, 17}[seed % 3], k = 1 + static_cast<std::int64_t>(seed * 7 % 36);
+        const std::int64_t c = std::array<std::int64_t, 3>{1, 3, 17}[seed % 3],
+                           k = 1 + static_cast<std::int64_t>(seed * 7 % 36);
         ++seed;
         expect_rows_equal(room(), geometry(2, side, side, c, k, 1, 1, stride, pad, pad), seed);
-        if (side + 2 * pad >= 3) expect_rows_equal(room(), geometry(2, side, side, c, k, 3, 3, stride, pad, pad), seed, false);
+        if (side + 2 * pad >= 3)
+          expect_rows_equal(room(), geometry(2, side, side, c, k, 3, 3, stride, pad, pad), seed, false);
         if (side + 2 * pad >= 5) expect_rows_equal(room(), geometry(1, side, side, c, k, 5, 5, stride, pad, pad), seed);
         if (side + 2 * pad >= 3) expect_rows_equal(room(), geometry(2, side, side, c, k, 1, 3, stride, 0, pad), seed);
       }
@@ -75,7 +78,8 @@ TEST(Conv2d, WindowsStridesAndPadding) {
 
 TEST(Conv2d, RandomGeometries) {
   Random random(20, Purpose::test);
-  for (std::uint64_t seed = 0; seed < 50; ++seed) expect_rows_equal(room(), random_geometry(random, false), seed, seed % 2 == 0);
+  for (std::uint64_t seed = 0; seed < 50; ++seed)
+    expect_rows_equal(room(), random_geometry(random, false), seed, seed % 2 == 0);
 }
 
 TEST(Conv2d, HostileValues) {
@@ -96,7 +100,8 @@ TEST(Conv2d, NoPictures) {
 TEST(Conv2d, VendorRowsAreNear) {
   Random random(22, Purpose::test);
   for (const char* impl : {"onednn", "openblas"}) {
-    for (std::uint64_t seed = 0; seed < 12; ++seed) expect_vendor_near(room(), impl, random_geometry(random, false), seed);
+    for (std::uint64_t seed = 0; seed < 12; ++seed)
+      expect_vendor_near(room(), impl, random_geometry(random, false), seed);
     expect_vendor_near(room(), impl, pointwise(70, 64, 33), 50);
     expect_vendor_near(room(), impl, geometry(2, 8, 8, 3, 32, 3, 3, 2, 1, 1), 51);
   }

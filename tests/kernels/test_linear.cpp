@@ -10,7 +10,8 @@ using namespace hostile;
 /// The three passes of linear's rows of one implementation, as run_passes does for conv2d.
 ConvOutputs<float> run_linear(const char* impl, const LinearProblem& problem, const ConvInputs<float>& in) {
   const PageEnd<float> src(in.src), weight(in.weight), bias(in.bias), d_dst(in.d_dst);
-  ConvOutputs<float> out{PageEnd<float>(in.d_dst), PageEnd<float>(in.src), PageEnd<float>(in.weight), PageEnd<float>(in.bias)};
+  ConvOutputs<float> out{PageEnd<float>(in.d_dst), PageEnd<float>(in.src), PageEnd<float>(in.weight),
+                         PageEnd<float>(in.bias)};
   LinearPointers io;
   io.src = src.data();
   io.weight = weight.data();
@@ -21,7 +22,8 @@ ConvOutputs<float> run_linear(const char* impl, const LinearProblem& problem, co
   io.d_weight = out.d_weight.data();
   io.d_bias = out.d_bias.data();
   for (const LinearRow& row : linear_rows())
-    if (same_text(row.impl, impl) && same_text(row.dtypes, "f32") && row.why_not(problem) == nullptr) row.run(problem, io, {});
+    if (same_text(row.impl, impl) && same_text(row.dtypes, "f32") && row.why_not(problem) == nullptr)
+      row.run(problem, io, {});
   return out;
 }
 
@@ -37,8 +39,9 @@ TEST(Linear, HasTheBitsOfConv2d) {
     const ConvInputs<float> in = make_inputs(g, false, 5);
     const ConvOutputs<float> wanted = run_passes(conv, "reference", g, in);
     expect_same_outputs(wanted, run_linear("reference", problem, in));
-    for_own_rows(linear_rows(), "linear_fwd", "f32",
-                 [&](const LinearRow& row) { for_threads([&] { expect_same_outputs(wanted, run_linear(row.impl, problem, in)); }); });
+    for_own_rows(linear_rows(), "linear_fwd", "f32", [&](const LinearRow& row) {
+      for_threads([&] { expect_same_outputs(wanted, run_linear(row.impl, problem, in)); });
+    });
   }
 }
 

@@ -29,8 +29,10 @@ void run(const Problem&, const Pointers& p, const Context&) {
   *p.ran = kNames[Which];
 }
 
-const TestRow kRows[] = {{"op_fwd", "f32", "cpu", "avx512", even_only, run<0>}, {"op_fwd", "f32", "cpu", "avx2", take_all, run<1>},
-                         {"op_fwd", "f32", "cpu", "onednn", even_only, run<2>}, {"op_fwd", "f32", "cpu", "reference", take_all, run<3>},
+const TestRow kRows[] = {{"op_fwd", "f32", "cpu", "avx512", even_only, run<0>},
+                         {"op_fwd", "f32", "cpu", "avx2", take_all, run<1>},
+                         {"op_fwd", "f32", "cpu", "onednn", even_only, run<2>},
+                         {"op_fwd", "f32", "cpu", "reference", take_all, run<3>},
                          {"op_fwd", "f64", "cpu", "reference", take_all, run<4>}};
 
 std::string ran(const char* dtypes, const Problem& problem) {
@@ -90,13 +92,16 @@ TEST_F(Select, DeterministicExcludesVendors) {
 }
 
 TEST_F(Select, MalformedSpecs) {
-  for (const char* spec : {"conv2d_fwd", "conv2d_fwd:", ":avx2", "a:avx2,,b:avx2", ","}) EXPECT_ERROR(force_kernels(spec), "is not <pass>:<impl>");
-  EXPECT_ERROR(force_kernels("conv2d_fwd:avx1024"), "names no implementation ---> HINT implementations are reference, avx2");
+  for (const char* spec : {"conv2d_fwd", "conv2d_fwd:", ":avx2", "a:avx2,,b:avx2", ","})
+    EXPECT_ERROR(force_kernels(spec), "is not <pass>:<impl>");
+  EXPECT_ERROR(force_kernels("conv2d_fwd:avx1024"),
+               "names no implementation ---> HINT implementations are reference, avx2");
 }
 
 TEST_F(Select, UnknownPassAndDtype) {
   const char* name = nullptr;
-  EXPECT_ERROR(dispatch(std::span<const TestRow>(kRows), "op_bwd", "f32", Problem{}, Pointers{&name}), "[op_bwd] no row takes f32 [even]");
+  EXPECT_ERROR(dispatch(std::span<const TestRow>(kRows), "op_bwd", "f32", Problem{}, Pointers{&name}),
+               "[op_bwd] no row takes f32 [even]");
   EXPECT_ERROR(ran("u8s8", {}), "[op_fwd] no row takes u8s8");
 }
 
