@@ -4,7 +4,8 @@
 
 octet_packages_build=(g++ cmake ninja-build ccache libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libstb-dev
   libcurl4-openssl-dev libssl-dev libarchive-dev libdnnl-dev libopenblas-openmp-dev)
-octet_packages_check=("${octet_packages_build[@]}" libgtest-dev libgmock-dev libbenchmark-dev qemu-user)
+octet_packages_check=("${octet_packages_build[@]}" libgtest-dev libgmock-dev libbenchmark-dev qemu-user
+  python3-numpy)
 octet_packages_cifar10=(python3 python3-pil xz-utils)
 
 # octet_install PACKAGE…: installs what is missing with apt, as root or through sudo; does nothing, and needs no network,

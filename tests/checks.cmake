@@ -19,6 +19,16 @@ octet_check(install.consumer LABELS install TIMEOUT 600
             COMMAND ${here}/consumer/run.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER}
                     ${OCTET_SANITIZE})
 
+if(TARGET test_format AND TARGET mnv1_qat)
+  octet_check(format.numpy LABELS format TIMEOUT 600
+              COMMAND ${here}/format/run.sh $<TARGET_FILE:mnv1_qat> $<TARGET_FILE:test_format>)
+endif()
+
+if(TARGET octet_bench)
+  octet_check(bench.smoke LABELS bench TIMEOUT 300
+              COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:octet_bench> -P ${here}/benchmarks/smoke.cmake)
+endif()
+
 # The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).
 foreach(isa reference avx2 avx512 avx512vnni)
   foreach(room kernels ops nn golden optim quant engine)
