@@ -1,0 +1,48 @@
+// fake_quant: forward, straight-through backward (plain and with a learned step), observers.
+#include "benchmarks/quant_tasks.h"
+
+namespace octet::bench {
+namespace {
+
+using kernels::FakeQuantPointers;
+
+/// `tensors`: how many whole tensors the pass reads and writes.
+void add_pass(Suite& suite, const char* pass, const std::string& what, const QuantCase& quant, double tensors,
+              std::function<void(Operands&, FakeQuantPointers&)> bind) {
+  const Work work{0, tensors * static_cast<double>(quant.count()) * sizeof(float)};
+  suite.add(kernels::fake_quant_rows(),
+            Task<kernels::FakeQuantProblem, FakeQuantPointers>{
+                "fake_quant", what + "/" + quant.shape, pass, "f32", quant.problem, work, 0, [=](Operands& operands) {
+                  FakeQuantPointers io;
+                  io.src = operands.input(quant.count());
+                  io.scale = operands.input(quant.problem.channels, 0.004, 0.008);
+                  bind(operands, io);
+                  return io;
+                }});
+}
+
+}  // namespace
+
+void add_fake_quant(Suite& suite) {
+  for (const QuantCase& quant : quant_cases(suite.settings().batch)) {
+    const std::int64_t count = quant.count(), channels = quant.problem.channels;
+    const auto backward = [count](Operands& operands, FakeQuantPointers& io) {
+      io.d_dst = operands.input(count);
+      io.d_src = operands.output(count);
+    };
+    add_pass(suite, "fake_quant_fwd", "fake_quant_fwd", quant, 2,
+             [=](Operands& operands, FakeQuantPointers& io) { io.dst = operands.output(count); });
+    add_pass(suite, "fake_quant_bwd", "fake_quant_bwd", quant, 3, backward);
+    add_pass(suite, "fake_quant_bwd", "fake_quant_bwd_lsq", quant, 3, [=](Operands& operands, FakeQuantPointers& io) {
+      backward(operands, io);
+      io.d_scale = operands.output(channels);
+    });
+    add_pass(suite, "abs_max", "abs_max", quant, 1,
+             [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(channels); });
+    add_pass(suite, "min_max", "min_max", quant, 1,
+             [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(2 * channels); });
+  }
+  suite.require_all(kernels::fake_quant_rows());
+}
+
+}  // namespace octet::bench

@@ -1,0 +1,33 @@
+// What this machine can do at most, measured with the threads in use: the roof that every row is held against.
+#pragma once
+#include <string>
+
+namespace octet::bench {
+
+/// Rates in 1e9 per second.
+struct Peaks {
+  double fma_gflops = 0;      ///< f32 multiply-adds, two operations each
+  double int8_gops = 0;       ///< products of 8-bit codes with their additions, two operations each
+  double memory_gbytes = 0;   ///< bytes read and written back while streaming over more than the caches hold
+  const char* fma_how = "";   ///< the instruction that was timed: "vfmadd231ps zmm"
+  const char* int8_how = "";  ///< "vpdpbusd zmm"
+};
+
+/// Best of several rounds, under usable_isa() and num_threads(). `quick` takes about a tenth of a second, else about one.
+Peaks measure_peaks(bool quick);
+
+/// The roof of a piece of work: the time it would take if only arithmetic, or only memory, counted; the larger one.
+enum class Bound { fma, int8, memory };
+const char* name_of(Bound);
+
+/// What a call has to do at least: operations, and bytes that must be read or written once.
+struct Work {
+  double ops = 0;      ///< 0: memory alone counts
+  double bytes = 0;
+  bool integer = false;  ///< held against int8_gops, else against fma_gflops
+};
+Bound bound_of(const Work& work, const Peaks& peaks);
+/// Seconds under that bound.
+double least_seconds(const Work& work, const Peaks& peaks);
+
+}  // namespace octet::bench

@@ -1,0 +1,57 @@
+#include "benchmarks/system_info.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <thread>
+
+#include "core/cpu_features.h"
+#include "core/parallel.h"
+
+namespace octet::bench {
+namespace {
+
+double load_of_last_minute() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? load : 0;
+}
+
+std::string of_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : fmt::format("{}={}", name, value);
+}
+
+}  // namespace
+
+Facts system_facts() {
+  const std::string sanitize = OCTET_SANITIZE;
+  Facts facts{{"version", OCTET_VERSION},
+              {"compiler", OCTET_COMPILER},
+              {"build", std::string(OCTET_BUILD_TYPE) + (sanitize.empty() ? "" : ", sanitizers " + sanitize)},
+              {"oneDNN", OCTET_WITH_ONEDNN != 0 ? "built in" : "not built in"},
+              {"OpenBLAS", OCTET_WITH_OPENBLAS != 0 ? "built in" : "not built in"},
+              {"cpu", cpu_description()},
+              {"isa", fmt::format("{} (processor: {})", name_of(usable_isa()), name_of(detected_isa()))},
+              {"threads", fmt::format("{} of {} processors", num_threads(), std::thread::hardware_concurrency())},
+              {"load", fmt::format("{:.2f} in the last minute", load_of_last_minute())},
+              {"date", fmt::format("{:%Y-%m-%d %H:%M UTC}", fmt::gmtime(std::time(nullptr)))}};
+  for (const char* name : {"OCTET_ISA", "OCTET_KERNEL", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS"})
+    if (const std::string text = of_environment(name); !text.empty()) facts.emplace_back("environment", text);
+  return facts;
+}
+
+std::string load_warning() {
+  const double load = load_of_last_minute();
+  const unsigned processors = std::thread::hardware_concurrency();
+  if (load < 0.5 + 0.1 * processors) return {};
+  return fmt::format("the machine is busy (load {:.1f} on {} processors): times and percentages say little", load, processors);
+}
+
+std::string peaks_text(const Peaks& peaks) {
+  return fmt::format("fma {:.1f} GFLOP/s ({}), int8 {:.1f} GOP/s ({}), memory {:.1f} GB/s (read and write back)",
+                     peaks.fma_gflops, peaks.fma_how, peaks.int8_gops, peaks.int8_how, peaks.memory_gbytes);
+}
+
+}  // namespace octet::bench

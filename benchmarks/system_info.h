@@ -1,0 +1,21 @@
+// Who measured: the header of every report.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "benchmarks/peak.h"
+
+namespace octet::bench {
+
+/// Name and value, in order: version, build, compiler, vendor libraries, CPU, ISA, threads, load, date.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+Facts system_facts();
+
+/// A line when the machine is so busy that times mean little; else "".
+std::string load_warning();
+
+/// "fma 215.3 GFLOP/s (vfmadd231ps zmm), int8 …, memory …"
+std::string peaks_text(const Peaks& peaks);
+
+}  // namespace octet::bench
