@@ -1,0 +1,120 @@
+// No two values that are needed at the same time share a byte.
+#include "quant/engine/memory_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "graphs.h"
+
+namespace octet::engine::test {
+namespace {
+
+/// Any number of nodes with any readers: the planner looks at inputs, extents and flatten alone.
+IntegerGraph random_graph(std::uint32_t seed) {
+  std::mt19937 random(seed);
+  IntegerGraph graph;
+  const int count = 2 + static_cast<int>(random() % 30);
+  for (int i = 0; i < count; ++i) {
+    IntegerNode node;
+    node.h = 1 + random() % 9, node.w = 1 + random() % 9, node.c = 1 + random() % 40;
+    node.type.is_codes = random() % 2 == 0;
+    const auto earlier = [&] { return static_cast<int>(random() % 3 == 0 ? random() % static_cast<unsigned>(i) : static_cast<unsigned>(i) - 1); };
+    if (i > 0) {
+      node.op = random() % 4 == 0 ? OpKind::flatten : OpKind::concat;
+      node.inputs.push_back(earlier());
+      if (node.op == OpKind::flatten) {
+        const IntegerNode& from = graph.nodes[static_cast<std::size_t>(node.inputs[0])];
+        node.c = from.h * from.w * from.c, node.h = node.w = 1, node.type = from.type;
+      } else {
+        for (unsigned more = random() % 3; more > 0; --more) node.inputs.push_back(earlier());
+      }
+    }
+    graph.nodes.push_back(node);
+  }
+  graph.output = random() % 2 == 0 ? count - 1 : static_cast<int>(random() % static_cast<unsigned>(count));
+  return graph;
+}
+
+/// The step from which on value i is needed no more; its own step at least. Flatten hands its input on.
+int last_need(const IntegerGraph& graph, int i) {
+  int last = graph.output == i ? static_cast<int>(graph.nodes.size()) : i;
+  for (int j = i + 1; j < static_cast<int>(graph.nodes.size()); ++j) {
+    const IntegerNode& reader = graph.nodes[static_cast<std::size_t>(j)];
+    for (int input : reader.inputs)
+      if (input == i) last = std::max(last, reader.op == OpKind::flatten ? std::max(j, last_need(graph, j)) : j);
+  }
+  return last;
+}
+
+int source(const IntegerGraph& graph, int i) {
+  const IntegerNode& node = graph.nodes[static_cast<std::size_t>(i)];
+  return node.op == OpKind::flatten ? source(graph, node.inputs[0]) : i;
+}
+
+bool apart(const IntegerGraph& graph, const MemoryPlan& plan, int i, int j) {
+  const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
+  return plan.offset[a] + value_bytes(graph.nodes[a]) <= plan.offset[b] || plan.offset[b] + value_bytes(graph.nodes[b]) <= plan.offset[a];
+}
+
+void expect_sound(const IntegerGraph& graph, bool keep_all) {
+  const MemoryPlan plan = plan_memory(graph, keep_all);
+  const int count = static_cast<int>(graph.nodes.size());
+  ASSERT_EQ(plan.offset.size(), graph.nodes.size());
+  for (int j = 0; j < count; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    EXPECT_EQ(plan.offset[at] % 64, 0u);
+    EXPECT_LE(plan.offset[at] + value_bytes(graph.nodes[at]), plan.bytes_per_picture);
+    for (int i = 0; i < j; ++i) {
+      if (source(graph, i) == source(graph, j)) {
+        EXPECT_EQ(plan.offset[static_cast<std::size_t>(i)], plan.offset[at]);
+      } else if (keep_all || last_need(graph, i) >= j) {
+        EXPECT_TRUE(apart(graph, plan, i, j)) << i << " and " << j;
+      }
+    }
+  }
+}
+
+TEST(MemoryPlan, LiveValuesLieApart) {
+  for (std::uint32_t seed = 0; seed < 500; ++seed) {
+    SCOPED_TRACE(seed);
+    const IntegerGraph graph = random_graph(seed);
+    expect_sound(graph, false);
+    expect_sound(graph, true);
+    EXPECT_LE(plan_memory(graph, false).bytes_per_picture, plan_memory(graph, true).bytes_per_picture);
+  }
+  expect_sound(every_op(QuantRule::onnx), false);
+  expect_sound(every_op(QuantRule::paddle), true);
+}
+
+TEST(MemoryPlan, AChainNeedsTwoPlaces) {
+  Builder b(4, 4, 16);  // 1024 bytes as floats
+  int last = 0;
+  for (int i = 0; i < 20; ++i) last = b.activation(last, kernels::Activation::relu);
+  EXPECT_EQ(plan_memory(b.finish(), false).bytes_per_picture, 2048u);
+  EXPECT_EQ(plan_memory(b.finish(), true).bytes_per_picture, 21u * 1024);
+}
+
+TEST(MemoryPlan, GapsAreUsed) {
+  // Three values of 1024, 4096 and 1024 bytes; the first dies when the second is made, the third then fits in its place.
+  IntegerGraph graph;
+  for (std::int64_t c : {256, 1024, 256}) {
+    IntegerNode node;
+    node.c = c;
+    if (!graph.nodes.empty()) node.inputs = {static_cast<int>(graph.nodes.size()) - 1};
+    graph.nodes.push_back(node);
+  }
+  graph.output = 2;
+  const MemoryPlan plan = plan_memory(graph, false);
+  EXPECT_EQ(plan.offset, (std::vector<std::size_t>{0, 1024, 0}));
+  EXPECT_EQ(plan.bytes_per_picture, 5120u);
+}
+
+TEST(MemoryPlan, BytesOfAValue) {
+  IntegerNode node;
+  node.h = 3, node.w = 5, node.c = 7;
+  EXPECT_EQ(value_bytes(node), 420u);
+  node.type.is_codes = true;
+  EXPECT_EQ(value_bytes(node), 105u);
+}
+
+}  // namespace
+}  // namespace octet::engine::test
