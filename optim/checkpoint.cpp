@@ -1,7 +1,7 @@
 #include "optim/checkpoint.h"
 
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 #include "core/safetensors.h"
 
@@ -11,19 +11,25 @@ namespace {
 constexpr const char* kKind = "octet.kind";
 constexpr const char* kVelocity = "velocity.";
 
+// The whole text as a number, in any locale.
+template <class T>
+bool parsed(const std::string& text, T& value) {
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stopped == end;
+}
+
 std::int64_t integer(const TensorFile& file, const char* key) {
   const std::string& text = file.meta(key);
-  char* end = nullptr;
-  const long long value = std::strtoll(text.c_str(), &end, 10);
-  OCTET_CHECK(end != text.c_str() && *end == '\0' && value >= 0, "checkpoint", "'{}': '{}' is '{}', not a count", file.name, key, text);
+  std::int64_t value = 0;
+  OCTET_CHECK(parsed(text, value) && value >= 0, "checkpoint", "'{}': '{}' is '{}', not a count", file.name, key, text);
   return value;
 }
 
 double real(const TensorFile& file, const char* key) {
   const std::string& text = file.meta(key);
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  OCTET_CHECK(end != text.c_str() && *end == '\0' && std::isfinite(value), "checkpoint", "'{}': '{}' is '{}', not a number", file.name, key,
+  double value = 0;
+  OCTET_CHECK(parsed(text, value) && std::isfinite(value), "checkpoint", "'{}': '{}' is '{}', not a number", file.name, key,
               text);
   return value;
 }
@@ -45,7 +51,7 @@ void save_checkpoint(const std::string& path, const std::string& tag, const nn::
                      {"octet.epoch", std::to_string(position.epoch)},
                      {"octet.batch", std::to_string(position.batch)},
                      {"octet.step", std::to_string(position.step)},
-                     {"octet.loss_sum", fmt::format("{:a}", position.scores.loss_sum)},
+                     {"octet.loss_sum", fmt::format("{}", position.scores.loss_sum)},
                      {"octet.pictures", std::to_string(position.scores.pictures)},
                      {"octet.top1_hits", std::to_string(position.scores.top1_hits)},
                      {"octet.top5_hits", std::to_string(position.scores.top5_hits)}});
@@ -61,7 +67,7 @@ Position load_checkpoint(const std::string& path, const std::string& tag, nn::Mo
                      integer(file, "octet.top5_hits")};
   NamedTensors state, velocities;
   for (const auto& entry : file.tensors) (entry.first.starts_with(kVelocity) ? velocities : state).push_back(entry);
-  // The optimizer only changes when all fits; then the model, likewise; so try the model's fit first on its own names.
+  // Each of the two changes only when all fits it; when the second refuses, the first gets back what it had.
   nn::Module::NamedTensors before;
   for (const auto& [name, tensor] : model.state()) before.emplace_back(name, tensor.clone());
   model.load_state(state);
@@ -72,6 +78,12 @@ Position load_checkpoint(const std::string& path, const std::string& tag, nn::Mo
     throw;
   }
   return position;
+}
+
+std::string checkpoint_tag(const std::string& path) {
+  const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
+  require_kind(file, "checkpoint", "checkpoint");
+  return file.meta("octet.tag");
 }
 
 void save_model(const std::string& path, const nn::Module& model, const std::map<std::string, std::string>& notes) {

@@ -18,6 +18,8 @@ void save_checkpoint(const std::string& path, const std::string& tag, const nn::
 /// Restores model and optimizer. Throws Error when the file is damaged, of another tag, or does not fit the model; model and
 /// optimizer are then as before.
 Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer);
+/// What fit the checkpoint belongs to (FitOptions::tag). Throws Error when the file is damaged or no checkpoint.
+std::string checkpoint_tag(const std::string& path);
 
 /// A model's state alone: what `fp32.safetensors` and `qat.safetensors` hold. `notes` go into the file's metadata.
 void save_model(const std::string& path, const nn::Module& model, const std::map<std::string, std::string>& notes);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "kernels/momentum/momentum.h"
 
@@ -13,12 +14,16 @@ Momentum::Momentum(nn::Module::NamedParameters parameters, const MomentumOptions
 Momentum::Momentum(std::vector<Group> groups, const MomentumOptions& options) : options_(options), groups_(std::move(groups)) {
   OCTET_CHECK(std::isfinite(options.lr) && options.lr > 0, "momentum", "learning rate {} must be positive", options.lr);
   OCTET_CHECK(options.momentum >= 0 && options.momentum < 1, "momentum", "momentum {} is not in [0, 1)", options.momentum);
+  std::set<const Node*> seen;
   for (const Group& group : groups_) {
+    OCTET_CHECK(std::isfinite(group.lr_scale) && group.lr_scale >= 0, "momentum", "learning rate scale {} must not be negative", group.lr_scale);
     OCTET_CHECK(std::isfinite(group.weight_decay) && group.weight_decay >= 0, "momentum", "weight decay {} must not be negative",
                 group.weight_decay);
     auto& velocities = velocities_.emplace_back();
-    for (const auto& [name, parameter] : group.parameters)
+    for (const auto& [name, parameter] : group.parameters) {
+      OCTET_CHECK(seen.insert(parameter.node().get()).second, "momentum", "parameter '{}' is given twice", name);
       velocities.push_back(Tensor::zeros(parameter.shape(), parameter.value().dtype()));
+    }
   }
 }
 

@@ -24,7 +24,8 @@ class Momentum {
     double weight_decay = 0;
   };
 
-  /// All parameters as one group with the options' weight decay. Throws Error on options out of range.
+  /// All parameters as one group with the options' weight decay. Throws Error on options out of range, and on a parameter given
+  /// twice.
   Momentum(nn::Module::NamedParameters parameters, const MomentumOptions& options);
   Momentum(std::vector<Group> groups, const MomentumOptions& options);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 namespace octet::optim {
 namespace {
@@ -43,19 +44,20 @@ ProgressBar::~ProgressBar() {
 }
 
 void ProgressBar::update(std::int64_t done, const std::string& text) {
-  if (silent_ || seconds_between(drawn_, Clock::now()) < (terminal_ ? 0.1 : 10.0)) return;
+  if (silent_ || finished_ || seconds_between(drawn_, Clock::now()) < (terminal_ ? 0.1 : 10.0)) return;
   draw(done, text, false);
 }
 
 void ProgressBar::finish(const std::string& text) {
-  finished_ = true;
+  if (std::exchange(finished_, true)) return;
   if (!silent_) draw(total_, text, true);
 }
 
 void ProgressBar::draw(std::int64_t done, const std::string& text, bool last) {
   drawn_ = Clock::now();
   const double seconds = std::max(1e-9, seconds_between(start_, drawn_));
-  const double rate = static_cast<double>(done - already_) / seconds, fraction = static_cast<double>(std::min(done, total_)) / static_cast<double>(total_);
+  const double rate = static_cast<double>(std::max<std::int64_t>(0, done - already_)) / seconds;
+  const double fraction = static_cast<double>(std::clamp<std::int64_t>(done, 0, total_)) / static_cast<double>(total_);
   const std::string time = last ? "in " + clock_text(seconds) : "ETA " + (rate > 0 ? clock_text(static_cast<double>(total_ - done) / rate) : "?");
   const std::string line = fmt::format("{} {}{:3.0f} %  {:.0f} {}/s  {}  {}", label_, terminal_ ? bar_text(fraction) + " " : "", fraction * 100, rate, unit_, text, time);
   if (terminal_)

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <system_error>
 
 #include "ops/ops.h"
 #include "optim/checkpoint.h"
@@ -14,6 +15,116 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool all_finite(const Tensor& values) {
+  const auto all = values.span<float>();
+  return std::all_of(all.begin(), all.end(), [](float x) { return std::isfinite(x); });
+}
+
+// One call of Trainer::fit: what it holds, and how far it is.
+class Fit {
+ public:
+  Fit(nn::Module& model, const Trainer::Settings& settings, const data::Dataset& dataset, const FitOptions& options, Callback& callback)
+      : model_(model),
+        settings_(settings),
+        options_(checked(options)),
+        callback_(callback),
+        loader_(dataset, options.loader),
+        optimizer_(model.named_parameters(), settings.optimizer),
+        schedule_{settings.schedule, settings.optimizer.lr} {
+    progress_.epochs = options.epochs;
+    progress_.batches = loader_.batches_per_epoch();
+  }
+
+  FitResult run() {
+    if (options_.resume) resume();
+    optimizer_.zero_grad();
+    start_ = Clock::now();
+    callback_.on_fit_begin(progress_);
+    while (progress_.epoch < options_.epochs) epoch();
+    result_.seconds = seconds_since(start_);
+    callback_.on_fit_end(progress_);
+    return std::move(result_);
+  }
+
+ private:
+  static const FitOptions& checked(const FitOptions& options) {
+    OCTET_CHECK(options.epochs >= 0, "fit", "epochs {} must not be negative", options.epochs);
+    OCTET_CHECK(options.checkpoint_every >= 0, "fit", "checkpoint_every {} must not be negative", options.checkpoint_every);
+    OCTET_CHECK((options.checkpoint_every == 0 && !options.resume) || !options.checkpoint_path.empty(), "fit",
+                "checkpoint_every and resume need a checkpoint_path");
+    return options;
+  }
+
+  void resume() {
+    std::error_code error;  // a file that cannot be looked at is not a missing one: loading it tells why
+    if (!std::filesystem::exists(options_.checkpoint_path, error) && !error) return;
+    const Position at = load_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_);
+    OCTET_CHECK(at.batch < progress_.batches && at.step == at.epoch * progress_.batches + at.batch, "resume",
+                "'{}' stands at epoch {}, batch {}, step {}, which does not fit epochs of {} batches ---> HINT resume with the options it "
+                "began with",
+                options_.checkpoint_path, at.epoch, at.batch, at.step, progress_.batches);
+    progress_.epoch = at.epoch, progress_.batch = at.batch, progress_.step = at.step, progress_.scores = at.scores;
+  }
+
+  void epoch() {
+    loader_.start(options_.first_epoch + static_cast<std::uint64_t>(progress_.epoch), progress_.batch);
+    for (data::Batch batch; loader_.next(batch);) {
+      step(batch);
+      const bool last_of_epoch = progress_.batch == progress_.batches;  // the epoch's end has a checkpoint of its own
+      if (options_.checkpoint_every > 0 && progress_.step % options_.checkpoint_every == 0 && !last_of_epoch) checkpoint();
+    }
+    callback_.on_epoch_end(progress_);
+    result_.epochs.push_back(progress_.scores);
+    ++progress_.epoch;
+    progress_.batch = 0;
+    progress_.scores = {};
+    checkpoint();
+  }
+
+  void step(const data::Batch& batch) {
+    const auto start = Clock::now();
+    model_.train();  // a callback may have evaluated
+    progress_.lr = schedule_.at(progress_.step, progress_.batches * options_.epochs);
+    optimizer_.set_lr(progress_.lr);
+    const Variable logits = model_(Variable(batch.images));
+    const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing);
+    progress_.batch_loss = loss.value().item();
+    OCTET_CHECK(std::isfinite(progress_.batch_loss), "fit", "the loss is {} at epoch {}, step {} ---> HINT lower --lr; the last checkpoint is intact",
+                progress_.batch_loss, progress_.epoch + 1, progress_.step + 1);
+    loss.backward();
+    optimizer_.step();
+    optimizer_.zero_grad();
+    progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
+    ++progress_.batch, ++progress_.step;
+    progress_.step_ms = seconds_since(start) * 1e3;
+    result_.step_ms.push_back(progress_.step_ms);
+    callback_.on_step(progress_);
+  }
+
+  // A good checkpoint is never replaced by one whose next loss must be NaN.
+  void checkpoint() {
+    for (const auto& [name, parameter] : model_.named_parameters())
+      OCTET_CHECK(all_finite(parameter.value()), "fit", "'{}' is not finite after step {} ---> HINT lower --lr; the last checkpoint is intact", name,
+                  progress_.step);
+    if (options_.checkpoint_path.empty()) return;
+    save_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_,
+                    {progress_.epoch, progress_.batch, progress_.step, progress_.scores});
+    result_.seconds = seconds_since(start_);
+    callback_.on_checkpoint(progress_, result_);
+  }
+
+  nn::Module& model_;
+  const Trainer::Settings& settings_;
+  const FitOptions& options_;
+  Callback& callback_;
+  data::Loader loader_;
+  Momentum optimizer_;
+  Schedule schedule_;
+  Progress progress_;
+  FitResult result_;
+  Clock::time_point start_;
+};
 
 }  // namespace
 
@@ -61,63 +172,9 @@ Scores Trainer::evaluate(const data::Dataset& dataset, std::int64_t batch_size, 
   return optim::evaluate([this](const Tensor& images) { return predict(images); }, dataset, batch_size, callback);
 }
 
-void Trainer::train_step(Momentum& optimizer, const data::Batch& batch, Progress& progress) {
-  const Variable logits = (*model_)(Variable(batch.images));
-  const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing);
-  progress.batch_loss = loss.value().item();
-  OCTET_CHECK(std::isfinite(progress.batch_loss), "fit", "the loss is {} at epoch {}, step {} ---> HINT lower --lr; the last checkpoint is intact",
-              progress.batch_loss, progress.epoch + 1, progress.step + 1);
-  loss.backward();
-  optimizer.step();
-  optimizer.zero_grad();
-  progress.scores.add(logits.value(), batch.labels, progress.batch_loss);
-}
-
 FitResult Trainer::fit(const data::Dataset& dataset, const FitOptions& options, Callback* callback) {
-  OCTET_CHECK(options.epochs >= 0, "fit", "epochs {} must not be negative", options.epochs);
-  OCTET_CHECK(options.checkpoint_every == 0 || !options.checkpoint_path.empty(), "fit", "checkpoint_every needs a checkpoint_path");
-  data::Loader loader(dataset, options.loader);
-  Momentum optimizer(model_->named_parameters(), settings_.optimizer);
-  const Schedule schedule{settings_.schedule, settings_.optimizer.lr};
-  Progress progress;
-  progress.epochs = options.epochs;
-  progress.batches = loader.batches_per_epoch();
-  if (options.resume && std::filesystem::exists(options.checkpoint_path)) {
-    const Position at = load_checkpoint(options.checkpoint_path, options.tag, *model_, optimizer);
-    progress.epoch = at.epoch, progress.batch = at.batch, progress.step = at.step, progress.scores = at.scores;
-  }
-  const auto checkpoint = [&] {
-    save_checkpoint(options.checkpoint_path, options.tag, *model_, optimizer, {progress.epoch, progress.batch, progress.step, progress.scores});
-  };
-
-  FitResult result;
-  const auto start = Clock::now();
-  if (callback) callback->on_fit_begin(progress);
-  while (progress.epoch < options.epochs) {
-    model_->train();
-    loader.start(options.first_epoch + static_cast<std::uint64_t>(progress.epoch), progress.batch);
-    for (data::Batch batch; loader.next(batch);) {
-      const auto step_start = Clock::now();
-      progress.lr = schedule.at(progress.step, progress.batches * options.epochs);
-      optimizer.set_lr(progress.lr);
-      train_step(optimizer, batch, progress);
-      ++progress.batch, ++progress.step;
-      progress.step_ms = seconds_since(step_start) * 1e3;
-      result.step_ms.push_back(progress.step_ms);
-      if (callback) callback->on_step(progress);
-      const bool last_of_epoch = progress.batch == progress.batches;
-      if (options.checkpoint_every > 0 && progress.step % options.checkpoint_every == 0 && !last_of_epoch) checkpoint();
-    }
-    if (callback) callback->on_epoch_end(progress);
-    result.epochs.push_back(progress.scores);
-    ++progress.epoch;
-    progress.batch = 0;
-    progress.scores = {};
-    if (!options.checkpoint_path.empty()) checkpoint();
-  }
-  result.seconds = seconds_since(start);
-  if (callback) callback->on_fit_end(progress);
-  return result;
+  Callback nobody;
+  return Fit(*model_, settings_, dataset, options, callback ? *callback : nobody).run();
 }
 
 }  // namespace octet::optim

@@ -33,6 +33,13 @@ struct Progress {
   Scores scores;                       ///< of this epoch so far
 };
 
+struct FitResult {
+  std::vector<Scores> epochs;     ///< training scores per epoch run by this process
+  std::vector<double> step_ms;    ///< of the steps run by this process
+  double seconds = 0;
+  double median_step_ms() const;
+};
+
 /// Told what happens; every function may be left out.
 class Callback {
  public:
@@ -41,6 +48,8 @@ class Callback {
   virtual void on_step(const Progress&) {}
   virtual void on_epoch_end(const Progress&) {}
   virtual void on_fit_end(const Progress&) {}
+  /// Right after a checkpoint has been written; `so_far` is of this process.
+  virtual void on_checkpoint(const Progress&, const FitResult& so_far) { (void)so_far; }
   virtual void on_evaluate(std::int64_t pictures_done, std::int64_t pictures, const Scores&) { (void)pictures_done, (void)pictures; }
 };
 
@@ -53,13 +62,6 @@ struct FitOptions {
   std::string checkpoint_path;        ///< written atomically, also at every epoch's end
   std::string tag;                    ///< what this fit is ("pretrain seed 1 …"): a checkpoint of another tag is refused
   bool resume = false;                ///< go on from checkpoint_path when it is there
-};
-
-struct FitResult {
-  std::vector<Scores> epochs;     ///< training scores per epoch run by this process
-  std::vector<double> step_ms;    ///< of the steps run by this process
-  double seconds = 0;
-  double median_step_ms() const;
 };
 
 using PredictFn = std::function<Tensor(const Tensor& images)>;  ///< f32 N,32,32,3 → logits f32 N,classes
@@ -79,7 +81,8 @@ class Trainer {
   /// Learning settings for the fits that follow.
   void prepare(const Settings& settings) { settings_ = settings; }
   /// Trains with a fresh optimizer over the model's parameters as they are now: thresholds that quantization has added
-  /// take part. Throws Error when the loss is not finite (the last checkpoint stays), or a checkpoint does not fit.
+  /// take part. Throws Error when the loss or a parameter is not finite (the last checkpoint stays), or a checkpoint does
+  /// not fit. A callback may evaluate.
   FitResult fit(const data::Dataset& dataset, const FitOptions& options, Callback* callback = nullptr);
   /// Evaluation mode, no gradients.
   Scores evaluate(const data::Dataset& dataset, std::int64_t batch_size = 256, Callback* callback = nullptr);
@@ -88,7 +91,6 @@ class Trainer {
   nn::Module& model() { return *model_; }
 
  private:
-  void train_step(Momentum& optimizer, const data::Batch& batch, Progress& progress);
   std::shared_ptr<nn::Module> model_;
   Settings settings_;
 };
