@@ -14,29 +14,24 @@ struct TapRange {
   std::int64_t begin = 0, end = 0;
 };
 
-template <class T>
-inline void copy_values(const T* from, std::int64_t count, T* to) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
-}
-
-/// The values under taps `taps` of the output pixel whose window starts at (y0, x0) of `picture` (h,w,c).
+/// The values under taps `taps`, the first of which is (r, s), of the output pixel whose window starts at (y0, x0) of
+/// `picture` (h,w,c).
 template <class T>
 inline void im2col_pixel(const ConvGeometry& g, const T* picture, std::int64_t y0, std::int64_t x0, TapRange taps,
-                         T padding, T* to) {
-  for (std::int64_t tap = taps.begin; tap < taps.end;) {
-    const std::int64_t r = tap / g.s, s = tap % g.s, y = y0 + r, x = x0 + s;
-    if (y < 0 || y >= g.h || x < 0 || x >= g.w) {
-      for (std::int64_t c = 0; c < g.c; ++c) *to++ = padding;
-      ++tap;
-      continue;
-    }
-    // Taps of one window row are neighbours in memory.
-    std::int64_t run = g.s - s;
-    if (run > taps.end - tap) run = taps.end - tap;
-    if (run > g.w - x) run = g.w - x;
-    copy_values(picture + (y * g.w + x) * g.c, run * g.c, to);
-    to += run * g.c;
-    tap += run;
+                         std::int64_t r, std::int64_t s, T padding, T* to) {
+  for (std::int64_t tap = taps.begin; tap < taps.end; s = 0, ++r) {
+    const std::int64_t y = y0 + r, wanted = g.s - s < taps.end - tap ? g.s - s : taps.end - tap;
+    // Taps of one window row are neighbours in memory: some before the picture, some inside, some behind.
+    const std::int64_t x = x0 + s, stop = y >= 0 && y < g.h ? x + wanted : x;
+    const std::int64_t begin = x < 0 ? (stop < 0 ? stop : 0) : x, end = stop > g.w ? (x > g.w ? x : g.w) : stop;
+    const std::int64_t before = (begin - x) * g.c, inside = end > begin ? (end - begin) * g.c : 0;
+    const T* from = inside > 0 ? picture + (y * g.w + begin) * g.c : picture;
+    std::int64_t i = 0;
+    for (; i < before; ++i) to[i] = padding;
+    for (; i < before + inside; ++i) to[i] = from[i - before];
+    for (; i < wanted * g.c; ++i) to[i] = padding;
+    to += wanted * g.c;
+    tap += wanted;
   }
 }
 
@@ -46,9 +41,10 @@ template <class T>
 inline void im2col(const ConvGeometry& g, const T* src, std::int64_t first, std::int64_t count, TapRange taps,
                    T padding, T* columns, std::int64_t ld) {
   const std::int64_t out_h = g.out_h(), out_w = g.out_w();
+  const std::int64_t r = taps.begin / g.s, s = taps.begin % g.s;
   std::int64_t n = first / (out_h * out_w), p = first / out_w % out_h, q = first % out_w;
   for (std::int64_t i = 0; i < count; ++i) {
-    im2col_pixel(g, src + n * g.h * g.w * g.c, p * g.stride_h - g.pad_h, q * g.stride_w - g.pad_w, taps, padding,
+    im2col_pixel(g, src + n * g.h * g.w * g.c, p * g.stride_h - g.pad_h, q * g.stride_w - g.pad_w, taps, r, s, padding,
                  columns + i * ld);
     if (++q < out_w) continue;
     q = 0;
