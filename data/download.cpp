@@ -14,7 +14,10 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <exception>
 #include <memory>
 #endif
 
@@ -28,7 +31,8 @@ constexpr std::array<const char*, 7> kFiles{"data_batch_1.bin", "data_batch_2.bi
                                             "data_batch_5.bin", "test_batch.bin",   "batches.meta.txt"};
 
 bool complete(const fs::path& folder) {
-  return std::all_of(kFiles.begin(), kFiles.end(), [&](const char* file) { return fs::is_regular_file(folder / file); });
+  std::error_code ignored;
+  return std::all_of(kFiles.begin(), kFiles.end(), [&](const char* file) { return fs::is_regular_file(folder / file, ignored); });
 }
 
 }  // namespace
@@ -42,7 +46,7 @@ using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
 File open_file(const fs::path& path, const char* mode) {
   File file(std::fopen(path.c_str(), mode), std::fclose);
-  OCTET_CHECK(file != nullptr, "download", "cannot open '{}'", path.string());
+  OCTET_CHECK(file != nullptr, "download", "cannot open '{}': {}", path.string(), std::strerror(errno));
   return file;
 }
 
@@ -50,6 +54,7 @@ struct Transfer {
   std::FILE* file;
   std::int64_t before;
   const DownloadProgress* progress;
+  std::exception_ptr thrown;  // by the progress function: no exception may cross libcurl
 };
 
 std::size_t take_bytes(char* bytes, std::size_t size, std::size_t count, void* transfer) {
@@ -57,16 +62,21 @@ std::size_t take_bytes(char* bytes, std::size_t size, std::size_t count, void* t
 }
 
 int report_progress(void* transfer, curl_off_t total, curl_off_t done, curl_off_t, curl_off_t) {
-  const auto& t = *static_cast<Transfer*>(transfer);
-  if (*t.progress && total > 0) (*t.progress)(t.before + done, t.before + total);
-  return t.before + done > kMostBytes;  // no CIFAR-10 is that large
+  auto& t = *static_cast<Transfer*>(transfer);
+  try {
+    if (*t.progress && total > 0) (*t.progress)(t.before + done, t.before + total);
+  } catch (...) {
+    t.thrown = std::current_exception();
+  }
+  return t.thrown || t.before + done > kMostBytes;
 }
 
 // Appends to `part` what is missing of `url`.
 void fetch(const std::string& url, const fs::path& part, const DownloadProgress& progress) {
-  const auto before = fs::exists(part) ? static_cast<std::int64_t>(fs::file_size(part)) : 0;
   const File file = open_file(part, "ab");
-  Transfer transfer{file.get(), before, &progress};
+  std::fseek(file.get(), 0, SEEK_END);
+  const auto before = static_cast<std::int64_t>(std::ftell(file.get()));
+  Transfer transfer{file.get(), before, &progress, nullptr};
   const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), curl_easy_cleanup);
   OCTET_CHECK(curl != nullptr, "download", "libcurl cannot start");
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
@@ -74,6 +84,7 @@ void fetch(const std::string& url, const fs::path& part, const DownloadProgress&
   curl_easy_setopt(curl.get(), CURLOPT_REDIR_PROTOCOLS_STR, "https");
   curl_easy_setopt(curl.get(), CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_FAILONERROR, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);  // timeouts without signals: other threads run
   curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT, 30L);
   curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_LIMIT, 100L);
   curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_TIME, 60L);
@@ -85,6 +96,8 @@ void fetch(const std::string& url, const fs::path& part, const DownloadProgress&
   curl_easy_setopt(curl.get(), CURLOPT_XFERINFODATA, &transfer);
   const CURLcode code = curl_easy_perform(curl.get());
   const bool stored = std::fflush(file.get()) == 0;
+  if (transfer.thrown) std::rethrow_exception(transfer.thrown);
+  OCTET_CHECK(code != CURLE_ABORTED_BY_CALLBACK, "download", "'{}' has more than {} bytes, which no CIFAR-10 has", url, kMostBytes);
   OCTET_CHECK(stored && code != CURLE_WRITE_ERROR, "download", "cannot write '{}' ---> HINT is the disk full?", part.string());
   // A source that has no more than what is there already answers with a range error; the checksum decides then.
   if (code == CURLE_OK || code == CURLE_RANGE_ERROR || code == CURLE_BAD_DOWNLOAD_RESUME) return;
@@ -119,9 +132,13 @@ void unpack(const fs::path& packed, const fs::path& folder) {
   archive_entry* entry = nullptr;
   int code = ARCHIVE_OK;
   while ((code = archive_read_next_header(in.get(), &entry)) == ARCHIVE_OK) {
-    const std::string name = fs::path(archive_entry_pathname(entry)).filename().string();
+    const char* entry_path = archive_entry_pathname(entry);
+    if (entry_path == nullptr) continue;  // not to be written in this locale, so none of ours
+    const std::string name = fs::path(entry_path).filename().string();
     OCTET_CHECK(name != "data_batch_1", "download", "'{}' is the Python (pickle) version ---> HINT get cifar-10-binary.tar.gz", packed.string());
-    if (std::find(kFiles.begin(), kFiles.end(), name) == kFiles.end() || archive_entry_filetype(entry) != AE_IFREG) continue;
+    if (std::find(kFiles.begin(), kFiles.end(), name) == kFiles.end() || archive_entry_filetype(entry) != AE_IFREG ||
+        archive_entry_hardlink(entry) != nullptr)
+      continue;
     const auto size = archive_entry_size(entry);
     OCTET_CHECK(size >= 0 && size <= (1 << 26), "download", "'{}' in the archive has {} bytes", name, size);
     std::string bytes(static_cast<std::size_t>(size), '\0');
@@ -139,17 +156,17 @@ std::string download_cifar10(const std::string& dir, const std::string& url, con
   std::error_code error;
   fs::create_directories(folder, error);
   OCTET_CHECK(!error, "download", "cannot make the folder '{}': {}", folder.string(), error.message());
-  if (!fs::exists(part) || md5_of(part) != md5) fetch(url, part, progress);
+  if (!fs::is_regular_file(part, error) || md5_of(part) != md5) fetch(url, part, progress);
   const std::string sum = md5_of(part);
   if (sum != md5) {
     const bool python = url.find("python") != std::string::npos;
-    fs::remove(part);
+    fs::remove(part, error);
     fail("download", fmt::format("the MD5 of '{}' is {} instead of {}", url, sum, md5),
          python ? "this is the Python (pickle) version; the binary one is cifar-10-binary.tar.gz" : "the file was removed; run it again");
   }
   unpack(part, folder);
   OCTET_CHECK(complete(folder), "download", "the archive lacks files of CIFAR-10");
-  fs::remove(part);
+  fs::remove(part, error);
   return folder.string();
 }
 #else

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <numeric>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -38,7 +39,7 @@ struct Loader::Worker {
   std::exception_ptr error;
   bool stop = false, done = true;
 
-  std::int64_t batches() const { return (dataset.size() + options.batch_size - 1) / options.batch_size; }
+  std::int64_t batches() const { return (dataset.size() - 1) / options.batch_size + 1; }
 
   Batch make(const std::vector<std::int64_t>& order, std::uint64_t epoch, std::int64_t index) const {
     const std::int64_t begin = index * options.batch_size, count = std::min(options.batch_size, dataset.size() - begin);
@@ -90,6 +91,10 @@ struct Loader::Worker {
 Loader::Loader(Dataset dataset, const LoaderOptions& options) : worker_(std::make_unique<Worker>()) {
   OCTET_CHECK(options.batch_size >= 1, "loader", "batch size {} must be at least 1", options.batch_size);
   OCTET_CHECK(dataset.size() >= 1, "loader", "the data set holds no pictures");
+  const Shape wanted{dataset.size(), kSide, kSide, kChannels};
+  OCTET_CHECK(dataset.pictures.dtype() == DType::u8 && dataset.pictures.shape() == wanted && dataset.labels.dtype() == DType::s32, "loader",
+              "pictures are {} {} and labels {}, but {} labels need u8 {} and s32", name_of(dataset.pictures.dtype()),
+              dataset.pictures.shape().str(), name_of(dataset.labels.dtype()), dataset.size(), wanted.str());
   worker_->dataset = std::move(dataset);
   worker_->options = options;
 }
@@ -106,14 +111,21 @@ void Loader::start(std::uint64_t epoch, std::int64_t first_batch) {
   worker_->ready.clear();
   worker_->error = nullptr;
   worker_->stop = worker_->done = false;
-  worker_->thread = std::thread([this, epoch, first_batch] { worker_->run(epoch, first_batch); });
+  try {
+    worker_->thread = std::thread([this, epoch, first_batch] { worker_->run(epoch, first_batch); });
+  } catch (const std::system_error& error) {
+    worker_->done = true;  // so that next() waits for nobody
+    fail("loader", fmt::format("the system grants no thread: {}", error.what()));
+  }
 }
 
 bool Loader::next(Batch& batch) {
   std::unique_lock lock(worker_->mutex);
   worker_->wake_reader.wait(lock, [&] { return !worker_->ready.empty() || worker_->done; });
-  if (worker_->error) std::rethrow_exception(worker_->error);
-  if (worker_->ready.empty()) return false;
+  if (worker_->ready.empty()) {
+    if (worker_->error) std::rethrow_exception(worker_->error);
+    return false;
+  }
   batch = std::move(worker_->ready.front());
   worker_->ready.pop_front();
   worker_->wake_worker.notify_one();
@@ -121,6 +133,7 @@ bool Loader::next(Batch& batch) {
 }
 
 Batch Loader::make(std::uint64_t epoch, std::int64_t index) const {
+  OCTET_CHECK(index >= 0 && index < worker_->batches(), "loader", "batch {} is not in [0, {})", index, worker_->batches());
   return worker_->make(order_of(worker_->dataset.size(), worker_->options.shuffle, worker_->options.seed, epoch), epoch, index);
 }
 

@@ -25,7 +25,7 @@ struct LoaderOptions {
 /// epoch may be smaller.
 class Loader {
  public:
-  /// Throws Error when batch_size is below 1 or the set is empty.
+  /// Throws Error when batch_size is below 1, the set is empty, or its tensors are not as Dataset has them.
   Loader(Dataset dataset, const LoaderOptions& options);
   ~Loader();
   Loader(const Loader&) = delete;
@@ -34,7 +34,7 @@ class Loader {
   const Dataset& dataset() const;
   /// Makes next() begin with batch `first_batch` of `epoch`.
   void start(std::uint64_t epoch, std::int64_t first_batch = 0);
-  /// The next batch; false at the epoch's end. Errors of the worker are thrown here.
+  /// The next batch; false at the epoch's end. Errors of the worker are thrown here, after the batches made before.
   bool next(Batch& batch);
   /// Batch `index` of `epoch` at once, without the worker.
   Batch make(std::uint64_t epoch, std::int64_t index) const;

@@ -105,6 +105,13 @@ void draw(const Figure& f, Canvas& canvas) {
     }
 }
 
+// A small figure of any kind. One random number a statement: compilers order the arguments of a call differently.
+void draw_clutter(Random& random, double most_size, double centre_range, Canvas& canvas) {
+  const Colour colour = random_colour(random);
+  const int kind = static_cast<int>(random.below(kNames.size()));
+  draw(random_figure(random, kind, 1.5, most_size, centre_range, colour), canvas);
+}
+
 void gradient(const Colour& from, const Colour& to, double angle, Canvas& canvas) {
   const double along_x = portable::cos(angle) / kSide, along_y = portable::sin(angle) / kSide;
   for (std::int64_t i = 0; i < kSide * kSide; ++i) {
@@ -121,13 +128,11 @@ int paint(std::uint64_t seed, std::uint64_t split, std::int64_t index, std::uint
   Canvas canvas;
   const Colour from = random_colour(random), to = random_colour(random);
   gradient(from, to, random.uniform(0, 2 * kPi), canvas);
-  for (std::uint64_t i = 0, n = 2 + random.below(5); i < n; ++i)
-    draw(random_figure(random, static_cast<int>(random.below(kNames.size())), 1.5, 3.5, 16, random_colour(random)), canvas);
+  for (std::uint64_t i = 0, n = 2 + random.below(5); i < n; ++i) draw_clutter(random, 3.5, 16, canvas);
   Colour colour = random_colour(random);
   while (distance(colour, from) < 130 || distance(colour, to) < 130) colour = random_colour(random);
   draw(random_figure(random, label, 7, 12, 5, colour), canvas);
-  for (std::uint64_t i = 0, n = random.below(3); i < n; ++i)
-    draw(random_figure(random, static_cast<int>(random.below(kNames.size())), 1.5, 3, 14, random_colour(random)), canvas);
+  for (std::uint64_t i = 0, n = random.below(3); i < n; ++i) draw_clutter(random, 3, 14, canvas);
   const double noise = random.uniform(4, 22);
   for (std::size_t i = 0; i < canvas.size(); ++i)
     pixels[i] = static_cast<std::uint8_t>(std::clamp(canvas[i] + noise * random.normal() + 0.5, 0.0, 255.0));

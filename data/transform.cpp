@@ -1,5 +1,6 @@
 #include "data/transform.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/parallel.h"
