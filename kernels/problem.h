@@ -16,7 +16,9 @@ struct ConvGeometry {
   [[gnu::always_inline]] std::int64_t out_h() const { return (h + 2 * pad_h - r) / stride_h + 1; }
   [[gnu::always_inline]] std::int64_t out_w() const { return (w + 2 * pad_w - s) / stride_w + 1; }
   [[gnu::always_inline]] std::int64_t out_pixels() const { return n * out_h() * out_w(); }
-  [[gnu::always_inline]] bool is_pointwise() const { return r == 1 && s == 1 && stride_h == 1 && stride_w == 1 && pad_h == 0 && pad_w == 0; }
+  [[gnu::always_inline]] bool is_pointwise() const {
+    return r == 1 && s == 1 && stride_h == 1 && stride_w == 1 && pad_h == 0 && pad_w == 0;
+  }
   /// "n8 16x16x32 k64 1x1 s1x1 p0x0"
   std::string str() const;
   friend bool operator==(const ConvGeometry&, const ConvGeometry&) = default;

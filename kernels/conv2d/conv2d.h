@@ -5,7 +5,9 @@
 // Same bits: fwd sums over (r,s,c) in this order by FMA from zero, padding counting as zeros, then adds the bias;
 // bwd_data, strides 1 and no padding and 1x1: over k in order by FMA from zero; otherwise the column gradient
 // (GEMM over k) is scattered by plain additions in the order of (r,s) for every source pixel (gather form: for each
-// src pixel, r outer, s inner). bwd_weight: reduction_chunk() of problem.h over output pixels, FMA inside a chunk.
+// src pixel, r outer, s inner). bwd_weight: reduction_chunk() of problem.h over output pixels, FMA from zero inside a
+// chunk with padding counting as zeros, the first chunk's sum taken and the others added in order; d_bias likewise by plain
+// additions.
 #pragma once
 #include "kernels/problem.h"
 #include "kernels/room.h"
