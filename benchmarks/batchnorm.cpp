@@ -1,7 +1,7 @@
 // batchnorm: statistics, and the affine map with its ReLU, over every map of the net.
+#include "kernels/batchnorm/batchnorm.h"
 #include "benchmarks/bench.h"
 #include "benchmarks/shapes.h"
-#include "kernels/batchnorm/batchnorm.h"
 
 namespace octet::bench {
 namespace {
@@ -16,8 +16,10 @@ BatchNormTask task_of(const char* pass, const Map& map, std::int64_t batch, doub
   const BatchNormProblem problem{map.pixels(batch), map.c, kernels::Activation::relu};
   const std::int64_t count = problem.pixels * problem.c;
   const Work work{0, maps * static_cast<double>(count) * sizeof(float)};
-  return {"batchnorm", group_of(pass, map.name, batch), pass, "f32", problem, work, 0,
-          [=](Operands& operands) { return bind(operands, count, problem.c); }};
+  return {"batchnorm", group_of(pass, map.name, batch),
+          pass,        "f32",
+          problem,     work,
+          0,           [=](Operands& operands) { return bind(operands, count, problem.c); }};
 }
 
 BatchNormPointers bind_stats(Operands& operands, std::int64_t count, std::int64_t c) {

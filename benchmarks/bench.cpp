@@ -20,7 +20,8 @@ void Suite::add_entry(Entry entry) {
 
 void Suite::require(const std::string& pass_and_dtypes) const {
   const bool known = std::find(seen_.begin(), seen_.end(), pass_and_dtypes) != seen_.end();
-  OCTET_CHECK(known, "octet_bench", "no benchmark runs {}: its room's file in benchmarks/ needs a task", pass_and_dtypes);
+  OCTET_CHECK(known, "octet_bench", "no benchmark runs {}: its room's file in benchmarks/ needs a task",
+              pass_and_dtypes);
 }
 
 void add_all(Suite& suite) {

@@ -23,13 +23,13 @@ struct Settings {
 /// One problem for the rows of one (pass, dtypes).
 template <class Problem, class Pointers>
 struct Task {
-  std::string room;     ///< "conv2d"
-  std::string group;    ///< what is shown side by side, int8 beside fp32: "conv2d_fwd/pw1/b256"
+  std::string room;   ///< "conv2d"
+  std::string group;  ///< what is shown side by side, int8 beside fp32: "conv2d_fwd/pw1/b256"
   const char* pass;
   const char* dtypes;
   Problem problem;
   Work work;
-  std::int64_t terms;   ///< of a sum: the K of a vendor row's K·ε; 0 where every row must give the bits
+  std::int64_t terms;  ///< of a sum: the K of a vendor row's K·ε; 0 where every row must give the bits
   std::function<Pointers(Operands&)> bind;
 };
 
@@ -48,8 +48,8 @@ struct Entry {
   std::string name;  ///< "conv2d/conv2d_fwd/pw1/b256/f32/avx512": what --filter sees
   std::string room, group, dtypes, impl, problem;
   Work work;
-  bool chosen = false;   ///< selection would run this row
-  std::string refusal;   ///< why the row cannot run here; such entries are listed, not run
+  bool chosen = false;  ///< selection would run this row
+  std::string refusal;  ///< why the row cannot run here; such entries are listed, not run
   std::shared_ptr<AnyTask> task;
   std::size_t row = 0;
 };
@@ -71,7 +71,8 @@ class TaskOf : public AnyTask {
     if (runs_[row] != nullptr) return verdicts_[row];
     runs_[row] = prepared(*rows_[row], task_.problem, pointers_);
     const bool near = kernels::is_vendor(rows_[row]->impl) && task_.terms > 0;
-    verdicts_[row] = near ? operands_->compare_near(runs_[row], reference_, task_.terms) : operands_->compare_bits(runs_[row]);
+    verdicts_[row] =
+        near ? operands_->compare_near(runs_[row], reference_, task_.terms) : operands_->compare_bits(runs_[row]);
     return verdicts_[row];
   }
   void run(std::size_t row) override { runs_[row](); }
@@ -114,12 +115,14 @@ class Suite {
     std::vector<const R*> found;
     for (const auto table : {rows, vendor})
       for (const R& row : table)
-        if (kernels::same_text(row.pass, task.pass) && kernels::same_text(row.dtypes, task.dtypes)) found.push_back(&row);
+        if (kernels::same_text(row.pass, task.pass) && kernels::same_text(row.dtypes, task.dtypes))
+          found.push_back(&row);
     const std::string chosen = chosen_impl(rows, task.pass, task.dtypes, task.problem);
     const auto shared = std::make_shared<TaskOf<R, Problem, Pointers>>(found, task);
     for (std::size_t i = 0; i < found.size(); ++i) {
-      const char* reason = kernels::required_isa(found[i]->impl) > usable_isa() ? "needs instructions that are not there"
-                                                                                : found[i]->why_not(task.problem);
+      const char* reason = kernels::required_isa(found[i]->impl) > usable_isa()
+                               ? "needs instructions that are not there"
+                               : found[i]->why_not(task.problem);
       add_entry({"", task.room, task.group, task.dtypes, found[i]->impl, task.problem.str(), task.work,
                  chosen == found[i]->impl, reason == nullptr ? "" : reason, shared, i});
     }
@@ -135,10 +138,12 @@ class Suite {
 
  private:
   template <class R, class Problem>
-  static std::string chosen_impl(std::span<const R> rows, const char* pass, const char* dtypes, const Problem& problem) {
+  static std::string chosen_impl(std::span<const R> rows, const char* pass, const char* dtypes,
+                                 const Problem& problem) {
     for (const R& row : rows) {
       if (!kernels::same_text(row.pass, pass)) continue;
-      if (kernels::refused({row.pass, row.dtypes, row.device, row.impl}, dtypes) == nullptr && row.why_not(problem) == nullptr)
+      if (kernels::refused({row.pass, row.dtypes, row.device, row.impl}, dtypes) == nullptr &&
+          row.why_not(problem) == nullptr)
         return row.impl;
     }
     return {};

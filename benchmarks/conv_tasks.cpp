@@ -10,7 +10,8 @@ using kernels::Conv2dPointers;
 using kernels::ConvGeometry;
 
 /// Σ over output positions of the taps that lie inside, along one axis.
-std::int64_t taps_inside(std::int64_t extent, std::int64_t window, std::int64_t stride, std::int64_t pad, std::int64_t out) {
+std::int64_t taps_inside(std::int64_t extent, std::int64_t window, std::int64_t stride, std::int64_t pad,
+                         std::int64_t out) {
   std::int64_t taps = 0;
   for (std::int64_t p = 0; p < out; ++p) {
     const std::int64_t first = p * stride - pad;
@@ -61,8 +62,8 @@ Extents extents_of(const Layer& layer) {
 double conv_macs(const Layer& layer) {
   const ConvGeometry& g = layer.geometry;
   if (!layer.depthwise) return static_cast<double>(g.out_pixels() * g.k * g.r * g.s * g.c);
-  const std::int64_t taps = taps_inside(g.h, g.r, g.stride_h, g.pad_h, g.out_h()) *
-                            taps_inside(g.w, g.s, g.stride_w, g.pad_w, g.out_w());
+  const std::int64_t taps =
+      taps_inside(g.h, g.r, g.stride_h, g.pad_h, g.out_h()) * taps_inside(g.w, g.s, g.stride_w, g.pad_w, g.out_w());
   return static_cast<double>(g.n * g.c * taps);
 }
 
@@ -70,13 +71,16 @@ FloatConvTask float_conv_task(const std::string& room, const char* pass, ConvPas
   const ConvGeometry& g = layer.geometry;
   const Extents e = extents_of(layer);
   const std::int64_t window = g.r * g.s;
-  const std::int64_t terms = which == ConvPass::backward_weight  ? g.out_pixels()
-                             : layer.depthwise                   ? window
-                             : which == ConvPass::backward_data  ? window * g.k
-                                                                 : window * g.c;
-  const Work work{2 * conv_macs(layer), static_cast<double>(sizeof(float)) * static_cast<double>(e.src + e.weight + e.dst)};
-  return {room, group_of(pass, layer.name, g.n), pass, "f32", g, work, terms,
-          [layer, which](Operands& operands) { return bind_float(layer, which, operands); }};
+  const std::int64_t terms = which == ConvPass::backward_weight ? g.out_pixels()
+                             : layer.depthwise                  ? window
+                             : which == ConvPass::backward_data ? window * g.k
+                                                                : window * g.c;
+  const Work work{2 * conv_macs(layer),
+                  static_cast<double>(sizeof(float)) * static_cast<double>(e.src + e.weight + e.dst)};
+  return {room,  group_of(pass, layer.name, g.n),
+          pass,  "f32",
+          g,     work,
+          terms, [layer, which](Operands& operands) { return bind_float(layer, which, operands); }};
 }
 
 IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst) {
@@ -85,11 +89,13 @@ IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer
   problem.src = src;
   problem.store.dst = dst;
   const Extents e = extents_of(layer);
-  const double bytes = static_cast<double>(e.src + e.weight) + static_cast<double>(e.dst) * static_cast<double>(size_of(dst));
+  const double bytes =
+      static_cast<double>(e.src + e.weight) + static_cast<double>(e.dst) * static_cast<double>(size_of(dst));
   const std::string float_pass = room + "_fwd";  // shown beside it
-  return {room, group_of(float_pass, layer.name, layer.geometry.n), pass, src == DType::u8 ? "u8s8" : "s8s8", problem,
-          {2 * conv_macs(layer), bytes, true}, 0,
-          [layer, src, dst](Operands& operands) { return bind_codes(layer, src, dst, operands); }};
+  return {room,    group_of(float_pass, layer.name, layer.geometry.n),
+          pass,    src == DType::u8 ? "u8s8" : "s8s8",
+          problem, {2 * conv_macs(layer), bytes, true},
+          0,       [layer, src, dst](Operands& operands) { return bind_codes(layer, src, dst, operands); }};
 }
 
 }  // namespace octet::bench

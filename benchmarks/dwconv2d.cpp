@@ -1,6 +1,6 @@
 // dwconv2d: the depthwise convolutions, int8 beside fp32.
-#include "benchmarks/conv_tasks.h"
 #include "kernels/dwconv2d/dwconv2d.h"
+#include "benchmarks/conv_tasks.h"
 #include "kernels/dwconv2d_int8/dwconv2d_int8.h"
 
 namespace octet::bench {

@@ -1,6 +1,6 @@
 // linear: the classifier, int8 (a 1x1 convolution over codes with f32 logits) beside fp32.
-#include "benchmarks/conv_tasks.h"
 #include "kernels/linear/linear.h"
+#include "benchmarks/conv_tasks.h"
 
 namespace octet::bench {
 namespace {

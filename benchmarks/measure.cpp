@@ -55,7 +55,8 @@ class Collector : public benchmark::BenchmarkReporter {
     } else {
       std::vector<double> seconds;
       for (const Run& run : runs)
-        if (run.run_type == Run::RT_Iteration) seconds.push_back(run.real_accumulated_time / static_cast<double>(run.iterations));
+        if (run.run_type == Run::RT_Iteration)
+          seconds.push_back(run.real_accumulated_time / static_cast<double>(run.iterations));
       result.seconds = median(std::move(seconds));
       ++outcome_.measured;
     }
@@ -100,10 +101,14 @@ Outcome measure(const std::vector<Entry*>& entries, const Settings& settings, co
   Collector collector(entries, peaks, report);
   for (const Entry* entry : entries) {
     auto* made = benchmark::RegisterBenchmark(
-        entry->name.c_str(), [entry, &holder, &collector](benchmark::State& state) { run_entry(state, *entry, holder, collector); });
+        entry->name.c_str(),
+        [entry, &holder, &collector](benchmark::State& state) { run_entry(state, *entry, holder, collector); });
     // Reference rows are slow and only there for comparison: one repetition.
     const bool once = settings.quick || entry->impl == "reference";
-    made->UseRealTime()->Unit(benchmark::kMicrosecond)->MinTime(settings.quick ? 0.001 : 0.1)->Repetitions(once ? 1 : 3);
+    made->UseRealTime()
+        ->Unit(benchmark::kMicrosecond)
+        ->MinTime(settings.quick ? 0.001 : 0.1)
+        ->Repetitions(once ? 1 : 3);
   }
   benchmark::RunSpecifiedBenchmarks(&collector, ".");
   benchmark::ClearRegisteredBenchmarks();

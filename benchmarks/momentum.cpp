@@ -14,14 +14,19 @@ void add_update(Suite& suite, const std::string& shape, std::int64_t count, bool
   const MomentumProblem problem{count, 0.1, 0.9, 4e-5, nesterov};
   const double tensors = 5;  // gradient, velocity and weight in; velocity and weight out
   const std::string group = std::string(nesterov ? "momentum_nesterov/" : "momentum/") + shape;
-  suite.add(kernels::momentum_rows(),
-            Task<MomentumProblem, MomentumPointers>{"momentum", group, "momentum", "f32", problem,
-                                                    {0, tensors * sizeof(float) * static_cast<double>(count)}, 0,
-                                                    [count](Operands& operands) {
-                                                      const float* gradient = operands.input(count);
-                                                      float* velocity = operands.state(count);
-                                                      return MomentumPointers{gradient, velocity, operands.state(count)};
-                                                    }});
+  suite.add(kernels::momentum_rows(), Task<MomentumProblem, MomentumPointers>{
+                                          "momentum",
+                                          group,
+                                          "momentum",
+                                          "f32",
+                                          problem,
+                                          {0, tensors * sizeof(float) * static_cast<double>(count)},
+                                          0,
+                                          [count](Operands& operands) {
+                                            const float* gradient = operands.input(count);
+                                            float* velocity = operands.state(count);
+                                            return MomentumPointers{gradient, velocity, operands.state(count)};
+                                          }});
 }
 
 }  // namespace

@@ -15,10 +15,14 @@ constexpr std::uint64_t kSeed = 20;
 
 double value_at(const void* memory, DType dtype, std::int64_t i) {
   switch (dtype) {
-    case DType::f32: return static_cast<const float*>(memory)[i];
-    case DType::u8: return static_cast<const std::uint8_t*>(memory)[i];
-    case DType::s8: return static_cast<const std::int8_t*>(memory)[i];
-    default: return static_cast<const std::int32_t*>(memory)[i];
+    case DType::f32:
+      return static_cast<const float*>(memory)[i];
+    case DType::u8:
+      return static_cast<const std::uint8_t*>(memory)[i];
+    case DType::s8:
+      return static_cast<const std::int8_t*>(memory)[i];
+    default:
+      return static_cast<const std::int32_t*>(memory)[i];
   }
 }
 
@@ -55,7 +59,8 @@ void* Operands::codes(std::int64_t count, DType dtype, int lo, int hi) {
 std::int32_t* Operands::integers(std::int64_t count, std::int32_t lo, std::int32_t hi) {
   Random random(kSeed, Purpose::test, buffers_.size());
   auto* values = static_cast<std::int32_t*>(add(Role::input, count, DType::s32));
-  for (std::int64_t i = 0; i < count; ++i) values[i] = lo + static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(hi - lo) + 1));
+  for (std::int64_t i = 0; i < count; ++i)
+    values[i] = lo + static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(hi - lo) + 1));
   return values;
 }
 
@@ -118,7 +123,8 @@ std::vector<std::vector<float>> Operands::magnitudes(const Run& reference) {
   reference();
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
     Buffer& buffer = buffers_[b];
-    if (buffer.role == Role::output && buffer.dtype == DType::f32) sums[b].assign(floats(buffer), floats(buffer) + buffer.count);
+    if (buffer.role == Role::output && buffer.dtype == DType::f32)
+      sums[b].assign(floats(buffer), floats(buffer) + buffer.count);
     if (!inputs[b].empty()) std::memcpy(buffer.memory.get(), inputs[b].data(), buffer.bytes());
   }
   return sums;
@@ -135,8 +141,8 @@ std::string Operands::compare_near(const Run& run, const Run& reference, std::in
     for (std::size_t i = 0; i < sums[b].size(); ++i) {
       const double off = std::fabs(static_cast<double>(got[i]) - wanted[i]), bound = factor * sums[b][i] + 1e-30;
       if (off <= bound) continue;
-      return fmt::format("operand {} at {} of {}: {} instead of {}, {:.3g} beyond the bound {:.3g}", b, i, sums[b].size(),
-                         got[i], wanted[i], off, bound);
+      return fmt::format("operand {} at {} of {}: {} instead of {}, {:.3g} beyond the bound {:.3g}", b, i,
+                         sums[b].size(), got[i], wanted[i], off, bound);
     }
   }
   return {};

@@ -28,8 +28,8 @@ class Operands {
   void keep_reference(const Run& reference);
   /// "" when `run` gives the reference's bits, else a message with the first difference.
   std::string compare_bits(const Run& run);
-  /// "" when every f32 output of `run` is within 4 · (terms + 1) · 2^-24 · Σ|a||b| of the reference's; the sum comes from
-  /// the reference over absolute inputs.
+  /// "" when every f32 output of `run` is within 4 · (terms + 1) · 2^-24 · Σ|a||b| of the reference's; the sum comes
+  /// from the reference over absolute inputs.
   std::string compare_near(const Run& run, const Run& reference, std::int64_t terms);
 
  private:

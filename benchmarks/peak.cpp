@@ -17,16 +17,17 @@ constexpr int kChains = 12;  // independent accumulators: more than latency time
 #if defined(__x86_64__)
 // Twelve instructions on accumulators 0 … 11 and two operands that no compiler without these ISA flags would use. All
 // registers are zeroed first: denormals or NaN left in them could slow the units.
-#define OCTET_CHAINS(instruction, a, b, reg)                                                                          \
-  instruction " " a "," b "," reg "0\n" instruction " " a "," b "," reg "1\n" instruction " " a "," b "," reg "2\n"   \
-  instruction " " a "," b "," reg "3\n" instruction " " a "," b "," reg "4\n" instruction " " a "," b "," reg "5\n"   \
-  instruction " " a "," b "," reg "6\n" instruction " " a "," b "," reg "7\n" instruction " " a "," b "," reg "8\n"   \
-  instruction " " a "," b "," reg "9\n" instruction " " a "," b "," reg "10\n" instruction " " a "," b "," reg "11\n"
-#define OCTET_CLOBBERS                                                                                              \
+#define OCTET_CHAINS(instruction, a, b, reg)                                                                      \
+  instruction " " a "," b "," reg "0\n" instruction " " a "," b "," reg "1\n" instruction " " a "," b "," reg     \
+              "2\n" instruction " " a "," b "," reg "3\n" instruction " " a "," b "," reg "4\n" instruction " " a \
+              "," b "," reg "5\n" instruction " " a "," b "," reg "6\n" instruction " " a "," b "," reg           \
+              "7\n" instruction " " a "," b "," reg "8\n" instruction " " a "," b "," reg "9\n" instruction " " a \
+              "," b "," reg "10\n" instruction " " a "," b "," reg "11\n"
+#define OCTET_CLOBBERS                                                                                                \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
       "xmm14", "xmm15", "cc"
-#define OCTET_LOOP(name, body)                                                                          \
-  void name(std::int64_t rounds) {                                                                      \
+#define OCTET_LOOP(name, body)                                                                                 \
+  void name(std::int64_t rounds) {                                                                             \
     __asm__ volatile("vzeroall\n1:\n" body "sub $1, %0\njnz 1b\nvzeroupper\n" : "+r"(rounds)::OCTET_CLOBBERS); \
   }
 // vzeroall clears the whole of registers 0 … 15, in their zmm form too.
@@ -64,15 +65,15 @@ struct Loop {
 
 Loop fma_loop() {
 #if defined(__x86_64__)
-  if (usable_isa() >= Isa::avx512) return {fma_zmm, 2.0 * 16 * kChains, "vfmadd231ps zmm"};
-  if (usable_isa() >= Isa::avx2) return {fma_ymm, 2.0 * 8 * kChains, "vfmadd231ps ymm"};
+  if (detected_isa() >= Isa::avx512) return {fma_zmm, 2.0 * 16 * kChains, "vfmadd231ps zmm"};
+  if (detected_isa() >= Isa::avx2) return {fma_ymm, 2.0 * 8 * kChains, "vfmadd231ps ymm"};
 #endif
   return {fma_portable, 2.0 * kChains, "scalar fma"};
 }
 Loop int8_loop() {
 #if defined(__x86_64__)
-  if (usable_isa() >= Isa::avx512vnni) return {dot_zmm, 2.0 * 64 * kChains, "vpdpbusd zmm"};
-  if (usable_isa() >= Isa::avx2) return {dot_ymm, 2.0 * 16 * kChains, "vpmaddwd ymm"};
+  if (detected_isa() >= Isa::avx512vnni) return {dot_zmm, 2.0 * 64 * kChains, "vpdpbusd zmm"};
+  if (detected_isa() >= Isa::avx2) return {dot_ymm, 2.0 * 16 * kChains, "vpmaddwd ymm"};
 #endif
   return {dot_portable, 2.0 * kChains, "scalar multiply-add"};
 }
@@ -123,9 +124,12 @@ Peaks measure_peaks(bool quick) {
 
 const char* name_of(Bound bound) {
   switch (bound) {
-    case Bound::fma: return "fma";
-    case Bound::int8: return "int8";
-    case Bound::memory: return "memory";
+    case Bound::fma:
+      return "fma";
+    case Bound::int8:
+      return "int8";
+    case Bound::memory:
+      return "memory";
   }
   return "unknown";
 }

@@ -13,7 +13,8 @@ struct Peaks {
   const char* int8_how = "";  ///< "vpdpbusd zmm"
 };
 
-/// Best of several rounds, under usable_isa() and num_threads(). `quick` takes about a tenth of a second, else about one.
+/// Best of several rounds with num_threads(), of the processor's best instructions whatever OCTET_ISA allows the rows.
+/// `quick` takes about a tenth of a second, else about one.
 Peaks measure_peaks(bool quick);
 
 /// The roof of a piece of work: the time it would take if only arithmetic, or only memory, counted; the larger one.
@@ -22,7 +23,7 @@ const char* name_of(Bound);
 
 /// What a call has to do at least: operations, and bytes that must be read or written once.
 struct Work {
-  double ops = 0;      ///< 0: memory alone counts
+  double ops = 0;  ///< 0: memory alone counts
   double bytes = 0;
   bool integer = false;  ///< held against int8_gops, else against fma_gflops
 };

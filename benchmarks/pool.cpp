@@ -34,46 +34,60 @@ std::vector<PoolCase> pool_cases(std::int64_t batch) {
 void add_forward(Suite& suite, const char* pass, const PoolCase& pool, bool max) {
   const double elements = static_cast<double>(pool.src() + pool.dst());
   const Work work{0, sizeof(float) * (elements + (max ? static_cast<double>(pool.dst()) : 0))};
-  suite.add(kernels::pool_rows(),
-            Task<ConvGeometry, PoolPointers>{
-                "pool", group_of(pass, pool.shape, pool.geometry.n), pass, "f32", pool.geometry, work, 0, [=](Operands& operands) {
-                  PoolPointers io;
-                  io.src = operands.input(pool.src());
-                  io.dst = operands.output(pool.dst());
-                  if (max) io.argmax = static_cast<std::int32_t*>(operands.output(pool.dst(), DType::s32));
-                  return io;
-                }});
+  suite.add(kernels::pool_rows(), Task<ConvGeometry, PoolPointers>{
+                                      "pool", group_of(pass, pool.shape, pool.geometry.n), pass, "f32", pool.geometry,
+                                      work, 0, [=](Operands& operands) {
+                                        PoolPointers io;
+                                        io.src = operands.input(pool.src());
+                                        io.dst = operands.output(pool.dst());
+                                        if (max)
+                                          io.argmax =
+                                              static_cast<std::int32_t*>(operands.output(pool.dst(), DType::s32));
+                                        return io;
+                                      }});
   PoolInt8Problem problem;
   problem.geometry = pool.geometry;
   const char* int8_pass = max ? "max_pool_int8_fwd" : "avg_pool_int8_fwd";
-  suite.add(kernels::pool_int8_rows(),
-            Task<PoolInt8Problem, PoolInt8Pointers>{
-                "pool", group_of(pass, pool.shape, pool.geometry.n), int8_pass, "int8", problem, {0, elements, true}, 0,
-                [=](Operands& operands) {
-                  const void* src = operands.codes(pool.src(), DType::u8, 0, 255);
-                  return PoolInt8Pointers{src, operands.output(pool.dst(), DType::u8)};
-                }});
+  suite.add(kernels::pool_int8_rows(), Task<PoolInt8Problem, PoolInt8Pointers>{
+                                           "pool",
+                                           group_of(pass, pool.shape, pool.geometry.n),
+                                           int8_pass,
+                                           "int8",
+                                           problem,
+                                           {0, elements, true},
+                                           0,
+                                           [=](Operands& operands) {
+                                             const void* src = operands.codes(pool.src(), DType::u8, 0, 255);
+                                             return PoolInt8Pointers{src, operands.output(pool.dst(), DType::u8)};
+                                           }});
 }
 
 void add_backward(Suite& suite, const char* pass, const PoolCase& pool, bool max) {
   const double elements = static_cast<double>(pool.src() + pool.dst() * (max ? 2 : 1));
   suite.add(kernels::pool_rows(),
-            Task<ConvGeometry, PoolPointers>{
-                "pool", group_of(pass, pool.shape, pool.geometry.n), pass, "f32", pool.geometry, {0, sizeof(float) * elements}, 0,
-                [=](Operands& operands) {
-                  PoolPointers io;
-                  io.d_dst = operands.input(pool.dst());
-                  io.d_src = operands.output(pool.src());
-                  if (!max) return io;
-                  // The winners of a real forward pass: a random pixel could lie outside its window.
-                  io.src = operands.input(pool.src());
-                  io.argmax = operands.integers(pool.dst(), 0, 0);
-                  std::vector<float> discarded(static_cast<std::size_t>(pool.dst()));
-                  PoolPointers forward = io;
-                  forward.dst = discarded.data();
-                  kernels::dispatch(kernels::pool_rows(), "max_pool_fwd", "f32", pool.geometry, forward);
-                  return io;
-                }});
+            Task<ConvGeometry, PoolPointers>{"pool",
+                                             group_of(pass, pool.shape, pool.geometry.n),
+                                             pass,
+                                             "f32",
+                                             pool.geometry,
+                                             {0, sizeof(float) * elements},
+                                             0,
+                                             [=](Operands& operands) {
+                                               PoolPointers io;
+                                               io.d_dst = operands.input(pool.dst());
+                                               io.d_src = operands.output(pool.src());
+                                               if (!max) return io;
+                                               // The winners of a real forward pass: a random pixel could lie outside
+                                               // its window.
+                                               io.src = operands.input(pool.src());
+                                               io.argmax = operands.integers(pool.dst(), 0, 0);
+                                               std::vector<float> discarded(static_cast<std::size_t>(pool.dst()));
+                                               PoolPointers forward = io;
+                                               forward.dst = discarded.data();
+                                               kernels::dispatch(kernels::pool_rows(), "max_pool_fwd", "f32",
+                                                                 pool.geometry, forward);
+                                               return io;
+                                             }});
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // quantize: codes from floats and back.
-#include "benchmarks/quant_tasks.h"
 #include "kernels/quantize/quantize.h"
+#include "benchmarks/quant_tasks.h"
 
 namespace octet::bench {
 namespace {

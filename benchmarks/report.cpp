@@ -19,9 +19,12 @@ std::string time_text(double seconds) {
 
 /// In the unit of what bounds the work.
 std::string rate_text(const Result& result) {
-  return result.bound == Bound::memory ? fmt::format("{:.2f} GB/s", result.gbytes()) : fmt::format("{:.2f} GOP/s", result.gops());
+  return result.bound == Bound::memory ? fmt::format("{:.2f} GB/s", result.gbytes())
+                                       : fmt::format("{:.2f} GOP/s", result.gops());
 }
-std::string percent_text(const Result& result) { return fmt::format("{:.1f} % {}", result.percent, name_of(result.bound)); }
+std::string percent_text(const Result& result) {
+  return fmt::format("{:.1f} % {}", result.percent, name_of(result.bound));
+}
 std::string times_text(const Result& result) {
   return result.times_f32 ? fmt::format("{:.2f}x", *result.times_f32) : std::string();
 }
@@ -30,8 +33,10 @@ class Table : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
     for (const auto& [name, value] : facts) fmt::print("{:<12} {}\n", name, value);
-    fmt::print("{:<12} {}\n\n> the row that selection runs; percent: of the peak that bounds the work; xf32: times as fast "
-               "as the chosen fp32 row\n", "peaks", peaks_text(peaks));
+    fmt::print(
+        "{:<12} {}\n\n> the row that selection runs; percent: of the peak that bounds the work; xf32: times as fast "
+        "as the chosen fp32 row\n",
+        "peaks", peaks_text(peaks));
   }
   void group(const std::vector<Result>& results) override {
     fmt::print("\n{}/{}  [{}]\n", results[0].entry->room, results[0].entry->group, results[0].entry->problem);
@@ -41,7 +46,8 @@ class Table : public Report {
       if (!result.error.empty())
         fmt::print(" ERROR {}\n", result.error);
       else
-        fmt::print(" {:>11} {:>16} {:>14} {:>8}\n", time_text(result.seconds), rate_text(result), percent_text(result), times_text(result));
+        fmt::print(" {:>11} {:>16} {:>14} {:>8}\n", time_text(result.seconds), rate_text(result), percent_text(result),
+                   times_text(result));
     }
     std::fflush(stdout);
   }
@@ -51,7 +57,9 @@ class Markdown : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
     for (const auto& [name, value] : facts) fmt::print("- {}: {}\n", name, value);
-    fmt::print("- peaks: {}\n\n| case | dtypes | row | time | rate | of peak | x fp32 |\n|---|---|---|--:|--:|--:|--:|\n", peaks_text(peaks));
+    fmt::print(
+        "- peaks: {}\n\n| case | dtypes | row | time | rate | of peak | x fp32 |\n|---|---|---|--:|--:|--:|--:|\n",
+        peaks_text(peaks));
   }
   void group(const std::vector<Result>& results) override {
     for (const Result& result : results) {
@@ -72,7 +80,9 @@ class Csv : public Report {
   void begin(const Facts& facts, const Peaks& peaks) override {
     for (const auto& [name, value] : facts) fmt::print(stderr, "{:<12} {}\n", name, value);
     fmt::print(stderr, "{:<12} {}\n", "peaks", peaks_text(peaks));
-    fmt::print("room,group,dtypes,row,problem,chosen,seconds,ops,bytes,gops_per_second,gbytes_per_second,bound,percent_of_peak,times_f32,error\n");
+    fmt::print(
+        "room,group,dtypes,row,problem,chosen,seconds,ops,bytes,gops_per_second,gbytes_per_second,bound,percent_of_"
+        "peak,times_f32,error\n");
   }
   void group(const std::vector<Result>& results) override {
     for (const Result& result : results) {
@@ -81,8 +91,9 @@ class Csv : public Report {
       if (!result.error.empty())
         fmt::print(",{:.0f},{:.0f},,,,,,\"{}\"\n", e.work.ops, e.work.bytes, result.error);
       else
-        fmt::print("{:.9g},{:.0f},{:.0f},{:.4f},{:.4f},{},{:.2f},{},\n", result.seconds, e.work.ops, e.work.bytes, result.gops(),
-                   result.gbytes(), name_of(result.bound), result.percent, result.times_f32 ? fmt::format("{:.4f}", *result.times_f32) : "");
+        fmt::print("{:.9g},{:.0f},{:.0f},{:.4f},{:.4f},{},{:.2f},{},\n", result.seconds, e.work.ops, e.work.bytes,
+                   result.gops(), result.gbytes(), name_of(result.bound), result.percent,
+                   result.times_f32 ? fmt::format("{:.4f}", *result.times_f32) : "");
     }
     std::fflush(stdout);
   }
@@ -92,17 +103,21 @@ class Json : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
     for (const auto& [name, value] : facts) json_["system"][name] = value;
-    json_["peaks"] = {{"fma_gflops_per_second", peaks.fma_gflops},   {"fma_instruction", peaks.fma_how},
-                      {"int8_gops_per_second", peaks.int8_gops},     {"int8_instruction", peaks.int8_how},
+    json_["peaks"] = {{"fma_gflops_per_second", peaks.fma_gflops},
+                      {"fma_instruction", peaks.fma_how},
+                      {"int8_gops_per_second", peaks.int8_gops},
+                      {"int8_instruction", peaks.int8_how},
                       {"memory_gbytes_per_second", peaks.memory_gbytes}};
     json_["results"] = nlohmann::ordered_json::array();
   }
   void group(const std::vector<Result>& results) override {
     for (const Result& result : results) {
       const Entry& e = *result.entry;
-      nlohmann::ordered_json j{{"name", e.name},       {"room", e.room},     {"group", e.group},    {"dtypes", e.dtypes},
-                               {"row", e.impl},        {"problem", e.problem}, {"chosen", e.chosen}, {"check", result.error.empty() ? "passed" : "failed"},
-                               {"ops", e.work.ops},    {"bytes", e.work.bytes}};
+      nlohmann::ordered_json j{{"name", e.name},     {"room", e.room},
+                               {"group", e.group},   {"dtypes", e.dtypes},
+                               {"row", e.impl},      {"problem", e.problem},
+                               {"chosen", e.chosen}, {"check", result.error.empty() ? "passed" : "failed"},
+                               {"ops", e.work.ops},  {"bytes", e.work.bytes}};
       if (!result.error.empty()) {
         j["error"] = result.error;
       } else {
@@ -138,10 +153,14 @@ void rate(std::vector<Result>& group, const Peaks& peaks) {
 
 std::unique_ptr<Report> make_report(Format format) {
   switch (format) {
-    case Format::table: return std::make_unique<Table>();
-    case Format::csv: return std::make_unique<Csv>();
-    case Format::json: return std::make_unique<Json>();
-    case Format::md: return std::make_unique<Markdown>();
+    case Format::table:
+      return std::make_unique<Table>();
+    case Format::csv:
+      return std::make_unique<Csv>();
+    case Format::json:
+      return std::make_unique<Json>();
+    case Format::md:
+      return std::make_unique<Markdown>();
   }
   return nullptr;
 }

@@ -12,10 +12,10 @@ namespace octet::bench {
 /// A measured row, or one that failed its check.
 struct Result {
   const Entry* entry = nullptr;
-  double seconds = 0;   ///< of one call: median over the repetitions
-  std::string error;    ///< what the check found; then nothing was timed
+  double seconds = 0;  ///< of one call: median over the repetitions
+  std::string error;   ///< what the check found; then nothing was timed
   Bound bound = Bound::memory;
-  double percent = 0;   ///< of the peak that bounds the work
+  double percent = 0;               ///< of the peak that bounds the work
   std::optional<double> times_f32;  ///< how often faster than the fp32 row that selection would run
 
   double gops() const { return entry->work.ops / seconds / 1e9; }

@@ -17,8 +17,17 @@ std::int64_t attribute(const nn::GraphNode& node, const char* name) {
 ConvGeometry geometry_of(const nn::GraphNode& node, const Shape& src) {
   const Shape& weight = node.parameters.at(0).shape();
   if (node.op == "linear") return {1, 1, 1, weight[1], weight[0], 1, 1, 1, 1, 0, 0};
-  return {1,         src[1],    src[2], src[3], weight[0], weight[1], weight[2], attribute(node, "stride_h"),
-          attribute(node, "stride_w"), attribute(node, "pad_h"), attribute(node, "pad_w")};
+  return {1,
+          src[1],
+          src[2],
+          src[3],
+          weight[0],
+          weight[1],
+          weight[2],
+          attribute(node, "stride_h"),
+          attribute(node, "stride_w"),
+          attribute(node, "pad_h"),
+          attribute(node, "pad_w")};
 }
 
 /// Adds the layer, or counts it with an equal one before: "pw7" and "pw11" become "pw7-11".
@@ -51,10 +60,14 @@ Network trace_network() {
     if (node.op != "conv2d" && node.op != "dwconv2d" && node.op != "linear") continue;
     const Shape& src = graph.nodes[static_cast<std::size_t>(node.inputs.at(0))].shape;
     const Layer layer{"", geometry_of(node, src), node.op == "dwconv2d", 1};
-    if (node.op == "linear") add_layer(net.layers, "fc", 0, layer);
-    else if (layer.depthwise) add_layer(net.layers, "dw", ++depthwise, layer);
-    else if (layer.geometry.is_pointwise()) add_layer(net.layers, "pw", ++pointwise, layer);
-    else add_layer(net.layers, "stem", 0, layer);
+    if (node.op == "linear")
+      add_layer(net.layers, "fc", 0, layer);
+    else if (layer.depthwise)
+      add_layer(net.layers, "dw", ++depthwise, layer);
+    else if (layer.geometry.is_pointwise())
+      add_layer(net.layers, "pw", ++pointwise, layer);
+    else
+      add_layer(net.layers, "stem", 0, layer);
     if (node.op != "linear") add_map(net.maps, layer);
   }
   for (const auto& [name, parameter] : model->named_parameters()) net.parameters += parameter.value().numel();
@@ -71,7 +84,9 @@ const Network& network() {
 std::vector<Layer> layers_of(LayerKind kind, std::int64_t batch) {
   std::vector<Layer> found;
   for (Layer layer : network().layers) {
-    const LayerKind own = layer.depthwise ? LayerKind::depthwise : layer.name == "fc" ? LayerKind::linear : LayerKind::conv;
+    const LayerKind own = layer.depthwise      ? LayerKind::depthwise
+                          : layer.name == "fc" ? LayerKind::linear
+                                               : LayerKind::conv;
     if (own != kind) continue;
     layer.geometry.n = batch;
     found.push_back(std::move(layer));

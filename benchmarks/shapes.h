@@ -10,7 +10,7 @@ namespace octet::bench {
 
 /// Layers of equal geometry count once.
 struct Layer {
-  std::string name;  ///< "stem", "dw1", "pw7-11", "fc"
+  std::string name;                ///< "stem", "dw1", "pw7-11", "fc"
   kernels::ConvGeometry geometry;  ///< n = 1; a linear is a 1x1 convolution on a 1x1 map
   bool depthwise = false;
   int times = 1;  ///< how often the net has it

@@ -16,8 +16,8 @@ void add_loss(Suite& suite, const char* pass, std::int64_t classes, bool backwar
   const Work work{0, 2.0 * sizeof(float) * static_cast<double>(count)};
   suite.add(kernels::softmax_xent_rows(),
             Task<SoftmaxXentProblem, SoftmaxXentPointers>{
-                "softmax_xent", group_of(pass, std::to_string(classes) + "classes", batch), pass, "f32", problem, work, 0,
-                [=](Operands& operands) {
+                "softmax_xent", group_of(pass, std::to_string(classes) + "classes", batch), pass, "f32", problem, work,
+                0, [=](Operands& operands) {
                   SoftmaxXentPointers io;
                   io.labels = operands.integers(batch, 0, static_cast<std::int32_t>(classes - 1));
                   if (backward) {

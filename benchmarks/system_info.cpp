@@ -46,7 +46,8 @@ std::string load_warning() {
   const double load = load_of_last_minute();
   const unsigned processors = std::thread::hardware_concurrency();
   if (load < 0.5 + 0.1 * processors) return {};
-  return fmt::format("the machine is busy (load {:.1f} on {} processors): times and percentages say little", load, processors);
+  return fmt::format("the machine is busy (load {:.1f} on {} processors): times and percentages say little", load,
+                     processors);
 }
 
 std::string peaks_text(const Peaks& peaks) {

@@ -167,8 +167,8 @@ TEST(Bench, ShapesAreTheNets) {
   }
   const auto net = nn::mobilenet_v1();
   EXPECT_EQ(macs, static_cast<double>(nn::count_macs(nn::trace(*net, Shape{1, 32, 32, 3}))));
-  EXPECT_THAT(names, testing::ElementsAre("stem", "dw1", "pw1", "dw2", "pw2", "dw3", "pw3", "dw4", "pw4", "dw5", "pw5", "dw6",
-                                          "pw6", "dw7-11", "pw7-11", "dw12", "pw12", "dw13", "pw13", "fc"));
+  EXPECT_THAT(names, testing::ElementsAre("stem", "dw1", "pw1", "dw2", "pw2", "dw3", "pw3", "dw4", "pw4", "dw5", "pw5",
+                                          "dw6", "pw6", "dw7-11", "pw7-11", "dw12", "pw12", "dw13", "pw13", "fc"));
 }
 
 }  // namespace
