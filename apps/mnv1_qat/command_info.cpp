@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/report.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 #include "kernels/batchnorm/batchnorm.h"
@@ -55,15 +56,13 @@ void info(const Options& options) {
                {"isa_used", name_of(usable_isa())},
                {"threads", num_threads()},
                {"rows", rows_here()}};
-  if (options.json) {
-    fmt::print("{}\n", j.dump(2));
-    return;
-  }
-  for (const auto& [key, value] : j.items()) {
-    if (key != "rows") fmt::print("{:14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
-  }
-  fmt::print("rows\n");
-  for (const auto& [pass, impl] : j["rows"].items()) fmt::print("  {:28} {}\n", pass, impl.get<std::string>());
+  if (options.json) return print_out(json_text(j));
+  std::string text;
+  for (const auto& [key, value] : j.items())
+    if (key != "rows") text += fmt::format("{:14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+  text += "rows\n";
+  for (const auto& [pass, impl] : j["rows"].items()) text += fmt::format("  {:28} {}\n", pass, impl.get<std::string>());
+  print_out(text);
 }
 
 }  // namespace octet::app

@@ -27,8 +27,11 @@ Tensor read_pictures(const std::vector<std::string>& files) {
   return all;
 }
 
+// Training pictures are of no use here: one, so that the synthetic ones need not be drawn.
+data::Dataset load_test(const Options& options, const Console& console) { return load_split(options, {1, options.limit_test}, console).test; }
+
 Tensor test_pictures(const Options& options) {
-  const data::Dataset test = load_split(options, Console(options)).test;
+  const data::Dataset test = load_test(options, Console(options));
   Tensor all({static_cast<std::int64_t>(options.indices.size()), data::kSide, data::kSide, data::kChannels}, DType::u8);
   for (std::size_t i = 0; i < options.indices.size(); ++i) {
     const std::int64_t index = options.indices[i], at = static_cast<std::int64_t>(i);
@@ -59,45 +62,47 @@ std::vector<Guess> best_five(const Tensor& probabilities, std::int64_t i, const 
 void evaluate(const Options& options) {
   const Predictor predictor = load_predictor(options.model);
   const Console console(options);
-  const data::Split split = load_split(options, console);
-  OCTET_CHECK(split.test.class_names == predictor.class_names, "evaluate", "'{}' was trained on other classes than '{}' has", options.model, split.test.source);
-  Reporter reporter(console, predictor.kind, options.batch_size, split.test.size(), nullptr);
-  const optim::Scores scores = optim::evaluate(predictor.predict, split.test, options.batch_size, &reporter);
-  const Json j{{"model", options.model}, {"kind", predictor.kind}, {"data", split.test.source}, {"pictures", scores.pictures},
+  const data::Dataset test = load_test(options, console);
+  OCTET_CHECK(test.class_names == predictor.class_names, "evaluate", "'{}' was trained on other classes than '{}' has", options.model, test.source);
+  Reporter reporter(console, predictor.kind, options.batch_size, test.size(), nullptr);
+  const optim::Scores scores = optim::evaluate(predictor.predict, test, options.batch_size, &reporter);
+  const Json j{{"model", options.model}, {"kind", predictor.kind}, {"data", test.source}, {"pictures", scores.pictures},
                {"top1", scores.top1()},  {"top5", scores.top5()},  {"loss", scores.loss()}};
-  fmt::print("{}\n", options.json ? j.dump(2)
-                                  : fmt::format("{} on {} pictures of {}: top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f}", predictor.kind, scores.pictures,
-                                                split.test.source, 100 * scores.top1(), 100 * scores.top5(), scores.loss()));
+  print_out(options.json ? json_text(j)
+                         : fmt::format("{} on {} pictures of {}: top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f}\n", predictor.kind, scores.pictures,
+                                       test.source, 100 * scores.top1(), 100 * scores.top5(), scores.loss()));
 }
 
 void export_model(const Options& options) {
   const LoadedModel loaded = load_net(options.model);
-  OCTET_CHECK(!loaded.notes.quant.empty(), "export", "'{}' is an fp32 model without quantizers ---> HINT mnv1_qat qat makes a qat.safetensors from it",
-              options.model);
+  if (loaded.notes.quant.empty())
+    fail("export", fmt::format("'{}' is an fp32 model without quantizers", options.model), "mnv1_qat qat makes a qat.safetensors from it");
   quant::ConvertReport report;
   engine::IntegerGraph graph = quant::convert(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant), &report);
   add_notes(graph, loaded.notes);
-  engine::save_graph(options.out, graph);
-  if (!options.quiet && !options.json) fmt::print("{}", report.str());
-  fmt::print("{}: {} bytes, {} nodes, scheme {}\n", options.out, file_bytes(options.out), graph.nodes.size(), graph.scheme);
+  engine::save_graph(options.export_file, graph);
+  const std::uint64_t bytes = file_bytes(options.export_file);
+  const Json j{{"model", options.export_file}, {"bytes", bytes}, {"nodes", graph.nodes.size()}, {"scheme", graph.scheme}};
+  if (!report.channels.empty()) Console(options).say(report.str());
+  print_out(options.json ? json_text(j) : fmt::format("{}: {} bytes, {} nodes, scheme {}\n", options.export_file, bytes, graph.nodes.size(), graph.scheme));
 }
 
 void predict(const Options& options) {
   const Predictor predictor = load_predictor(options.model);
   const Tensor probabilities = ops::softmax(predictor.predict(data::normalise(read_pictures(options.pictures))));
   Json all = Json::array();
+  std::string text;
   for (std::size_t i = 0; i < options.pictures.size(); ++i) {
-    const auto guesses = best_five(probabilities, static_cast<std::int64_t>(i), predictor.class_names);
     Json item{{"picture", options.pictures[i]}, {"top5", Json::array()}};
-    std::string line = options.pictures[i] + ":";
-    for (const Guess& guess : guesses) {
+    text += options.pictures[i] + ":";
+    for (const Guess& guess : best_five(probabilities, static_cast<std::int64_t>(i), predictor.class_names)) {
       item["top5"].push_back({{"class", guess.name}, {"probability", guess.probability}});
-      line += fmt::format("  {} {:.1f} %", guess.name, 100 * guess.probability);
+      text += fmt::format("  {} {:.1f} %", guess.name, 100 * guess.probability);
     }
+    text += "\n";
     all.push_back(item);
-    if (!options.json) fmt::print("{}\n", line);
   }
-  if (options.json) fmt::print("{}\n", all.dump(2));
+  print_out(options.json ? json_text(all) : text);
 }
 
 void dump_codes(const Options& options) {
@@ -105,16 +110,19 @@ void dump_codes(const Options& options) {
   const Tensor pictures = options.pictures.empty() ? test_pictures(options) : read_pictures(options.pictures);
   NamedTensors values;
   engine.run(data::normalise(pictures), &values);
+  values.emplace_back("pictures", pictures);
   std::error_code error;
-  std::filesystem::create_directories(options.out, error);
-  OCTET_CHECK(!error, "dump-codes", "cannot make the folder '{}': {}", options.out, error.message());
-  write_npy((std::filesystem::path(options.out) / "pictures.npy").string(), pictures);
+  std::filesystem::create_directories(options.codes_dir, error);
+  OCTET_CHECK(!error, "dump-codes", "cannot make the folder '{}': {}", options.codes_dir, error.message());
+  Json files = Json::array();
   for (const auto& [name, tensor] : values) {
-    std::string file = name;
+    std::string file = name + ".npy";
     std::replace(file.begin(), file.end(), '/', '_');
-    write_npy((std::filesystem::path(options.out) / (file + ".npy")).string(), tensor);
+    write_npy((std::filesystem::path(options.codes_dir) / file).string(), tensor);
+    files.push_back(file);
   }
-  if (!options.quiet) fmt::print("{}: {} arrays for {} pictures\n", options.out, values.size() + 1, pictures.shape()[0]);
+  const Json j{{"folder", options.codes_dir}, {"pictures", pictures.shape()[0]}, {"files", files}};
+  print_out(options.json ? json_text(j) : fmt::format("{}: {} arrays for {} pictures\n", options.codes_dir, values.size(), pictures.shape()[0]));
 }
 
 }  // namespace octet::app

@@ -32,7 +32,8 @@ void dispatch(const octet::app::Options& options) {
 int main(int argc, char** argv) {
   try {
     dispatch(octet::app::parse_command_line(argc, argv));
-    return 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+    std::fputs("mnv1_qat: cannot write to stdout\n", stderr);
   } catch (const octet::app::EarlyExit& exit) {
     std::fputs(exit.what(), exit.code == 0 ? stdout : stderr);
     if (exit.code != 0) std::fputc('\n', stderr);

@@ -15,6 +15,12 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMostClasses = 100000;
 
+std::string kind_of(const TensorFile& file) {
+  const auto kind = file.metadata.find("octet.kind");
+  if (kind == file.metadata.end()) fail("model", fmt::format("'{}' is no model of octet", file.name), "give fp32, qat or int8.safetensors of a run");
+  return kind->second;
+}
+
 std::vector<std::string> names_from(const std::string& text, const std::string& path) {
   const Json j = Json::parse(text, nullptr, false);
   bool good = j.is_array() && !j.empty() && j.size() <= kMostClasses;
@@ -66,6 +72,8 @@ std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, 
 
 LoadedModel load_net(const std::string& path) {
   const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
+  const std::string kind = kind_of(file);
+  if (kind != "model") fail("model", fmt::format("'{}' is of kind '{}', not an fp32 or QAT model", path, kind), "give fp32 or qat.safetensors of a run");
   LoadedModel loaded;
   loaded.notes = ModelNotes::from(file.metadata, path);
   loaded.net = build_model(loaded.notes, nn::Init::he, 1);
@@ -77,9 +85,7 @@ LoadedModel load_net(const std::string& path) {
 
 Predictor load_predictor(const std::string& path) {
   const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
-  const auto kind = file.metadata.find("octet.kind");
-  OCTET_CHECK(kind != file.metadata.end(), "model", "'{}' is no model of octet ---> HINT give fp32, qat or int8.safetensors of a run", path);
-  if (kind->second == "int8") {
+  if (kind_of(file) == "int8") {
     auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path));
     const auto classes = engine->graph().notes.find("classes");
     OCTET_CHECK(classes != engine->graph().notes.end(), "model", "'{}' does not name its classes", path);

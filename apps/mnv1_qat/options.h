@@ -42,6 +42,8 @@ struct Options {
   bool resume = false, quiet = false, json = false;
   // other subcommands
   std::string model;                       ///< a .safetensors file
+  std::string export_file;                 ///< what export writes
+  std::string codes_dir = "codes";         ///< where dump-codes writes
   std::vector<std::string> pictures;       ///< files
   std::vector<std::int64_t> indices;       ///< pictures of the test set
 };

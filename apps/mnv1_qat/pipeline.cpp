@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -44,22 +45,28 @@ std::vector<std::int64_t> classes_of(const Tensor& logits) {
   return best;
 }
 
+// Keeps the time at each checkpoint, so that a run counts what its killed processes did.
+class StageReporter : public Reporter {
+ public:
+  using Keep = std::function<void(const optim::FitResult&)>;
+  StageReporter(Reporter&& reporter, Keep keep) : Reporter(std::move(reporter)), keep_(std::move(keep)) {}
+  void on_checkpoint(const optim::Progress&, const optim::FitResult& so_far) override { keep_(so_far); }
+
+ private:
+  Keep keep_;
+};
+
 }  // namespace
 
-data::Split load_split(const Options& options, const Console& console) {
-  std::string where = options.data;
-  if (options.download) {
-    const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
-    std::unique_ptr<optim::ProgressBar> bar;
-    where = data::download_cifar10(options.download_dir, url, [&](std::int64_t done, std::int64_t total) {
-      if (!bar) bar = std::make_unique<optim::ProgressBar>("download", total, "bytes", console.bar_style(), done);
-      done < total ? bar->update(done, "") : bar->finish("");
-    });
-  }
-  data::Split split = data::load(where);
-  if (options.limit_train > 0) split.train = split.train.first(options.limit_train);
-  if (options.limit_test > 0) split.test = split.test.first(options.limit_test);
-  return split;
+data::Split load_split(const Options& options, const data::Limits& limits, const Console& console) {
+  if (!options.download) return data::load(options.data, limits);
+  const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
+  std::unique_ptr<optim::ProgressBar> bar;
+  const auto show = [&](std::int64_t done, std::int64_t total) {
+    if (!bar) bar = std::make_unique<optim::ProgressBar>("download", total, "bytes", console.bar_style(), done);
+    done < total ? bar->update(done, "") : bar->finish("");
+  };
+  return data::load(data::download_cifar10(options.download_dir, url, show), limits);
 }
 
 std::string pretrain_tag(const Options& options, const data::Dataset& train) {
@@ -69,16 +76,12 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   return j.dump();
 }
 
-Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::now()), console_(options), qat_(options.quant) {
-  std::error_code error;
-  fs::create_directories(options.out, error);
-  OCTET_CHECK(!error && fs::is_directory(options.out), "mnv1_qat", "cannot make the folder '{}': {}", options.out, error ? error.message() : "a file is in the way");
-  if (!options.resume)
-    for (const char* file : {"pretrain.checkpoint.safetensors", "qat.checkpoint.safetensors"})
-      OCTET_CHECK(!fs::exists(path(file)), "mnv1_qat", "'{}' holds an unfinished run ---> HINT --resume goes on with it; another --out starts anew", options.out);
-  metrics_ = std::make_unique<Metrics>(options.out, options.resume);
-  if (options.resume) recall_timing();
-  split_ = load_split(options, console_);
+Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::now()), console_(options), folder_(options.out), qat_(options.quant) {
+  if (!options.resume) folder_.require_no_unfinished_run();
+  split_ = load_split(options, {options.limit_train, options.limit_test}, console_);
+  metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
+  if (keeps_earlier_stages()) timing_ = folder_.timing();
+  earlier_seconds_ = options.resume ? timing_.total_seconds : 0;
   notes_.scale = options.scale;
   notes_.variant = options.variant == nn::Variant::cifar ? "cifar" : "imagenet";
   notes_.class_names = split_.train.class_names;
@@ -89,31 +92,25 @@ Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::no
   summary_.data = notes_.data, summary_.seed = options.seed, summary_.threads = num_threads(), summary_.scheme = quant::name_of(options.quant.scheme);
 }
 
-std::string Pipeline::path(const std::string& file) const { return (fs::path(options_.out) / file).string(); }
-
-void Pipeline::keep_timing() const {
-  const Json j{{"pretrain_seconds", summary_.pretrain_seconds}, {"qat_seconds", summary_.qat_seconds}, {"fp32_step_ms", summary_.fp32_step_ms},
-               {"qat_step_ms", summary_.qat_step_ms}};
-  write_file_atomically(path("timing.json"), j.dump(2) + "\n");
+// Metrics and times of what came before: of a resumed run, and of a pre-training in the same folder.
+bool Pipeline::keeps_earlier_stages() const {
+  std::error_code ignored;
+  return options_.resume || (options_.command == Command::qat && fs::equivalent(options_.model, path("fp32.safetensors"), ignored));
 }
 
-// Times of stages that an earlier process of this run has finished.
-void Pipeline::recall_timing() {
-  if (!fs::exists(path("timing.json"))) return;
-  const Json j = Json::parse(read_file(path("timing.json")), nullptr, false);
-  const auto number = [&](const char* key) { return j.is_object() && j.contains(key) && j[key].is_number() ? j[key].get<double>() : 0.0; };
-  summary_.pretrain_seconds = number("pretrain_seconds"), summary_.qat_seconds = number("qat_seconds");
-  summary_.fp32_step_ms = number("fp32_step_ms"), summary_.qat_step_ms = number("qat_step_ms");
+double Pipeline::total_seconds() const { return earlier_seconds_ + seconds_since(start_); }
+
+void Pipeline::keep_timing(StageTime& time, const StageTime& before, const optim::FitResult& so_far) {
+  time.seconds = before.seconds + so_far.seconds;
+  if (!so_far.step_ms.empty()) time.step_ms = so_far.median_step_ms();
+  timing_.total_seconds = total_seconds();
+  folder_.keep(timing_);
 }
 
-bool Pipeline::finished_before(const Stage& stage) const {
-  if (!options_.resume || !fs::exists(path(stage.model_file))) return false;
-  const TensorFile file = read_safetensors(path(stage.model_file), {.copy = false, .require_checksum = true});
-  return ModelNotes::from(file.metadata, file.name).tag == stage.tag;
-}
-
-void Pipeline::fit(const Stage& stage, double& seconds, double& step_ms) {
-  if (finished_before(stage)) {
+void Pipeline::fit(const Stage& stage, StageTime& time) {
+  checkpoints_.push_back(stage.checkpoint);
+  notes_.tag = stage.tag;
+  if (options_.resume && folder_.is_finished(stage)) {
     optim::load_model(path(stage.model_file), *net_);
     console_.say(fmt::format("{}: finished before, taken from {}", stage.name, path(stage.model_file)));
     return;
@@ -127,22 +124,24 @@ void Pipeline::fit(const Stage& stage, double& seconds, double& step_ms) {
   fit.checkpoint_path = path(stage.checkpoint);
   fit.tag = stage.tag;
   fit.resume = options_.resume;
-  Reporter reporter(console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get());
-  const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
-  seconds = result.seconds, step_ms = result.median_step_ms();
-  notes_.tag = stage.tag;
+  const StageTime before = options_.resume && folder_.has(stage.checkpoint) ? time : StageTime{};
+  const auto keep = [&](const optim::FitResult& so_far) { keep_timing(time, before, so_far); };
+  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep);
+  keep(trainer_->fit(split_.train, fit, &reporter));
+  folder_.remove_results_after(stage);
   optim::save_model(path(stage.model_file), *net_, notes_.to_metadata());
-  keep_timing();
-  fs::remove(path(stage.checkpoint));
+}
+
+// They stay until all is done: a run interrupted between two stages is an unfinished one too.
+void Pipeline::remove_checkpoints() const {
+  for (const std::string& file : checkpoints_) folder_.remove(file);
 }
 
 void Pipeline::pretrain() {
   net_ = build_model(notes_, options_.init, options_.seed);
   trainer_ = std::make_unique<optim::Trainer>(net_);
   console_.say("\n" + nn::summary(*net_, kPicture));
-  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", pretrain_tag(options_, split_.train), options_.epochs, 0},
-      summary_.pretrain_seconds, summary_.fp32_step_ms);
-  notes_.tag = pretrain_tag(options_, split_.train);
+  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0, pretrain_tag(options_, split_.train)}, timing_.pretrain);
   summary_.fp32_bytes = file_bytes(path("fp32.safetensors"));
   summary_.parameters = net_->parameter_count();
 }
@@ -162,7 +161,6 @@ optim::Scores Pipeline::evaluate(const std::string& stage, const optim::PredictF
   const auto start = Clock::now();
   const optim::Scores scores = optim::evaluate(predict, split_.test, options_.batch_size, &reporter);
   if (images_per_second) *images_per_second = static_cast<double>(scores.pictures) / seconds_since(start);
-  metrics_->rewind(stage, 0);
   metrics_->write_scores(stage, scores);
   return scores;
 }
@@ -174,9 +172,11 @@ void Pipeline::evaluate_fp32() {
 void Pipeline::fine_tune() {
   qat_.quantize(*net_, kPicture);
   notes_.quant = quant::to_json(options_.quant);
+  const Json from = Json::parse(notes_.tag, nullptr, false);
   Json tag = training_json(options_);
-  tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["quant"] = notes_.quant, tag["from"] = notes_.tag, tag["pictures"] = split_.train.size();
-  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", tag.dump(), options_.qat_epochs, kFineTuneEpochs}, summary_.qat_seconds, summary_.qat_step_ms);
+  tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["pictures"] = split_.train.size();
+  tag["quant"] = Json::parse(notes_.quant), tag["from"] = from.is_object() ? from : Json(notes_.tag);
+  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat);
 }
 
 void Pipeline::evaluate_qat() {
@@ -238,20 +238,26 @@ void Pipeline::show_predictions() const {
 }
 
 void Pipeline::finish() {
-  summary_.total_seconds = seconds_since(start_);
+  summary_.pretrain_seconds = timing_.pretrain.seconds, summary_.fp32_step_ms = timing_.pretrain.step_ms;
+  summary_.qat_seconds = timing_.qat.seconds, summary_.qat_step_ms = timing_.qat.step_ms;
+  summary_.total_seconds = total_seconds();
   summary_.peak_rss_bytes = peak_rss_bytes();
   write_file_atomically(path("summary.json"), summary_.json());
-  if (options_.json)
-    std::fputs(summary_.json().c_str(), stdout);
-  else
-    std::fputs((summary_.table() + "  files in " + options_.out + ": fp32, qat and int8.safetensors, summary.json, metrics.jsonl\n").c_str(), stdout);
+  remove_checkpoints();
+  if (options_.json) return print_out(summary_.json());
+  std::string files;
+  for (const char* file : {"fp32.safetensors", "qat.safetensors", "int8.safetensors", "summary.json", "metrics.jsonl"})
+    if (folder_.has(file)) files += (files.empty() ? "" : ", ") + std::string(file);
+  print_out(fmt::format("{}  files in {}: {}\n", summary_.table(), options_.out, files));
 }
 
 void Pipeline::finish_pretrain() const {
-  const Json j{{"model", path("fp32.safetensors")}, {"data", summary_.data}, {"fp32_top1", summary_.fp32.top1()}, {"fp32_top5", summary_.fp32.top5()}};
-  fmt::print("{}\n", options_.json ? j.dump(2)
-                                   : fmt::format("{}: top-1 {:.2f} %, top-5 {:.2f} % on the test pictures of {}", path("fp32.safetensors"),
-                                                 100 * summary_.fp32.top1(), 100 * summary_.fp32.top5(), summary_.data));
+  remove_checkpoints();
+  const std::string file = path("fp32.safetensors");
+  const Json j{{"model", file}, {"data", summary_.data}, {"fp32_top1", summary_.fp32.top1()}, {"fp32_top5", summary_.fp32.top5()}};
+  if (options_.json) return print_out(json_text(j));
+  print_out(fmt::format("{}: top-1 {:.2f} %, top-5 {:.2f} % on the test pictures of {}\n", file, 100 * summary_.fp32.top1(), 100 * summary_.fp32.top5(),
+                        summary_.data));
 }
 
 }  // namespace octet::app

@@ -6,6 +6,7 @@
 
 #include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/report.h"
+#include "apps/mnv1_qat/run_folder.h"
 #include "data/dataset.h"
 #include "quant/qat.h"
 
@@ -13,7 +14,7 @@ namespace octet::app {
 
 class Pipeline {
  public:
-  /// Makes the folder. Throws Error when it holds an unfinished run and --resume was not given.
+  /// Makes the folder, loads the data. Throws Error when the folder holds an unfinished run and --resume was not given.
   explicit Pipeline(const Options& options);
 
   /// Pre-trains, or takes what a resumed run has finished; writes fp32.safetensors.
@@ -35,21 +36,19 @@ class Pipeline {
   void finish_pretrain() const;
 
  private:
-  struct Stage {
-    std::string name, model_file, checkpoint, tag;
-    std::int64_t epochs;
-    std::uint64_t first_epoch;
-  };
-  std::string path(const std::string& file) const;
-  bool finished_before(const Stage& stage) const;
-  void fit(const Stage& stage, double& seconds, double& step_ms);
+  std::string path(const std::string& file) const { return folder_.path(file); }
+  bool keeps_earlier_stages() const;
+  void fit(const Stage& stage, StageTime& time);
+  double total_seconds() const;
+  void keep_timing(StageTime& time, const StageTime& before, const optim::FitResult& so_far);
   optim::Scores evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second);
-  void keep_timing() const;
-  void recall_timing();
+  /// Nothing is left to resume.
+  void remove_checkpoints() const;
 
   const Options& options_;
   std::chrono::steady_clock::time_point start_;
   Console console_;
+  RunFolder folder_;
   std::unique_ptr<Metrics> metrics_;
   data::Split split_;
   ModelNotes notes_;
@@ -57,10 +56,13 @@ class Pipeline {
   std::shared_ptr<nn::Module> net_;
   quant::Qat qat_;
   Summary summary_;
+  Timing timing_;
+  double earlier_seconds_ = 0;  ///< of the processes before this one
+  std::vector<std::string> checkpoints_;
 };
 
-/// Applies --limit-*, --download and --data.
-data::Split load_split(const Options& options, const Console& console);
+/// Applies --download and --data.
+data::Split load_split(const Options& options, const data::Limits& limits, const Console& console);
 /// Options that decide the bits of the pre-trained weights, as text.
 std::string pretrain_tag(const Options& options, const data::Dataset& train);
 

@@ -2,6 +2,10 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -20,7 +24,30 @@ std::string score_text(const optim::Scores& s) {
   return fmt::format("loss {:.4f}  top-1 {:.2f} %  top-5 {:.2f} %", s.loss(), 100 * s.top1(), 100 * s.top5());
 }
 
-int stage_rank(const std::string& stage) { return stage.starts_with("pretrain") || stage.starts_with("fp32") ? 0 : 1; }
+// Stages in the order of a run.
+std::ptrdiff_t rank_of(const std::string& stage) {
+  static const std::array<std::string, 5> kStages{"pretrain", "fp32 test", "qat", "qat test", "int8 test"};
+  return std::find(kStages.begin(), kStages.end(), stage) - kStages.begin();
+}
+
+// The lines of a metrics file that are what we write: objects with a stage.
+std::vector<Json> read_lines(const std::string& path) {
+  std::istringstream text(std::filesystem::exists(path) ? read_file(path) : "");
+  std::vector<Json> lines;
+  for (std::string line; std::getline(text, line);) {
+    Json j = Json::parse(line, nullptr, false);
+    const bool good = j.is_object() && j.contains("stage") && j["stage"].is_string() && j.contains("event") && j["event"].is_string() &&
+                      (!j.contains("step") || j["step"].is_number_integer());
+    if (good) lines.push_back(std::move(j));
+  }
+  return lines;
+}
+
+void write_lines(const std::string& path, const std::vector<Json>& lines) {
+  std::string text;
+  for (const Json& line : lines) text += line.dump() + "\n";
+  write_file_atomically(path, text);
+}
 
 }  // namespace
 
@@ -49,7 +76,7 @@ std::string Summary::json() const {
                {"int8_images_per_second", int8_images_per_second},
                {"fp32_images_per_second", fp32_images_per_second},
                {"peak_rss_bytes", peak_rss_bytes}};
-  return j.dump(2) + "\n";
+  return json_text(j);
 }
 
 std::string Summary::table() const {
@@ -69,25 +96,20 @@ std::string Summary::table() const {
   return text + fmt::format("  total {:.1f} s, peak memory {:.0f} MB\n", total_seconds, static_cast<double>(peak_rss_bytes) * 1e-6);
 }
 
-Metrics::Metrics(const std::string& dir, bool resume) : path_((std::filesystem::path(dir) / "metrics.jsonl").string()) {
-  if (resume)
+Metrics::Metrics(const std::string& dir, bool keep) : path_((std::filesystem::path(dir) / "metrics.jsonl").string()) {
+  if (keep)
     cut_torn_line(path_);
   else
     write_file_atomically(path_, "");
 }
 
 void Metrics::rewind(const std::string& stage, std::int64_t step) {
-  if (!std::filesystem::exists(path_)) return;
-  std::istringstream lines(read_file(path_));
-  std::string kept;
-  for (std::string line; std::getline(lines, line);) {
-    const Json j = Json::parse(line, nullptr, false);
-    if (!j.is_object() || !j.contains("stage") || !j["stage"].is_string()) continue;
-    const std::string of = j["stage"].get<std::string>();
-    const bool later = stage_rank(of) > stage_rank(stage) || (stage_rank(of) == stage_rank(stage) && (of != stage || j.value("step", std::int64_t{0}) > step));
-    if (!later) kept += line + "\n";
-  }
-  write_file_atomically(path_, kept);
+  std::vector<Json> lines = read_lines(path_);
+  std::erase_if(lines, [&](const Json& line) {
+    const auto rank = rank_of(line["stage"].get<std::string>());
+    return rank > rank_of(stage) || (rank == rank_of(stage) && line.value("step", std::int64_t{0}) > step);
+  });
+  write_lines(path_, lines);
 }
 
 void Metrics::write_step(const std::string& stage, const optim::Progress& p) {
@@ -102,7 +124,11 @@ void Metrics::write_epoch(const std::string& stage, const optim::Progress& p) {
 
 void Metrics::write_scores(const std::string& stage, const optim::Scores& s) {
   const Json j{{"event", "evaluate"}, {"stage", stage}, {"loss", s.loss()}, {"top1", s.top1()}, {"top5", s.top5()}, {"pictures", s.pictures}};
-  append_line(path_, j.dump());
+  std::vector<Json> lines = read_lines(path_);
+  const auto earlier = std::find_if(lines.begin(), lines.end(), [&](const Json& line) { return line["stage"] == stage; });
+  if (earlier == lines.end()) return append_line(path_, j.dump());
+  *earlier = j;
+  write_lines(path_, lines);
 }
 
 Console::Console(const Options& options)
@@ -110,8 +136,7 @@ Console::Console(const Options& options)
 
 void Console::say(const std::string& text) const {
   if (style_ == optim::BarStyle::silent) return;
-  std::fputs((text + "\n").c_str(), stdout);
-  std::fflush(stdout);
+  print_out(text + "\n");
 }
 
 Reporter::Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics)
@@ -147,6 +172,13 @@ void Reporter::on_evaluate(std::int64_t done, std::int64_t pictures, const optim
   if (done < pictures) return bar_->update(done, score_text(scores));
   bar_->finish(score_text(scores));
   bar_.reset();
+}
+
+std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+void print_out(const std::string& text) {
+  const bool good = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  OCTET_CHECK(good, "mnv1_qat", "cannot write to stdout: {}", std::strerror(errno));
 }
 
 std::uint64_t peak_rss_bytes() {

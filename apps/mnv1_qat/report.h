@@ -1,6 +1,7 @@
 // What a run tells: progress on the terminal, metrics.jsonl while running, summary.json and a table at the end.
 #pragma once
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "apps/mnv1_qat/options.h"
@@ -26,15 +27,16 @@ struct Summary {
   std::string table() const;
 };
 
-/// Appends objects to DIR/metrics.jsonl, a line each.
+/// DIR/metrics.jsonl: an object a line, appended while the run goes on.
 class Metrics {
  public:
-  /// A new file, or, when resuming, the old one without a torn last line.
-  Metrics(const std::string& dir, bool resume);
-  /// Drops lines of `stage` beyond `step`, and of stages after it: a resumed fit writes them again.
+  /// A new file, or the old one without a torn last line.
+  Metrics(const std::string& dir, bool keep);
+  /// Drops lines of `stage` beyond `step`, and of the stages after it: a fit that begins there writes them again.
   void rewind(const std::string& stage, std::int64_t step);
   void write_step(const std::string& stage, const optim::Progress& progress);
   void write_epoch(const std::string& stage, const optim::Progress& progress);
+  /// Takes the place of an earlier evaluation of this stage.
   void write_scores(const std::string& stage, const optim::Scores& scores);
 
  private:
@@ -70,6 +72,11 @@ class Reporter : public optim::Callback {
   Metrics* metrics_;
   std::unique_ptr<optim::ProgressBar> bar_;
 };
+
+/// Indented, with a newline; what is no UTF-8 (file names) is replaced.
+std::string json_text(const nlohmann::ordered_json& json);
+/// To stdout, at once. Throws Error when it cannot be written.
+void print_out(const std::string& text);
 
 std::uint64_t peak_rss_bytes();
 

@@ -1,0 +1,64 @@
+#include "apps/mnv1_qat/quant_options.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace octet::app {
+namespace {
+
+using Json = nlohmann::json;
+
+enum class Form { text, number_or_bool, list };
+
+struct Key {
+  const char *flag, *name, *type, *help;
+  Form form;
+};
+
+constexpr const char* kPreprocess = "None|PACT";
+constexpr std::array<Key, 11> kKeys{{
+    {"--scheme", "scheme", "octet|paddle|tensorrt",
+     "octet: the contract of docs/quantization.md; paddle: the tutorial's arithmetic; tensorrt: all activations signed [octet]", Form::text},
+    {"--weight-preprocess-type", "weight_preprocess_type", kPreprocess, "before weights are quantized", Form::text},
+    {"--activation-preprocess-type", "activation_preprocess_type", kPreprocess, "before activations are quantized", Form::text},
+    {"--weight-quantize-type", "weight_quantize_type", "channel_wise_abs_max|abs_max|channel_wise_lsq|lsq", "scales of weights", Form::text},
+    {"--activation-quantize-type", "activation_quantize_type", "moving_average_abs_max|abs_max|range_abs_max|min_max|lsq", "scales of activations",
+     Form::text},
+    {"--weight-bits", "weight_bits", "N", "2 to 8", Form::number_or_bool},
+    {"--activation-bits", "activation_bits", "N", "2 to 8", Form::number_or_bool},
+    {"--moving-rate", "moving_rate", "R", "weight of the old value in moving averages", Form::number_or_bool},
+    {"--window-size", "window_size", "N", "batches that range_abs_max looks back on", Form::number_or_bool},
+    {"--fuse-conv-bn", "fuse_conv_bn", "true|false", "fold batch norms before fine-tuning", Form::number_or_bool},
+    {"--quantizable-layers", "quantizable_layer_type", "Conv2D,Linear,…", "layer types to quantize, separated by commas", Form::list},
+}};
+
+Json value_of(const Key& key, const std::string& text) {
+  if (key.form == Form::text) return text;
+  if (key.form == Form::list) return CLI::detail::split(text, ',');
+  const Json value = Json::parse(text, nullptr, false);
+  return value.is_primitive() && !value.is_null() ? value : Json(text);  // what is neither number nor bool is refused by its key's name
+}
+
+}  // namespace
+
+void QuantOptions::add_to(CLI::App& app) {
+  const char* group = "Quantization";
+  app.add_option("--quant-config", file_, "JSON file with the tutorial's keys; the options below replace its values")->type_name("FILE")->take_last()->group(group);
+  texts_.resize(kKeys.size());
+  for (std::size_t i = 0; i < kKeys.size(); ++i)
+    options_.push_back(app.add_option(kKeys[i].flag, texts_[i], kKeys[i].help)->type_name(kKeys[i].type)->take_last()->group(group));
+}
+
+void QuantOptions::apply(quant::QuantConfig& config) const {
+  if (!file_.empty()) config = quant::read_config(file_);
+  for (std::size_t i = 0; i < options_.size(); ++i) {
+    if (options_[i]->count() == 0) continue;
+    const Json one{{kKeys[i].name, value_of(kKeys[i], texts_[i])}};
+    quant::merge_config(config, one.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+}
+
+}  // namespace octet::app
