@@ -1,8 +1,8 @@
 // The PaddleSlim dygraph QAT tutorial, line for line: docs/tutorial.md shows both beside each other.
-//   tutorial [DATA [EPOCHS QAT_EPOCHS PICTURES]]
+//   tutorial [DATA [EPOCHS QAT_EPOCHS PICTURES]]   DATA as --data of mnv1_qat; the integer model goes to the working folder
 #include <fmt/core.h>
 
-#include <cstdlib>
+#include <string>
 
 #include "data/dataset.h"
 #include "nn/graph.h"
@@ -17,8 +17,7 @@ namespace {
 
 void tutorial(const char* data, std::int64_t epochs, std::int64_t qat_epochs, std::int64_t pictures) {
   // 1. Data: normalised (x − 127.5) / 127.5 by the loader.
-  data::Split cifar = data::load(data);
-  if (pictures > 0) cifar = {cifar.train.first(pictures), cifar.test.first(pictures)};
+  const data::Split cifar = data::load(data, {pictures, pictures});
 
   // 2. The model, its optimizer and loss.
   const auto net = nn::mobilenet_v1({.classes = 10, .scale = 1.0});
@@ -57,7 +56,11 @@ void tutorial(const char* data, std::int64_t epochs, std::int64_t qat_epochs, st
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto number = [&](int i, std::int64_t otherwise) { return argc > i ? std::strtoll(argv[i], nullptr, 10) : otherwise; };
+  const auto number = [&](int i, std::int64_t otherwise) { return argc > i ? std::stoll(argv[i]) : otherwise; };
+  if (argc > 5 || (argc > 1 && argv[1][0] == '-')) {
+    fmt::print(stderr, "usage: tutorial [DATA [EPOCHS QAT_EPOCHS PICTURES]]\n");
+    return 2;
+  }
   try {
     tutorial(argc > 1 ? argv[1] : "auto", number(2, 5), number(3, 2), number(4, 0));
   } catch (const std::exception& error) {

@@ -152,7 +152,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   CLI::App* dump = add_command(app, o, "dump-codes", "every layer's codes for chosen pictures, as .npy files", Command::dump_codes);
   add_model_file(dump, o, "int8.safetensors of a run");
   dump->add_option("--pictures", o.pictures, "picture files")->group("Data");
-  dump->add_option("--index", o.indices, "pictures of the test set by number, for example 0,7")->delimiter(',')->check(kCount)->group("Data");
+  dump->add_option("--index", o.indices, "pictures of the test set by number, for example 0,7")->delimiter(',')->allow_extra_args(false)->check(kCount)->group("Data");
   add_test_data(dump, o);
   add_out(dump, o.codes_dir, "folder for the .npy files");
 

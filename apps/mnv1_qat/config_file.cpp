@@ -57,15 +57,15 @@ std::vector<std::string> with_config(const CLI::App& app, const std::vector<std:
   const CLI::App* command = file.empty() ? nullptr : find_subcommand(app, words[0]);
   if (command == nullptr) return words;
   std::istringstream text(read_file(file, kLargestFile));
-  std::vector<std::string> all{words[0]};
+  std::vector<std::string> all = words;
   for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(text)) {
     if (!item.parents.empty() && (item.parents.size() > 1 || find_subcommand(app, item.parents[0]) == nullptr))
       fail("config", fmt::format("'{}': unknown section '{}'", file, item.parents[0]), "sections are named as subcommands");
     const bool is_mark = item.name == "++" || item.name == "--";
-    if (is_mark || (!item.parents.empty() && item.parents[0] != words[0]) || gives(words, "--" + item.name)) continue;
-    for (const std::string& word : words_of(item, *command, file)) all.push_back(word);
+    if (is_mark || (!item.parents.empty() && item.parents[0] != words[0])) continue;
+    const std::vector<std::string> more = words_of(item, *command, file);
+    if (!gives(words, "--" + item.name)) all.insert(all.end(), more.begin(), more.end());
   }
-  all.insert(all.end(), words.begin() + 1, words.end());
   return all;
 }
 

@@ -140,7 +140,9 @@ void Console::say(const std::string& text) const {
 }
 
 Reporter::Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics)
-    : console_(console), stage_(std::move(stage)), batch_size_(batch_size), pictures_(pictures), metrics_(metrics) {}
+    : console_(console), stage_(std::move(stage)), batch_size_(batch_size), pictures_(pictures), metrics_(metrics) {
+  if (!metrics_) bar_ = std::make_unique<optim::ProgressBar>(stage_, pictures_, "pictures", console_.bar_style());
+}
 
 void Reporter::start_epoch(const optim::Progress& p) {
   bar_ = std::make_unique<optim::ProgressBar>(fmt::format("{} epoch {}/{}", stage_, p.epoch + 1, p.epochs), pictures_, "pictures", console_.bar_style(),
@@ -149,29 +151,24 @@ void Reporter::start_epoch(const optim::Progress& p) {
 
 void Reporter::on_fit_begin(const optim::Progress& p) {
   if (metrics_) metrics_->rewind(stage_, p.step);
+  if (p.epoch < p.epochs) start_epoch(p);
 }
 
 void Reporter::on_step(const optim::Progress& p) {
-  if (!bar_) {
-    optim::Progress before = p;
-    --before.batch;
-    start_epoch(before);
-  }
   bar_->update(p.batch * batch_size_, score_text(p.scores));
   if (metrics_ && p.step % kStepsPerLine == 0) metrics_->write_step(stage_, p);
 }
 
 void Reporter::on_epoch_end(const optim::Progress& p) {
-  if (bar_) bar_->finish(score_text(p.scores));
-  bar_.reset();
+  bar_->finish(score_text(p.scores));
   if (metrics_) metrics_->write_epoch(stage_, p);
+  optim::Progress next = p;
+  ++next.epoch, next.batch = 0;
+  if (next.epoch < next.epochs) start_epoch(next);
 }
 
 void Reporter::on_evaluate(std::int64_t done, std::int64_t pictures, const optim::Scores& scores) {
-  if (!bar_) bar_ = std::make_unique<optim::ProgressBar>(stage_, pictures, "pictures", console_.bar_style());
-  if (done < pictures) return bar_->update(done, score_text(scores));
-  bar_->finish(score_text(scores));
-  bar_.reset();
+  done < pictures ? bar_->update(done, score_text(scores)) : bar_->finish(score_text(scores));
 }
 
 std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }

@@ -57,7 +57,7 @@ class Console {
 /// Bar and metrics of one fit or evaluation.
 class Reporter : public optim::Callback {
  public:
-  /// `metrics` may be null.
+  /// `metrics` is null for an evaluation, which begins at once.
   Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics);
   void on_fit_begin(const optim::Progress& progress) override;
   void on_step(const optim::Progress& progress) override;
