@@ -1,6 +1,7 @@
 // run, pretrain, qat: the stages of the pipeline in their order.
 #include "apps/mnv1_qat/commands.h"
 #include "apps/mnv1_qat/pipeline.h"
+#include "core/error.h"
 
 namespace octet::app {
 namespace {
@@ -31,8 +32,11 @@ void pretrain(const Options& options) {
 }
 
 void qat(const Options& options) {
+  const LoadedModel loaded = load_net(options.model);  // before a folder is made and pictures are drawn
+  if (!loaded.notes.quant.empty())
+    fail("qat", fmt::format("'{}' is quantized already", options.model), "give the fp32.safetensors of a pre-training");
   Pipeline pipeline(options);
-  pipeline.take_pretrained(options.model);
+  pipeline.take_pretrained(loaded, options.model);
   pipeline.evaluate_fp32();
   tune_export_compare(pipeline);
 }

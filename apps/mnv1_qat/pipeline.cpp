@@ -146,9 +146,7 @@ void Pipeline::pretrain() {
   summary_.parameters = net_->parameter_count();
 }
 
-void Pipeline::take_pretrained(const std::string& file) {
-  const LoadedModel loaded = load_net(file);
-  OCTET_CHECK(loaded.notes.quant.empty(), "qat", "'{}' is quantized already ---> HINT give the fp32.safetensors of a pre-training", file);
+void Pipeline::take_pretrained(const LoadedModel& loaded, const std::string& file) {
   OCTET_CHECK(loaded.notes.class_names == split_.train.class_names, "qat", "'{}' was trained on other classes than '{}' has", file, split_.train.source);
   net_ = loaded.net, notes_ = loaded.notes;
   trainer_ = std::make_unique<optim::Trainer>(net_);

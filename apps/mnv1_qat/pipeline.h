@@ -19,8 +19,8 @@ class Pipeline {
 
   /// Pre-trains, or takes what a resumed run has finished; writes fp32.safetensors.
   void pretrain();
-  /// Takes a pre-trained file instead.
-  void take_pretrained(const std::string& path);
+  /// Takes what was pre-trained before, from `file`, instead.
+  void take_pretrained(const LoadedModel& loaded, const std::string& file);
   void evaluate_fp32();
   /// Quantizes and fine-tunes; writes qat.safetensors.
   void fine_tune();
