@@ -41,7 +41,7 @@ TEST(Terminal, BarWithRateAndTimeLeftFitsTheWidth) {
     }
     EXPECT_GE(drawn, 3);
     if (columns < 80) continue;
-    for (const char* part : {"ETA ", "pictures/s", " in 0:0"}) EXPECT_TRUE(contains(ended.out, part)) << part;
+    for (const char* part : {"ETA ", "pictures/s", " in "}) EXPECT_TRUE(contains(ended.out, part)) << part;
     EXPECT_EQ(contains(ended.out, "[=") && contains(ended.out, "loss"), columns == 200) << ended.out;
   }
 }
