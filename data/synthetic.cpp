@@ -76,11 +76,11 @@ Figure random_figure(Random& random, int kind, double size_lo, double size_hi, d
   f.kind = kind;
   f.x = kSide / 2.0 + random.uniform(-centre_range, centre_range);
   f.y = kSide / 2.0 + random.uniform(-centre_range, centre_range);
-  const double angle = random.uniform(-0.6, 0.6), size = random.uniform(size_lo, size_hi);
+  const double angle = random.uniform(-0.4, 0.4), size = random.uniform(size_lo, size_hi);
   f.cos = portable::cos(angle);
   f.sin = portable::sin(angle);
-  f.scale_x = size * random.uniform(0.8, 1.2);
-  f.scale_y = size * random.uniform(0.8, 1.2);
+  f.scale_x = size * random.uniform(0.85, 1.15);
+  f.scale_y = size * random.uniform(0.85, 1.15);
   f.colour = colour;
   return f;
 }
@@ -128,12 +128,12 @@ int paint(std::uint64_t seed, std::uint64_t split, std::int64_t index, std::uint
   Canvas canvas;
   const Colour from = random_colour(random), to = random_colour(random);
   gradient(from, to, random.uniform(0, 2 * kPi), canvas);
-  for (std::uint64_t i = 0, n = 2 + random.below(5); i < n; ++i) draw_clutter(random, 3.5, 16, canvas);
+  for (std::uint64_t i = 0, n = 1 + random.below(4); i < n; ++i) draw_clutter(random, 3.5, 16, canvas);
   Colour colour = random_colour(random);
-  while (distance(colour, from) < 130 || distance(colour, to) < 130) colour = random_colour(random);
-  draw(random_figure(random, label, 7, 12, 5, colour), canvas);
+  while (distance(colour, from) < 160 || distance(colour, to) < 160) colour = random_colour(random);
+  draw(random_figure(random, label, 9, 13, 3, colour), canvas);
   for (std::uint64_t i = 0, n = random.below(3); i < n; ++i) draw_clutter(random, 3, 14, canvas);
-  const double noise = random.uniform(4, 22);
+  const double noise = random.uniform(2, 14);
   for (std::size_t i = 0; i < canvas.size(); ++i)
     pixels[i] = static_cast<std::uint8_t>(std::clamp(canvas[i] + noise * random.normal() + 0.5, 0.0, 255.0));
   return label;

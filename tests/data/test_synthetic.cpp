@@ -18,9 +18,9 @@ std::uint32_t crc_of(const Tensor& t) { return crc32c(t.raw(), t.nbytes()); }
 
 TEST(Synthetic, TheBytesOfASeed) {
   const data::Split split = data::synthetic_shapes(2026, 100, 100);
-  EXPECT_EQ(crc_of(split.train.pictures), 0xE1FF0D10u);
+  EXPECT_EQ(crc_of(split.train.pictures), 0xDD2BAC88u);
   EXPECT_EQ(crc_of(split.train.labels), 0x5B1667F0u);
-  EXPECT_EQ(crc_of(split.test.pictures), 0x26F1B322u);
+  EXPECT_EQ(crc_of(split.test.pictures), 0x9A9905A5u);
   EXPECT_EQ(split.train.source, "synthetic");
   EXPECT_EQ(split.train.class_names.size(), 10u);
   EXPECT_EQ(split.train.pictures.shape(), (Shape{100, 32, 32, 3}));
