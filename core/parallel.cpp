@@ -176,14 +176,13 @@ class Pool {
 
   /// Returns when there is a job other than `seen`; false when the pool stops.
   bool wait_for_job(std::uint64_t seen) {
-    for (int spin = 0; spin < kSpins; ++spin) {
-      if (job_of(state_.load()) != seen) break;
-      relax();
-    }
-    if (job_of(state_.load()) == seen) {
+    // stop() counts as news too: a worker that came late to the last job may already have seen stop()'s number.
+    const auto news = [&] { return stopping_.load() || job_of(state_.load()) != seen; };
+    for (int spin = 0; spin < kSpins && !news(); ++spin) relax();
+    if (!news()) {
       std::unique_lock lock(mutex_);
       sleepers_.fetch_add(1);
-      wake_.wait(lock, [&] { return job_of(state_.load()) != seen; });
+      wake_.wait(lock, news);
       sleepers_.fetch_sub(1);
     }
     return !stopping_.load();

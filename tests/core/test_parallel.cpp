@@ -144,6 +144,16 @@ TEST(ParallelPool, cannot_be_resized_from_inside) {
   set_num_threads(before);
 }
 
+TEST(ParallelPool, stops_while_a_worker_comes_late) {
+  // A job this short is over before the worker is there; it must still see that the pool stops.
+  const int before = num_threads();
+  for (int i = 0; i < 3000; ++i) {
+    set_num_threads(2 + i % 2);
+    parallel_for(4, [](std::int64_t) {});
+  }
+  set_num_threads(before);
+}
+
 TEST(ParallelPool, a_forked_child_works_alone) {
   const int before = num_threads();
   set_num_threads(3);
