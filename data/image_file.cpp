@@ -36,8 +36,8 @@ Tensor read_picture(const std::string& path) {
 }
 
 Tensor resize_picture(const Tensor& picture, std::int64_t height, std::int64_t width) {
-  OCTET_CHECK(picture.shape().rank() == 3 && picture.shape()[2] == 3 && picture.numel() > 0, "resize_picture", "a picture is H,W,3, not {}",
-              picture.shape().str());
+  OCTET_CHECK(picture.dtype() == DType::u8 && picture.shape().rank() == 3 && picture.shape()[2] == 3 && picture.numel() > 0, "resize_picture",
+              "a picture is H,W,3, not {} {}", name_of(picture.dtype()), picture.shape().str());
   OCTET_CHECK(height >= 1 && height <= 8192 && width >= 1 && width <= 8192, "resize_picture", "{}x{} is not in [1, 8192]", height, width);
   if (picture.shape()[0] == height && picture.shape()[1] == width) return picture.clone();  // the filter would blur it
   Tensor resized({height, width, 3}, DType::u8);

@@ -103,6 +103,7 @@ Ended mnv1_qat_on_terminal(const Words& words, int columns) {
   const winsize size{24, static_cast<unsigned short>(columns), 0, 0};
   int terminal = -1;
   const pid_t process = ::forkpty(&terminal, nullptr, nullptr, &size);
+  if (process < 0) return {.code = kNoTerminal, .signal = 0, .out = {}, .err = {}};
   if (process == 0) become(Words{"mnv1_qat"} + words, {}, "");
   Ended ended;
   char buffer[4096];

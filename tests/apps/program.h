@@ -41,6 +41,8 @@ class Program {
 Ended run_program(const Words& words, const Environment& environment = {}, const std::string& folder = "");
 /// mnv1_qat with these words.
 Ended mnv1_qat(const Words& words, const Environment& environment = {});
+/// Code of mnv1_qat_on_terminal where the machine has no pseudo terminals.
+inline constexpr int kNoTerminal = -2;
 /// The same with a terminal of this many columns as stdout and stderr; all that it showed is in `out`.
 Ended mnv1_qat_on_terminal(const Words& words, int columns);
 

@@ -135,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
     Octet, Methods,
     ::testing::Values(Method{"pact", {"--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT"}},
                       Method{"lsq", {"--weight-quantize-type", "channel_wise_lsq", "--activation-quantize-type", "lsq"}},
-                      Method{"fuse", {"--fuse-conv-bn", "true", "--lr", "0.01"}},
+                      Method{"fuse", {"--fuse-conv-bn", "true", "--lr", "0.002"}},
                       Method{"window", {"--activation-quantize-type", "range_abs_max", "--window-size", "3"}},
                       Method{"four_bits", {"--weight-bits", "4", "--activation-bits", "4"}},
                       Method{"affine", {"--activation-quantize-type", "min_max"}},

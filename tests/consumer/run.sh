@@ -18,7 +18,7 @@ for part in octet engine; do
     for package in CURL OpenSSL LibArchive; do without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"); done
     for vendor in oneDNN OpenBLAS; do without+=("-DOctet_${vendor}_LIBRARY=" "-DOctet_${vendor}_INCLUDE="); done
   fi
-  cmake -S "$source_dir/tests/consumer" -B "$work/$part" -DPART=$part -DCMAKE_PREFIX_PATH="$work/prefix" \
+  cmake -G Ninja -S "$source_dir/tests/consumer" -B "$work/$part" -DPART=$part -DCMAKE_PREFIX_PATH="$work/prefix" \
     -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="$flags" "${without[@]}" \
     >"$work/configure.log" 2>&1 || {
     cat "$work/configure.log"

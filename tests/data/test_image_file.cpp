@@ -150,7 +150,8 @@ TEST(Resize, Refusals) {
   EXPECT_ERROR(data::resize_picture(picture, 0, 4), "0x4");
   EXPECT_ERROR(data::resize_picture(picture, 4, 8193), "4x8193");
   EXPECT_ERROR(data::resize_picture(picture.reshape({16, 3}), 4, 4), "a picture is H,W,3");
-  EXPECT_ERROR(data::resize_picture(Tensor::zeros({4, 4, 3}), 4, 4), "");
+  EXPECT_ERROR(data::resize_picture(Tensor::zeros({4, 4, 3}), 4, 4), "a picture is H,W,3, not f32");
+  EXPECT_ERROR(data::resize_picture(Tensor::zeros({4, 4, 3}), 5, 5), "a picture is H,W,3, not f32");
   EXPECT_ERROR(data::resize_picture(Tensor({0, 4, 3}, DType::u8), 4, 4), "0x4x3");
 }
 
