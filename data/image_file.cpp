@@ -1,6 +1,7 @@
 #include "data/image_file.h"
 
 #include "core/file.h"
+#include "data/jpeg_tables.h"
 
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
@@ -21,6 +22,8 @@ namespace octet::data {
 Tensor decode_picture(const void* bytes, std::size_t count, const std::string& name) {
   constexpr std::size_t kMostBytes = std::size_t{64} << 20;
   OCTET_CHECK(count > 0 && count <= kMostBytes, "picture", "'{}' has {} bytes; pictures have 1 to {}", name, count, kMostBytes);
+  OCTET_CHECK(huffman_tables_fit({static_cast<const std::uint8_t*>(bytes), count}), "picture",
+              "'{}' is no PNG or JPEG that can be read (a Huffman table of more than 256 symbols)", name);
   int width = 0, height = 0, channels = 0;
   std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(static_cast<const stbi_uc*>(bytes), static_cast<int>(count), &width, &height, &channels, 3), stbi_image_free);

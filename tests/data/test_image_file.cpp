@@ -97,6 +97,18 @@ TEST(Picture, DamagedBytesNeverCrash) {
     }
 }
 
+TEST(Picture, HuffmanTablesThatAreTooLong) {
+  const std::string whole = jpeg(24, 16, 3);
+  EXPECT_EQ(decode(whole).shape()[1], 24);
+  const std::size_t table = whole.find("\xFF\xC4");
+  ASSERT_NE(table, std::string::npos);
+  std::string early = whole;
+  early.replace(table + 5, 2, "\xFF\x02");  // 257 symbols of one and two bits
+  EXPECT_ERROR(decode(early), "more than 256 symbols");
+  const std::string late = whole.substr(0, whole.size() - 2) + early.substr(table);  // behind the scan
+  EXPECT_ERROR(decode(late), "more than 256 symbols");
+}
+
 TEST(Picture, HeadersThatPromiseTooMuch) {
   const auto with_size = [](std::uint32_t width, std::uint32_t height) {
     std::string bytes = png(4, 4, 3);
