@@ -44,6 +44,8 @@ class Collector : public benchmark::BenchmarkReporter {
 
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override {
+    // Repeated benchmarks come twice: their iterations, then the library's own aggregates, which are not used.
+    if (runs.empty() || runs[0].run_type != Run::RT_Iteration) return;
     const Entry& entry = *by_name_.at(runs.at(0).run_name.function_name);
     if (!group_.empty() && (group_[0].entry->group != entry.group || group_[0].entry->room != entry.room)) flush();
     Result result;
