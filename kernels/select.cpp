@@ -62,7 +62,7 @@ std::shared_ptr<const ForcedList> forced() {
   return forced_list;
 }
 
-const std::string* forced_impl(const ForcedList& list, const char* pass) {
+const std::string* find_forced(const ForcedList& list, const char* pass) {
   const std::string* impl = nullptr;
   for (const Forced& f : list)
     if (f.pass == pass) impl = &f.impl;
@@ -99,7 +99,7 @@ const char* refused(const RowTag& tag, const char* dtypes) {
   if (required_isa(tag.impl) > usable_isa()) return "the processor, or OCTET_ISA, does not allow its instructions";
   if (is_vendor(tag.impl) && deterministic()) return "vendor rows are excluded by --deterministic";
   const auto list = forced();
-  const std::string* impl = forced_impl(*list, tag.pass);
+  const std::string* impl = find_forced(*list, tag.pass);
   if (impl != nullptr) return *impl == tag.impl ? nullptr : "another row is forced";
   if (is_vendor(tag.impl)) return "vendor rows run only when forced";
   return nullptr;
@@ -109,6 +109,12 @@ void force_kernels(const std::string& spec) {
   auto list = std::make_shared<const ForcedList>(parse(spec));
   const std::lock_guard lock(forced_mutex);
   forced_list = std::move(list);
+}
+
+std::string forced_impl(const char* pass) {
+  const auto list = forced();
+  const std::string* impl = find_forced(*list, pass);
+  return impl == nullptr ? std::string() : *impl;
 }
 
 bool reporting() { return verbose("dispatch"); }
@@ -123,7 +129,7 @@ void report_refusal(const RowTag& tag, const std::string& problem, const char* r
 
 void fail_no_row(const char* pass, const char* dtypes, const std::string& problem) {
   const auto list = forced();
-  const std::string* impl = forced_impl(*list, pass);
+  const std::string* impl = find_forced(*list, pass);
   fail(pass, fmt::format("no row takes {} [{}]", dtypes, problem),
        impl == nullptr ? std::string{}
                        : fmt::format("OCTET_KERNEL forces {}, which refuses this problem or is not built; see "

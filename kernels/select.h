@@ -49,6 +49,8 @@ bool deterministic();
 const char* refused(const RowTag& tag, const char* dtypes);
 /// Forces rows within this process as OCTET_KERNEL would ("conv2d_fwd:onednn,…"; "" frees all). For tests, benchmarks.
 void force_kernels(const std::string& spec);
+/// The implementation that OCTET_KERNEL or force_kernels() wants for a pass; "" when none.
+std::string forced_impl(const char* pass);
 /// Reports a choice or refusal when OCTET_VERBOSE=dispatch.
 void report_choice(const RowTag& tag, const std::string& problem);
 void report_refusal(const RowTag& tag, const std::string& problem, const char* reason);
@@ -57,11 +59,10 @@ bool reporting();
 
 bool same_text(const char* a, const char* b);
 
-/// The first row for (pass, dtypes) that accepts the problem; R is Row or a struct with the same first members (integer
-/// rows add packing). Throws Error "[pass] no row …" when none accepts, which for our own rooms means that a forced row
-/// refuses: `reference` accepts every combination. Problem has `std::string str() const`.
+/// The first row for (pass, dtypes) that accepts the problem, null when none does; R is Row or a struct with the same
+/// first members (integer rows add packing). Problem has `std::string str() const`.
 template <class R, class Problem>
-const R& select(std::span<const R> rows, const char* pass, const char* dtypes, const Problem& problem) {
+const R* find_row(std::span<const R> rows, const char* pass, const char* dtypes, const Problem& problem) {
   for (const R& row : rows) {
     if (!same_text(row.pass, pass)) continue;
     const RowTag tag{row.pass, row.dtypes, row.device, row.impl};
@@ -69,10 +70,18 @@ const R& select(std::span<const R> rows, const char* pass, const char* dtypes, c
     if (reason == nullptr) reason = row.why_not(problem);
     if (reason == nullptr) {
       if (reporting()) report_choice(tag, problem.str());
-      return row;
+      return &row;
     }
     if (reporting() && same_text(row.dtypes, dtypes)) report_refusal(tag, problem.str(), reason);
   }
+  return nullptr;
+}
+
+/// find_row(), which throws Error "[pass] no row …" when none accepts: for our own rooms that means that a forced row
+/// refuses, since `reference` accepts every combination.
+template <class R, class Problem>
+const R& select(std::span<const R> rows, const char* pass, const char* dtypes, const Problem& problem) {
+  if (const R* row = find_row(rows, pass, dtypes, problem)) return *row;
   fail_no_row(pass, dtypes, problem.str());
 }
 
