@@ -9,15 +9,6 @@
 namespace octet::kernels {
 namespace {
 
-inline const float* f32(const void* p) { return static_cast<const float*>(p); }
-inline float* f32(void* p) { return static_cast<float*>(p); }
-inline float* acquire_floats(std::int64_t count) {
-  return static_cast<float*>(scratch_acquire(static_cast<std::size_t>(count) * sizeof(float)));
-}
-inline void release_floats(float* p, std::int64_t count) {
-  scratch_release(p, static_cast<std::size_t>(count) * sizeof(float));
-}
-
 /// Rows of the column matrix, made when a task needs them.
 struct ColumnRows {
   const ConvGeometry& g;
@@ -31,31 +22,26 @@ struct ColumnRows {
   }
 };
 
-/// B of a product, packed in parallel.
-inline void pack_b_parallel(const View& b, std::int64_t cols, std::int64_t depth, float* packed) {
-  parallel_for(ceil_div(cols, kTileCols), [&](std::int64_t j) { pack_b_panel(b, cols, depth, j, packed); });
-}
-
 inline void conv2d_forward(const ConvGeometry& g, const Conv2dPointers& io) {
-  const std::int64_t depth = g.r * g.s * g.c, floats = packed_floats(g.k, depth);
-  float* packed = acquire_floats(floats);
-  pack_b_parallel({f32(io.weight), depth, true}, g.k, depth, packed);
-  const Product product{g.out_pixels(), g.k, depth, packed, f32(io.dst), g.k, f32(io.bias)};
+  const std::int64_t depth = g.r * g.s * g.c, floats = g.k * depth;
+  float* b = acquire_floats(floats);
+  transpose_parallel(f32(io.weight), g.k, depth, b);
+  const Product product{g.out_pixels(), g.k, depth, b, f32(io.dst), g.k, f32(io.bias)};
   if (g.is_pointwise())
     multiply(product, DirectRows{{f32(io.src), g.c, true}});
   else
     multiply(product, ColumnRows{g, f32(io.src), depth});
-  release_floats(packed, floats);
+  release_floats(b, floats);
 }
 
 /// d_src from column gradients, a group of pictures at a time so that the columns stay in the cache.
-inline void gather_gradients(const ConvGeometry& g, const float* d_dst, const float* packed, float* d_src) {
+inline void gather_gradients(const ConvGeometry& g, const float* d_dst, const float* weight, float* d_src) {
   const std::int64_t map = g.out_h() * g.out_w(), cols = g.r * g.s * g.c;
   const std::int64_t group = smaller(larger((2 << 20) / (map * cols), 1), larger(g.n, 1)), floats = group * map * cols;
   float* columns = acquire_floats(floats);
   for (std::int64_t n = 0; n < g.n; n += group) {
     const std::int64_t pictures = smaller(g.n - n, group);
-    multiply({pictures * map, cols, g.k, packed, columns, cols, nullptr},
+    multiply({pictures * map, cols, g.k, weight, columns, cols, nullptr},
              DirectRows{{d_dst + n * map * g.k, g.k, true}});
     parallel_for(pictures * g.h, [&](std::int64_t row) {
       col2im_row(g, columns + row / g.h * map * cols, row % g.h, d_src + (n * g.h + row) * g.w * g.c);
@@ -64,16 +50,17 @@ inline void gather_gradients(const ConvGeometry& g, const float* d_dst, const fl
   release_floats(columns, floats);
 }
 
+/// The weight lies as the product wants it: rows of the depth k.
 inline void conv2d_backward_data(const ConvGeometry& g, const Conv2dPointers& io) {
-  const std::int64_t cols = g.r * g.s * g.c, floats = packed_floats(cols, g.k);
-  float* packed = acquire_floats(floats);
-  pack_b_parallel({f32(io.weight), cols, false}, cols, g.k, packed);
   if (g.is_pointwise())
-    multiply({g.out_pixels(), g.c, g.k, packed, f32(io.d_src), g.c, nullptr}, DirectRows{{f32(io.d_dst), g.k, true}});
+    multiply({g.out_pixels(), g.c, g.k, f32(io.weight), f32(io.d_src), g.c, nullptr},
+             DirectRows{{f32(io.d_dst), g.k, true}});
   else
-    gather_gradients(g, f32(io.d_dst), packed, f32(io.d_src));
-  release_floats(packed, floats);
+    gather_gradients(g, f32(io.d_dst), f32(io.weight), f32(io.d_src));
 }
+
+/// Pixels whose products a tile of the weight gradient sums before it goes back to memory.
+constexpr std::int64_t kPixelBlock = 256;
 
 /// The weight gradient cut into blocks: rows are filters; columns are whole taps, or channels when there is but one.
 struct WeightBlocks {
@@ -93,33 +80,19 @@ struct WeightBlock {
   std::int64_t ldc;
 };
 inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, const WeightBlock& m) {
-  const std::int64_t columns = g.is_pointwise() ? 0 : kDepthBlock * m.cols;
-  const std::int64_t floats = packed_floats(m.cols, kDepthBlock) + columns;
-  float* packed = acquire_floats(floats);
-  float* unfolded = packed + packed_floats(m.cols, kDepthBlock);
-  for (std::int64_t pixel = m.first; pixel < m.end; pixel += kDepthBlock) {
-    const std::int64_t depth = smaller(m.end - pixel, kDepthBlock);
-    View b{f32(io.src) + pixel * g.c + m.j, g.c, false};
-    if (!g.is_pointwise()) {
-      im2col(g, f32(io.src), pixel, depth, {m.j / g.c, (m.j + m.cols) / g.c}, 0.0f, unfolded, m.cols);
-      b = {unfolded, m.cols, false};
+  const std::int64_t floats = g.is_pointwise() ? 0 : kPixelBlock * m.cols;
+  float* columns = floats == 0 ? nullptr : acquire_floats(floats);
+  for (std::int64_t pixel = m.first; pixel < m.end; pixel += kPixelBlock) {
+    const std::int64_t depth = smaller(m.end - pixel, kPixelBlock);
+    const float* b = f32(io.src) + pixel * g.c + m.j;
+    if (columns != nullptr) {
+      im2col(g, f32(io.src), pixel, depth, {m.j / g.c, (m.j + m.cols) / g.c}, 0.0f, columns, m.cols);
+      b = columns;
     }
-    pack_b(b, m.cols, depth, packed);
-    const std::int64_t ahead = smaller(m.end - pixel - depth, kDepthBlock);
-    prefetch_rows(f32(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, ahead, m.rows);
-    if (g.is_pointwise()) prefetch_rows(f32(io.src) + (pixel + depth) * g.c + m.j, g.c, ahead, m.cols);
-    multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false},
-                    m.rows,
-                    m.cols,
-                    depth,
-                    packed,
-                    depth * kTileCols,
-                    m.c,
-                    m.ldc,
-                    pixel == m.first,
-                    nullptr});
+    multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, b,
+                    columns != nullptr ? m.cols : g.c, m.c, m.ldc, pixel == m.first, nullptr});
   }
-  release_floats(packed, floats);
+  if (columns != nullptr) release_floats(columns, floats);
 }
 
 /// One task per block: its chunks one after the other.
