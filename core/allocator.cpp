@@ -1,5 +1,6 @@
 #include "core/allocator.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <unordered_map>
@@ -85,7 +86,7 @@ class Cache {
     found->second.pop_back();
     ++stats_.reused;
     stats_.bytes_cached -= size;
-    stats_.bytes_live += size;
+    count_live(size);
     return block;
   }
 
@@ -100,8 +101,14 @@ class Cache {
     }
     std::lock_guard lock(mutex_);
     ++stats_.system_allocations;
-    stats_.bytes_live += size;
+    count_live(size);
+    stats_.peak_held = std::max(stats_.peak_held, stats_.bytes_live + stats_.bytes_cached);
     return block;
+  }
+
+  void count_live(std::size_t size) {
+    stats_.bytes_live += size;
+    stats_.peak_live = std::max(stats_.peak_live, stats_.bytes_live);
   }
 
   std::mutex mutex_;

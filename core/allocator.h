@@ -15,6 +15,8 @@ struct AllocatorStats {
   std::uint64_t reused = 0;              ///< requests served from a free list
   std::size_t bytes_live = 0;            ///< in use now
   std::size_t bytes_cached = 0;          ///< waiting in free lists
+  std::size_t peak_live = 0;             ///< most bytes_live ever
+  std::size_t peak_held = 0;             ///< most bytes_live + bytes_cached ever: what the system had to give
 };
 AllocatorStats allocator_stats();
 /// Gives every cached block back to the system.

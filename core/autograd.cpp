@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/parallel.h"
+#include "core/profile.h"
 
 namespace octet {
 namespace {
@@ -57,7 +58,7 @@ void accumulate_leaf(Node& leaf, Tensor part) {
   accumulate(leaf.grad, std::move(part));
 }
 
-void check_gradient(const Tensor& grad, const Tensor& value, const std::string& op, std::size_t input) {
+void check_gradient(const Tensor& grad, const Tensor& value, std::string_view op, std::size_t input) {
   OCTET_CHECK(grad.shape() == value.shape() && grad.dtype() == value.dtype(), kWhere,
               "{} returned a gradient of {} {} for input {}, which is {} {}", op, name_of(grad.dtype()),
               grad.shape().str(), input, name_of(value.dtype()), value.shape().str());
@@ -158,6 +159,7 @@ void Variable::backward(const Tensor& d_self) const {
       continue;
     }
     if (grad.defined()) {
+      const profile::Span span(profile::Kind::op, node.module, node.op);
       std::vector<bool> needs;
       for (const Variable& input : node.inputs) needs.push_back(input.requires_grad());
       std::vector<Tensor> grads = node.backward(grad, needs);
@@ -176,7 +178,11 @@ void Variable::backward(const Tensor& d_self) const {
   }
 }
 
-Variable record(std::string op, Attributes attributes, std::vector<Variable> inputs, Tensor value,
+Attributes::Attributes(std::initializer_list<value_type> list) {
+  if (t_recording) insert(list.begin(), list.end());
+}
+
+Variable record(std::string_view op, Attributes attributes, std::vector<Variable> inputs, Tensor value,
                 BackwardFn backward) {
   bool needs = false;
   for (const Variable& input : inputs) {
@@ -187,7 +193,7 @@ Variable record(std::string op, Attributes attributes, std::vector<Variable> inp
   Variable result(std::move(value), needs);
   if (!needs && !t_recording) return result;
   Node& node = *result.node_;
-  node.op = std::move(op);
+  node.op = op;
   node.attributes = std::move(attributes);
   node.inputs = std::move(inputs);
   node.module = t_scope;
@@ -204,7 +210,11 @@ RecordGuard::RecordGuard() : before_(std::exchange(t_recording, true)) {}
 RecordGuard::~RecordGuard() { t_recording = before_; }
 bool RecordGuard::active() { return t_recording; }
 
-ScopeGuard::ScopeGuard(const void* module) : before_(std::exchange(t_scope, module)) {}
-ScopeGuard::~ScopeGuard() { t_scope = before_; }
+ScopeGuard::ScopeGuard(const void* module)
+    : before_(std::exchange(t_scope, module)), profiled_(profile::on() && profile::enter_scope(module)) {}
+ScopeGuard::~ScopeGuard() {
+  if (profiled_) profile::leave_scope();
+  t_scope = before_;
+}
 
 }  // namespace octet

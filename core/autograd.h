@@ -3,9 +3,11 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -14,9 +16,14 @@
 
 namespace octet {
 
-/// Attributes of a recorded operation (stride, window, activation …), for the traced graph.
+/// Attributes of a recorded operation (stride, window, activation …), for the traced graph. A list given while no RecordGuard
+/// lives is dropped: a training step has no use for it.
 using Attribute = std::variant<std::int64_t, double, std::string>;
-using Attributes = std::map<std::string, Attribute>;
+class Attributes : public std::map<std::string, Attribute> {
+ public:
+  Attributes() = default;
+  Attributes(std::initializer_list<value_type> list);
+};
 
 /// Gradients for the inputs, in order; undefined for inputs whose `needs` is false, or where it is zero throughout.
 /// Pure: reads what it captured (tensors, never variables) and may hand out d_dst itself, to several inputs too.
@@ -47,7 +54,7 @@ class Variable {
   void backward(const Tensor& d_self = {}) const;
 
  private:
-  friend Variable record(std::string, Attributes, std::vector<Variable>, Tensor, BackwardFn);
+  friend Variable record(std::string_view, Attributes, std::vector<Variable>, Tensor, BackwardFn);
   std::shared_ptr<Node> node_;
 };
 
@@ -60,7 +67,7 @@ struct Node {
   Tensor grad;
   bool requires_grad = false;
   // Below: empty for leaves, and for results computed while nothing needed a record.
-  std::string op;
+  std::string_view op;
   Attributes attributes;
   std::vector<Variable> inputs;
   BackwardFn backward;
@@ -69,8 +76,8 @@ struct Node {
 };
 
 /// Makes the result of an operation. Keeps inputs and `backward` only when gradients are enabled and an input needs
-/// one; while a RecordGuard lives, keeps op, attributes and inputs in any case.
-Variable record(std::string op, Attributes attributes, std::vector<Variable> inputs, Tensor value, BackwardFn backward);
+/// one; while a RecordGuard lives, keeps op, attributes and inputs in any case. `op` must live as long as the program.
+Variable record(std::string_view op, Attributes attributes, std::vector<Variable> inputs, Tensor value, BackwardFn backward);
 
 /// Are gradients being recorded on this thread?
 bool grad_enabled();
@@ -98,7 +105,7 @@ class RecordGuard {
   bool before_;
 };
 
-/// Marks the innermost module while its forward runs, so that recorded nodes know where they belong.
+/// Marks the innermost module while its forward runs, so that recorded nodes, and profiles, know where they belong.
 class ScopeGuard {
  public:
   explicit ScopeGuard(const void* module);
@@ -107,6 +114,7 @@ class ScopeGuard {
 
  private:
   const void* before_;
+  bool profiled_;
 };
 
 }  // namespace octet

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/cpu_features.h"
+#include "core/profile.h"
 
 namespace octet::kernels {
 
@@ -85,11 +86,18 @@ const R& select(std::span<const R> rows, const char* pass, const char* dtypes, c
   fail_no_row(pass, dtypes, problem.str());
 }
 
+/// Runs a row as a span of the profile: named by its pass, with implementation and problem.
+template <class R, class Problem, class Pointers>
+void run_row(const R& row, const Problem& problem, const Pointers& pointers, const Context& context = {}) {
+  const profile::Span span(profile::Kind::kernel, row.pass, [&] { return std::string(row.impl) + ' ' + problem.str(); });
+  row.run(problem, pointers, context);
+}
+
 /// select() and run in one.
 template <class Problem, class Pointers>
 void dispatch(std::span<const Row<Problem, Pointers>> rows, const char* pass, const char* dtypes, const Problem& problem,
               const Pointers& pointers, const Context& context = {}) {
-  select(rows, pass, dtypes, problem).run(problem, pointers, context);
+  run_row(select(rows, pass, dtypes, problem), problem, pointers, context);
 }
 
 }  // namespace octet::kernels
