@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "kernels/eltwise/eltwise.h"
+#include "ops/batchnorm.h"
 #include "ops/common.h"
-#include "ops/ops.h"
 
 namespace octet::ops {
 namespace {
@@ -69,12 +69,24 @@ Saved make_affine(const Tensor& mean, const Tensor& variance, const Tensor& gamm
   return saved;
 }
 
+/// fma(z, slope, offset): the gradient of z through its statistics.
+Tensor through_statistics(const Tensor& z, const Tensor& slope, const Tensor& offset) {
+  Tensor d_z = detail::empty_like(z);
+  kernels::EltwiseProblem problem;
+  problem.count = z.numel(), problem.c = slope.numel();
+  kernels::EltwisePointers p;
+  p.a = z.raw(), p.scale = slope.raw(), p.shift = offset.raw(), p.dst = d_z.raw();
+  kernels::dispatch(kernels::eltwise_rows(), "channel_fma_fwd", detail::row_of(z), problem, p);
+  return d_z;
+}
+
 /// With r = 1/√(var + ε), scale = γ·r, shift = β − mean·scale:
 ///   dβ = d_shift,  dγ = r·e with e = d_scale − mean·d_shift,  d_mean = −scale·d_shift,  d_var = −γ·r³·e / 2
 ///   dz = d_mean/P + d_var·2(z − mean)/P  =  slope·z + offset,  slope = 2·d_var/P,  offset = d_mean/P − slope·mean
+/// dz is left to `late` where a consumer has reached z (batchnorm.h).
 template <class T>
-std::vector<Tensor> affine_backward(const Saved& saved, const Tensor& z, const Tensor& gamma, const Tensor& d_affine,
-                                    const std::vector<bool>& needs) {
+std::vector<Tensor> affine_backward(const Saved& saved, const Tensor& z, const Tensor& gamma, LateGradient* late,
+                                    const Tensor& d_affine, const std::vector<bool>& needs) {
   const std::int64_t c = gamma.numel();
   const bool has_z = needs.size() == 3;
   const bool needs_z = has_z && needs[0] && saved.through_statistics;
@@ -94,13 +106,10 @@ std::vector<Tensor> affine_backward(const Saved& saved, const Tensor& z, const T
   }
   std::vector<Tensor> grads;
   if (has_z) grads.emplace_back();
-  if (needs_z) {
-    grads[0] = detail::empty_like(z);
-    kernels::EltwiseProblem problem;
-    problem.count = z.numel(), problem.c = c;
-    kernels::EltwisePointers p;
-    p.a = z.raw(), p.scale = slope.raw(), p.shift = offset.raw(), p.dst = grads[0].raw();
-    kernels::dispatch(kernels::eltwise_rows(), "channel_fma_fwd", detail::row_of(z), problem, p);
+  if (needs_z && late != nullptr && late->reached) {
+    late->slope = std::move(slope), late->offset = std::move(offset);
+  } else if (needs_z) {
+    grads[0] = through_statistics(z, slope, offset);
   }
   grads.push_back(std::move(d_gamma));
   grads.push_back(std::move(d_beta));
@@ -125,18 +134,25 @@ void check_batchnorm(const Variable& z, const Variable& gamma, const Variable& b
 Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state,
                           bool training) {
   check_batchnorm(z, gamma, beta, state, training);
-  const std::int64_t c = gamma.shape()[0];
-  Tensor mean = state.running_mean, variance = state.running_var;
+  detail::Statistics batch;
   if (training) {
-    mean = detail::empty_like(gamma.value());
-    variance = detail::empty_like(gamma.value());
+    batch = {detail::empty_like(gamma.value()), detail::empty_like(gamma.value())};
     kernels::BatchNormProblem problem;
-    problem.pixels = z.value().numel() / c, problem.c = c;
+    problem.c = gamma.shape()[0], problem.pixels = z.value().numel() / problem.c;
     kernels::BatchNormPointers p;
-    p.src = z.value().raw(), p.mean = mean.raw(), p.variance = variance.raw();
-    kernels::dispatch(kernels::batchnorm_rows(), "batchnorm_stats", detail::row_of(mean), problem, p);
+    p.src = z.value().raw(), p.mean = batch.mean.raw(), p.variance = batch.variance.raw();
+    kernels::dispatch(kernels::batchnorm_rows(), "batchnorm_stats", detail::row_of(batch.mean), problem, p);
   }
-  return detail::with_float(mean, [&](auto zero) {
+  return detail::affine_of(z, gamma, beta, state, training, batch, nullptr);
+}
+
+Variable detail::affine_of(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state,
+                           bool training, const Statistics& batch, std::shared_ptr<LateGradient> late) {
+  check_batchnorm(z, gamma, beta, state, training);
+  const Tensor& mean = training ? batch.mean : state.running_mean;
+  const Tensor& variance = training ? batch.variance : state.running_var;
+  const std::int64_t c = gamma.shape()[0];
+  return with_float(mean, [&](auto zero) {
     using T = decltype(zero);
     Tensor affine(Shape{2, c}, mean.dtype());
     Saved saved = make_affine<T>(mean, variance, gamma.value(), beta.value(), state.epsilon, affine);
@@ -156,14 +172,19 @@ Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variab
                           {"has_z", std::int64_t{z.defined()}}};
     const Tensor saved_z = training && z.requires_grad() ? z.value() : Tensor();
     return record(kAffine, std::move(attributes), std::move(inputs), std::move(affine),
-                  [saved = std::move(saved), saved_z, gamma = gamma.value()](const Tensor& d_affine,
-                                                                             const std::vector<bool>& needs) {
-                    return affine_backward<T>(saved, saved_z, gamma, d_affine, needs);
+                  [saved = std::move(saved), saved_z, gamma = gamma.value(), late = std::move(late)](
+                      const Tensor& d_affine, const std::vector<bool>& needs) {
+                    return affine_backward<T>(saved, saved_z, gamma, late.get(), d_affine, needs);
                   });
   });
 }
 
 Variable affine_act(const Variable& z, const Variable& affine, Activation act) {
+  return detail::apply_affine(z, affine, act, nullptr);
+}
+
+Variable detail::apply_affine(const Variable& z, const Variable& affine, Activation act,
+                              std::shared_ptr<LateGradient> late) {
   detail::check_float(kApply, "z", z);
   OCTET_CHECK(z.shape().rank() >= 1, kApply, "z must have channels innermost, its shape is {}", z.shape().str());
   const std::int64_t c = z.shape()[-1];
@@ -179,7 +200,8 @@ Variable affine_act(const Variable& z, const Variable& affine, Activation act) {
   kernels::dispatch(kernels::batchnorm_rows(), "affine_act_fwd", detail::row_of(dst), problem, p);
 
   return record(kApply, {{"act", std::string(kernels::name_of(act))}}, {z, affine}, std::move(dst),
-                [=, z = z.value(), affine = affine.value()](const Tensor& d_dst, const std::vector<bool>&) {
+                [=, z = z.value(), affine = affine.value()](const Tensor& d_dst, const std::vector<bool>& needs) {
+                  if (late != nullptr && needs[0]) late->reached = true;
                   Tensor d_z = detail::empty_like(z), d_affine = detail::empty_like(affine);
                   kernels::BatchNormPointers p;
                   p.src = z.raw(), p.d_dst = d_dst.raw(), p.d_src = d_z.raw();

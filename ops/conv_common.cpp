@@ -31,6 +31,24 @@ std::vector<Tensor> convolve_backward(const ConvPasses& passes, const kernels::C
 
 }  // namespace
 
+kernels::ConvGeometry checked_convolution(const Variable& src, const Variable& weight, const Conv2dArgs& args,
+                                          bool depthwise) {
+  const char* op = depthwise ? "dwconv2d" : "conv2d";
+  check_float(op, "src", src);
+  check_rank(op, "src", src.value(), 4, "N,H,W,C");
+  check_like(op, "weight", weight, src.value());
+  check_rank(op, "weight", weight.value(), 4, depthwise ? "C,R,S,1" : "K,R,S,C");
+  const Shape& w = weight.shape();
+  OCTET_CHECK(!depthwise || w[3] == 1, op, "weight must be C,R,S,1, it has shape {}", w.str());
+  const std::int64_t expected = w[depthwise ? 0 : 3];
+  OCTET_CHECK(src.shape()[3] == expected, op, "src has {} channels, weight expects {} (src {}, weight {})",
+              src.shape()[3], expected, src.shape().str(), w.str());
+  kernels::ConvGeometry geometry =
+      checked_geometry(op, src.value(), w[1], w[2], args.stride_h, args.stride_w, args.pad_h, args.pad_w);
+  geometry.k = w[0];
+  return geometry;
+}
+
 Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src,
                   const Variable& weight, const Variable& bias, Attributes attributes) {
   Tensor dst(Shape{geometry.n, geometry.out_h(), geometry.out_w(), geometry.k}, src.value().dtype());

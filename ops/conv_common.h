@@ -5,6 +5,7 @@
 
 #include "kernels/conv2d/conv2d.h"
 #include "ops/common.h"
+#include "ops/ops.h"
 
 namespace octet::ops::detail {
 
@@ -16,6 +17,10 @@ struct ConvPasses {
   const char* bwd_data;
   const char* bwd_weight;
 };
+
+/// The geometry of conv2d() or dwconv2d(), after every check of its operands but the bias.
+kernels::ConvGeometry checked_convolution(const Variable& src, const Variable& weight, const Conv2dArgs& args,
+                                          bool depthwise);
 
 /// Runs and records a convolution whose operands have been checked against `geometry`.
 Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src,

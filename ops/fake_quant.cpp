@@ -1,4 +1,4 @@
-#include "kernels/fake_quant/fake_quant.h"
+#include "ops/fake_quant.h"
 
 #include <algorithm>
 #include <cmath>
@@ -78,14 +78,18 @@ std::vector<float> steps_of(const char* op, const Tensor& step) {
 
 }  // namespace
 
+FakeQuantProblem detail::checked_grid(const char* op, const Tensor& src, const QuantParams& params) {
+  OCTET_CHECK(!params.per_channel() || params.axis == 0, op, "scales per channel must be along axis 0, not {}",
+              params.axis);
+  const FakeQuantProblem problem = make_problem(op, src, params.scale.size(), params);
+  check_scales(op, params.scale, params.rule);
+  return problem;
+}
+
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked) {
   constexpr const char* kOp = "fake_quant";
   detail::check_float(kOp, "src", src);
-  OCTET_CHECK(!params.per_channel() || params.axis == 0, kOp, "scales per channel must be along axis 0, not {}",
-              params.axis);
-  const FakeQuantProblem problem = make_problem(kOp, src.value(), params.scale.size(), params);
-  check_scales(kOp, params.scale, params.rule);
-
+  const FakeQuantProblem problem = detail::checked_grid(kOp, src.value(), params);
   Tensor dst = forward(problem, src.value(), params.scale);
   Attributes attributes = grid_attributes(problem);
   attributes["masked"] = std::int64_t{masked};

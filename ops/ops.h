@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -87,16 +88,34 @@ Variable pact(const Variable& src, const Variable& alpha);
 /// s_w'[c] = s_w[c]); channels with s_w' = 0 or |code| > 2^30 pass unrounded. s_w has 1 or c entries. docs/quantization.md.
 Variable round_shift(const Variable& affine, float s_x, const std::vector<float>& s_w);
 
+struct LateGradient;  // ops/batchnorm.h
+
 /// A raw conv output together with the affine map, activation and quantizer that its consumer applies while loading.
 struct Deferred {
   Variable z;                           ///< N,P,Q,K
   Variable affine;                      ///< {2, K}: scale and shift; undefined = identity
   Activation act = Activation::none;
-  std::optional<QuantParams> quant;     ///< plain straight-through quantizer applied last; none = floats
+  std::optional<QuantParams> quant{};   ///< plain straight-through quantizer applied last; none = floats
   bool masked = true;                   ///< of `quant`, as in fake_quant
+  Tensor low{}, high{};                 ///< K: extremes of z, where its producer was asked for them (wants_range)
+  std::shared_ptr<LateGradient> late{}; ///< set by a fused producer: z's gradient through its batch statistics
 };
 /// The tensor that a Deferred stands for: fake_quant(act(z·scale + shift)).
 Variable materialise(const Deferred& src);
+
+/// Least and greatest value of a tensor; both NaN when there is one.
+struct ValueRange {
+  float low = 0, high = 0;
+};
+/// The exact range of act(fma(z, scale, shift)), before the quantizer, from low and high alone: rounding and activation
+/// are monotone, so the extremes of z make those of the result. None when the producer gave no extremes.
+std::optional<ValueRange> range_of(const Deferred& src);
+
+/// A weight on a grid, as its quantizer has it.
+struct WeightCodes {
+  Tensor codes;        ///< s8, shape of the weight
+  QuantParams params;  ///< rule onnx, zero point 0, one scale or K; weight = codes·scale
+};
 
 struct ConvBnActArgs {
   Conv2dArgs conv;
@@ -104,11 +123,26 @@ struct ConvBnActArgs {
   bool training = false;
   Activation act = Activation::none;
   /// Applied to the batch-norm affine {2, K} (QAT rounds the shift here); empty = identity.
-  std::function<Variable(const Variable&)> on_affine;
+  std::function<Variable(const Variable&)> on_affine{};
+  bool wants_range = false;  ///< fill low and high of the result (only a fused form does)
+  /// Where the weight was fake-quantized: what it is in codes, so that a quantized source can be convolved in integers.
+  std::optional<WeightCodes> weight_codes{};
 };
-/// Conv, batch norm and activation with the latter two left to the consumer: materialises src, convolves, and returns
-/// {z, on_affine(batchnorm_affine(z)), act}. This decomposed form is what fused implementations are held against.
+/// Conv, batch norm and activation with the latter two left to the consumer: convolves what src stands for, and returns
+/// {z, on_affine(batchnorm_affine(z)), act}. Two forms, which agree bit for bit in f32 (forward, gradients, state):
+/// decomposed: materialises src, then conv2d or dwconv2d, then batchnorm_affine; f64, tracing (RecordGuard), problems
+///   that no vector row takes, and processes that force a vendor row for a plain pass.
+/// fused: one kernel applies the map of src while it loads and takes the statistics of z while it stores; its backward
+///   pass mirrors it (kernels/conv_bn.h). A source that only unmapped rows take (stems) is materialised first.
+/// A fused 1x1 conv2d of a quantized source whose weight_codes are known runs in integers, forward: z is then the exact
+/// sum of products, rounded when it becomes a float and by one product, where the float form rounds K times.
 Deferred conv_bn_act(const Deferred& src, const Variable& weight, const Variable& gamma, const Variable& beta,
                      BatchNormState& state, const ConvBnActArgs& args);
+
+/// Which forms conv_bn_act() may take: off = decomposed only; floats = fused, forward in floats; integers = all.
+/// Starts as OCTET_FUSE says (off, floats, integers; default integers). Process-wide: for tests and benchmarks.
+enum class Fusion : std::uint8_t { off, floats, integers };
+void set_fusion(Fusion fusion);
+Fusion fusion();
 
 }  // namespace octet::ops
