@@ -1,5 +1,6 @@
 // Modules made of modules: Sequential and the conv-bn-act block.
 #include "nn/layers.h"
+#include "nn/transform.h"
 
 namespace octet::nn {
 namespace {
@@ -37,18 +38,33 @@ ConvBnAct::ConvBnAct(Conv2dOptions options, ops::Activation act) : act_(act) {
 
 Variable ConvBnAct::forward(const Variable& src) { return ops::materialise((*this)(deferred(src))); }
 
+ops::Deferred ConvBnAct::quantized_input(const ops::Deferred& src) const {
+  const auto transform = conv->slot("input_transform");
+  if (transform == nullptr || TransformBypass::active()) return src;
+  std::optional<DeferredQuant> left;
+  if (!src.quant) left = transform->defer(ops::range_of(src));
+  if (!left) return deferred(conv->transformed_input(ops::materialise(src)));
+  ops::Deferred input = src;
+  input.quant = left->grid, input.masked = left->masked;
+  return input;
+}
+
 ops::Deferred ConvBnAct::operator()(const ops::Deferred& src) {
   ScopeGuard scope(this);
-  const bool quantized = conv->slot("input_transform") != nullptr && !TransformBypass::active();
   if (bn->folded()) return deferred((*conv)(ops::materialise(src)), act_);
-  const ops::Deferred input = quantized ? deferred(conv->transformed_input(ops::materialise(src))) : src;
+  const ops::Deferred input = quantized_input(src);
+  const Variable weight = conv->transformed_weight();
   ops::ConvBnActArgs args;
   args.conv = conv->args();
   args.depthwise = conv->options().depthwise;
   args.training = bn->is_training() && !bn->statistics_frozen();
   args.act = act_;
   args.on_affine = [this](const Variable& affine) { return bn->transformed_affine(affine); };
-  return ops::conv_bn_act(input, conv->transformed_weight(), bn->gamma, bn->beta, bn->state, args);
+  if (const auto quantizer = conv->slot("weight_transform"); quantizer != nullptr && !TransformBypass::active()) {
+    args.weight_codes = quantizer->codes();
+    args.wants_range = is_training();  // where weights are quantized, the next layer's input most likely is
+  }
+  return ops::conv_bn_act(input, weight, bn->gamma, bn->beta, bn->state, args);
 }
 
 }  // namespace octet::nn

@@ -172,6 +172,8 @@ class ConvBnAct : public Module {
   ops::Activation act() const { return act_; }
 
  private:
+  /// src behind the input slot: its quantizer left to the convolution where it can be, applied where it cannot.
+  ops::Deferred quantized_input(const ops::Deferred& src) const;
   ops::Activation act_;
 };
 

@@ -4,8 +4,15 @@
 
 #include "core/quant_params.h"
 #include "nn/module.h"
+#include "ops/ops.h"
 
 namespace octet::nn {
+
+/// What a slot leaves to the operation behind it.
+struct DeferredQuant {
+  std::optional<QuantParams> grid;  ///< none: the tensor passes as it is
+  bool masked = true;               ///< of the gradient, as in ops::fake_quant
+};
 
 class Transform : public Module {
  public:
@@ -13,8 +20,16 @@ class Transform : public Module {
   Variable forward(const Variable& src) override { return apply(src); }
   /// The grid that apply() rounds to at present; none when it is no quantizer or has seen no data.
   virtual std::optional<QuantParams> params() const { return std::nullopt; }
-  /// Tells an observer the range of a tensor that a fused operation will quantize without calling apply().
-  virtual void observe(float min, float max) { (void)min, (void)max; }
+  /// Stands for a call of apply() whose work a fused operation does itself: when apply() would be
+  /// ops::fake_quant(src, grid, masked) on one scale under the onnx rule, or the identity, observes the tensor's range as
+  /// apply() would the tensor, and says which. None, and nothing has happened: call apply(). `range`: the tensor's, where
+  /// it is known.
+  virtual std::optional<DeferredQuant> defer(const std::optional<ops::ValueRange>& range) {
+    (void)range;
+    return std::nullopt;
+  }
+  /// What the last apply() returned, in codes: a weight on a symmetric grid of the onnx rule; else none.
+  virtual std::optional<ops::WeightCodes> codes() const { return std::nullopt; }
 };
 
 }  // namespace octet::nn

@@ -134,7 +134,7 @@ struct Fused {
       grads[1] = detail::empty_like(affine);
       io.d_scale = grads[1].data<float>(), io.d_shift = io.d_scale + problem.geometry.c;
     }
-    row->run(problem, io, {});
+    kernels::run_row(*row, problem, io);
     if (needs[0] && late_of_src != nullptr) late_of_src->reached = true;
     return grads;
   }
@@ -183,7 +183,7 @@ void run_forward(const Plan& plan, const Fused& fused, const ConvBnActArgs& args
     multiplier = multipliers(fused.step, *args.weight_codes, k);
     io.weight_codes = args.weight_codes->codes.data<std::int8_t>(), io.multiplier = multiplier.data<float>();
   }
-  plan.fwd->run(plan.problem, io, {});
+  kernels::run_row(*plan.fwd, plan.problem, io);
 }
 
 Deferred fused_form(const Plan& plan, const Deferred& src, const Variable& weight, const Variable& gamma,

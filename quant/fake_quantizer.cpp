@@ -3,9 +3,25 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/quantize/quantize.h"
 #include "ops/ops.h"
 
 namespace octet::quant {
+namespace {
+
+/// s8 codes of a tensor that lies on the grid; exact, since fl(q·s) / s rounds to q.
+Tensor codes_of(const Tensor& values, const QuantParams& grid) {
+  Tensor codes(values.shape(), DType::s8);
+  kernels::QuantizeProblem problem;
+  problem.channels = static_cast<std::int64_t>(grid.scale.size()), problem.inner = values.numel() / problem.channels;
+  problem.zero_point = grid.zero_point, problem.lo = grid.lo, problem.hi = grid.hi, problem.rule = grid.rule;
+  kernels::QuantizePointers p;
+  p.src = values.raw(), p.scale = grid.scale.data(), p.dst = codes.raw();
+  kernels::dispatch(kernels::quantize_rows(), "quantize_fwd", "f32s8", problem, p);
+  return codes;
+}
+
+}  // namespace
 
 QuantParams Grid::bounds() const {
   QuantParams params;
@@ -52,6 +68,14 @@ Variable FakeQuantizer::apply(const Variable& src) {
   return dst;
 }
 
+std::optional<nn::DeferredQuant> FakeQuantizer::defer(const std::optional<ops::ValueRange>& range) {
+  const bool watches = observing_ && is_training();
+  // A tensor that several slots read is quantized once, so that it has to exist.
+  if (reads_per_forward_ != 1 || !is_plain() || (watches && !range)) return std::nullopt;
+  if (watches) watch_range({range->low, range->high}, true);
+  return nn::DeferredQuant{quantizing_ ? params() : std::nullopt, true};
+}
+
 Variable FixedQuantizer::quantize(const Variable& src) { return ops::fake_quant(src, params_); }
 
 ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact)
@@ -74,8 +98,6 @@ void ActivationQuantizer::watch_range(Range range, bool starts_step) {
   if (pact_) pact_->start(range.abs_max());
   observer_->observe(range, starts_step);
 }
-
-void ActivationQuantizer::observe(float min, float max) { watch_range({min, max}, true); }
 
 void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
   if (grid_.affine) return watch_range(min_max(src.value()), starts_step);
@@ -106,11 +128,18 @@ std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) con
   return params;
 }
 
+std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
+  if (!quantizing() || grid_.rule != QuantRule::onnx || !codes_.defined()) return std::nullopt;
+  return ops::WeightCodes{codes_, *last_};
+}
+
 // Its own abs-max clips nothing, so the gradient passes unmasked.
 Variable WeightQuantizer::quantize(const Variable& src) {
   if (pact_) pact_->start(abs_max(src.value(), 1)[0]);
   last_ = params_for(src.value());
-  return ops::fake_quant(pact_ ? pact_->apply(src) : src, *last_, false);
+  const Variable dst = ops::fake_quant(pact_ ? pact_->apply(src) : src, *last_, false);
+  if (grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32) codes_ = codes_of(dst.value(), *last_);
+  return dst;
 }
 
 }  // namespace octet::quant

@@ -31,6 +31,7 @@ struct Grid {
 class FakeQuantizer : public nn::Transform {
  public:
   Variable apply(const Variable& src) final;
+  std::optional<nn::DeferredQuant> defer(const std::optional<ops::ValueRange>& range) final;
   void set_observing(bool on) { observing_ = on; }
   void set_quantizing(bool on) { quantizing_ = on; }
   bool observing() const { return observing_; }
@@ -45,6 +46,10 @@ class FakeQuantizer : public nn::Transform {
   /// Sees a tensor of training; starts_step: the first of this forward pass.
   virtual void watch(const Variable& src, bool starts_step) { (void)src, (void)starts_step; }
   virtual Variable quantize(const Variable& src) = 0;
+  /// May a fused operation do what quantize() does, and what watch() does from the range alone (see defer())?
+  virtual bool is_plain() const { return false; }
+  /// watch() of a tensor with this range; only where is_plain().
+  virtual void watch_range(Range range, bool starts_step) { (void)range, (void)starts_step; }
   void on_mode_change() override { restart(); }
 
  private:
@@ -68,6 +73,7 @@ class FixedQuantizer : public FakeQuantizer {
 
  protected:
   Variable quantize(const Variable& src) override;
+  bool is_plain() const override { return params_.rule == QuantRule::onnx && !params_.per_channel(); }
 
  private:
   QuantParams params_;
@@ -80,16 +86,15 @@ class ActivationQuantizer : public FakeQuantizer {
   ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact = nullptr);
   std::string kind() const override { return "ActivationQuantizer"; }
   std::optional<QuantParams> params() const override;
-  /// Range of a tensor that a fused operation quantizes itself.
-  void observe(float min, float max) override;
   const Grid& grid() const { return grid_; }
 
  protected:
   void watch(const Variable& src, bool starts_step) override;
+  void watch_range(Range range, bool starts_step) override;
   Variable quantize(const Variable& src) override;
+  bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr; }
 
  private:
-  void watch_range(Range range, bool starts_step);
   Grid grid_;
   std::shared_ptr<Observer> observer_;
   std::shared_ptr<Pact> pact_;
@@ -103,6 +108,7 @@ class WeightQuantizer : public FakeQuantizer {
   /// Of the last tensor applied to.
   std::optional<QuantParams> params() const override { return last_; }
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
+  std::optional<ops::WeightCodes> codes() const override;
 
  protected:
   Variable quantize(const Variable& src) override;
@@ -112,6 +118,7 @@ class WeightQuantizer : public FakeQuantizer {
   bool per_channel_;
   std::shared_ptr<Pact> pact_;
   std::optional<QuantParams> last_;
+  Tensor codes_;  ///< of what quantize() returned last
 };
 
 }  // namespace octet::quant

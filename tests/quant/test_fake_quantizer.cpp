@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/ops.h"
+#include "quant/learned_step.h"
 #include "quant/shift_rounder.h"
 #include "tests/support/expect_error.h"
 
@@ -104,8 +105,32 @@ TEST(ActivationQuantizer, PaddleGradientIsNotMasked) {
 
 TEST(ActivationQuantizer, FusedOperationsMayReportTheRange) {
   auto quantizer = averaging(grid_of(8, true));
-  quantizer->observe(0, 25.5f);
-  EXPECT_FLOAT_EQ(quantizer->params()->scale[0], 0.1f);
+  const auto left = quantizer->defer(ops::ValueRange{0, 25.5f});
+  ASSERT_TRUE(left && left->grid && left->masked);
+  EXPECT_FLOAT_EQ(left->grid->scale[0], 0.1f);
+  quantizer->set_quantizing(false);
+  EXPECT_FALSE(quantizer->defer(ops::ValueRange{0, 51})->grid);
+  EXPECT_GT(quantizer->params()->scale[0], 0.1f);
+  quantizer->eval();
+  const auto before = quantizer->params();
+  EXPECT_TRUE(quantizer->defer(std::nullopt));
+  EXPECT_EQ(quantizer->params(), before);
+  EXPECT_ERROR((quantizer->train(), quantizer->defer(ops::ValueRange{std::nanf(""), std::nanf("")})), "training diverged");
+}
+
+TEST(ActivationQuantizer, LeavesNothingThatAFusedOperationCannotDo) {
+  const ops::ValueRange range{0, 1};
+  auto shared = averaging(grid_of(8));
+  shared->set_reads_per_forward(2);
+  EXPECT_FALSE(shared->defer(range));
+  EXPECT_FALSE(averaging(grid_of(8))->defer(std::nullopt));  // nothing to observe
+  Grid paddle = grid_of(8);
+  paddle.rule = QuantRule::paddle;
+  EXPECT_FALSE(averaging(paddle)->defer(range));
+  ActivationQuantizer pact(grid_of(8), std::make_shared<MovingAverageAbsMaxObserver>(0.9), std::make_shared<Pact>());
+  EXPECT_FALSE(pact.defer(range));
+  EXPECT_FALSE(pact.params());
+  EXPECT_FALSE(LearnedStepQuantizer::for_activation(grid_of(8))->defer(range));
 }
 
 TEST(SharedQuantizer, QuantizesATensorOncePerForward) {
@@ -174,6 +199,13 @@ TEST(WeightQuantizer, FollowsTheWeightAtEveryForward) {
   per_channel.eval();
   per_channel.apply(w);
   EXPECT_FLOAT_EQ(per_channel.params()->scale[1], 0.02f);
+  const auto codes = per_channel.codes();
+  ASSERT_TRUE(codes.has_value());
+  EXPECT_EQ(codes->codes.at(0), 127);
+  EXPECT_EQ(codes->params, per_channel.params());
+  per_channel.set_quantizing(false);
+  EXPECT_FALSE(per_channel.codes().has_value());
+  per_channel.set_quantizing(true);
   per_channel.apply(w).backward(Tensor::full({2, 2}, 1));
   EXPECT_EQ(list(w.grad()), (std::vector<float>{1, 1, 1, 1}));
 }

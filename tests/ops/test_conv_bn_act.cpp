@@ -1,0 +1,365 @@
+// conv_bn_act(): the fused form against the decomposed one, bit for bit in f32; in integers against its exact value.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/random.h"
+#include "gradcheck.h"
+#include "kernels/select.h"
+#include "ops/ops.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/tensors.h"
+
+namespace octet::test {
+namespace {
+
+using ops::Activation;
+using ops::Deferred;
+using ops::Fusion;
+
+constexpr const char* kReferenceRows =
+    "conv2d_bn_fwd:reference,conv2d_bn_bwd:reference,dwconv2d_bn_fwd:reference,dwconv2d_bn_bwd:reference";
+
+/// Fusion and forced rows for one scope.
+class Form {
+ public:
+  explicit Form(Fusion fusion, const char* rows = kReferenceRows) : before_(ops::fusion()) {
+    ops::set_fusion(fusion);
+    kernels::force_kernels(rows);
+  }
+  ~Form() {
+    ops::set_fusion(before_);
+    kernels::force_kernels("");
+  }
+
+ private:
+  Fusion before_;
+};
+
+struct Case {
+  std::string name;
+  std::int64_t n, h, w, c, k, window, stride, pad;
+  bool depthwise, affine;
+  Activation act;
+  std::optional<QuantParams> quant;
+  bool masked, training;
+};
+
+QuantParams grid_of(float scale, int zero_point, int lo, int hi) {
+  QuantParams grid;
+  grid.scale = {scale}, grid.zero_point = zero_point, grid.lo = lo, grid.hi = hi;
+  return grid;
+}
+
+std::vector<Case> cases() {
+  const QuantParams u8 = grid_of(0.011f, 0, 0, 255), s8 = grid_of(0.02f, 0, -128, 127), offset = grid_of(0.013f, 90, 0, 255);
+  return {
+      {"plain 1x1", 2, 5, 4, 6, 9, 1, 1, 0, false, false, Activation::none, {}, true, true},
+      {"mapped 1x1", 3, 4, 5, 33, 17, 1, 1, 0, false, true, Activation::relu, {}, true, true},
+      {"mapped 1x1 relu6 evaluation", 2, 3, 3, 8, 16, 1, 1, 0, false, true, Activation::relu6, {}, true, false},
+      {"mapped 1x1 no activation, stride 2", 2, 7, 5, 8, 12, 1, 2, 0, false, true, Activation::none, {}, true, true},
+      {"relu alone 1x1", 2, 4, 4, 8, 8, 1, 1, 0, false, false, Activation::relu, {}, true, true},
+      {"quantized 1x1", 2, 4, 4, 32, 16, 1, 1, 0, false, true, Activation::relu, u8, true, true},
+      {"quantized signed unmasked 1x1", 2, 4, 4, 7, 16, 1, 1, 0, false, true, Activation::none, s8, false, true},
+      {"quantized with offset 1x1", 2, 4, 4, 16, 5, 1, 1, 0, false, true, Activation::none, offset, true, false},
+      {"stem 3x3", 2, 8, 7, 3, 10, 3, 2, 1, false, false, Activation::none, s8, true, true},
+      {"mapped 3x3", 2, 6, 6, 4, 8, 3, 1, 1, false, true, Activation::relu, {}, true, true},
+      {"depthwise", 2, 8, 8, 16, 16, 3, 1, 1, true, true, Activation::relu, {}, true, true},
+      {"depthwise stride 2", 4, 7, 9, 19, 19, 3, 2, 1, true, true, Activation::relu6, {}, true, true},
+      {"depthwise quantized", 2, 4, 4, 32, 32, 3, 1, 1, true, true, Activation::relu, u8, true, true},
+      {"depthwise offset evaluation", 2, 5, 5, 8, 8, 3, 2, 1, true, true, Activation::none, offset, true, false},
+      {"depthwise 1x1 map", 5, 1, 1, 40, 40, 3, 1, 1, true, true, Activation::relu, {}, true, true},
+  };
+}
+
+ops::BatchNormState fresh_state(std::int64_t c) {
+  ops::BatchNormState state;
+  state.running_mean = random_f32({c}, 21), state.running_var = random_f32({c}, 22, 0.5, 2);
+  return state;
+}
+
+using Named = std::vector<std::pair<std::string, Tensor>>;
+
+void expect_same(const Named& a, const Named& b, const std::string& where) {
+  ASSERT_EQ(a.size(), b.size()) << where;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(a[i].second.defined(), b[i].second.defined()) << where << ": " << a[i].first;
+    if (!a[i].second.defined()) continue;
+    EXPECT_TRUE(same_bits(a[i].second, b[i].second)) << where << ": " << a[i].first;
+  }
+}
+
+/// One layer on leaves {z, affine, weight, gamma, beta}: everything that it computes.
+Named run_layer(const Case& p, Fusion fusion, const char* rows, const char* expected_op) {
+  const Form form(fusion, rows);
+  Deferred src;
+  src.z = Variable(random_f32({p.n, p.h, p.w, p.c}, 1, -3, 3), true);
+  if (p.affine) src.affine = Variable(random_f32({2, p.c}, 2, -1.5, 1.5), true);
+  src.act = p.act, src.quant = p.quant, src.masked = p.masked;
+  const Shape shape = p.depthwise ? Shape{p.c, p.window, p.window, 1} : Shape{p.k, p.window, p.window, p.c};
+  Variable weight(random_f32(shape, 3), true), gamma(random_f32({p.k}, 4, -1, 2), true), beta(random_f32({p.k}, 5), true);
+  ops::BatchNormState state = fresh_state(p.k);
+  ops::ConvBnActArgs args;
+  args.conv = {p.stride, p.stride, p.pad, p.pad};
+  args.depthwise = p.depthwise, args.training = p.training, args.act = Activation::relu;
+  const Deferred dst = ops::conv_bn_act(src, weight, gamma, beta, state, args);
+  if (expected_op != nullptr) {
+    EXPECT_EQ(dst.z.node()->op, expected_op) << p.name;
+  }
+  const Variable y = ops::materialise(dst);
+  y.backward(random_f32(y.shape(), 6));
+  return {{"z", dst.z.value()},
+          {"affine", dst.affine.value()},
+          {"y", y.value()},
+          {"d_z", src.z.grad()},
+          {"d_affine", p.affine ? src.affine.grad() : Tensor()},
+          {"d_weight", weight.grad()},
+          {"d_gamma", gamma.grad()},
+          {"d_beta", beta.grad()},
+          {"running_mean", state.running_mean},
+          {"running_var", state.running_var}};
+}
+
+TEST(ConvBnAct, FusedEqualsDecomposedBitForBit) {
+  for (const Case& p : cases()) {
+    const Named decomposed = run_layer(p, Fusion::off, "", p.depthwise ? "dwconv2d" : "conv2d");
+    const char* fused = p.depthwise ? "dwconv2d_bn" : "conv2d_bn";
+    expect_same(run_layer(p, Fusion::floats, kReferenceRows, fused), decomposed, p.name + ", reference rows");
+    expect_same(run_layer(p, Fusion::floats, "", nullptr), decomposed, p.name + ", selected rows");
+  }
+}
+
+/// Stem, depthwise (stride 2), 1x1, depthwise, 1x1, as MobileNet has them; `reads` of the last result.
+struct Chain {
+  std::vector<Variable> leaves;
+  std::vector<ops::BatchNormState> states;
+  Variable x;
+  bool training = true;
+
+  explicit Chain(std::int64_t pixels = 8) : x(random_f32({4, pixels, pixels, 3}, 50), true) {
+    std::uint64_t seed = 60;
+    for (const Shape& w : {Shape{8, 3, 3, 3}, Shape{8, 3, 3, 1}, Shape{16, 1, 1, 8}, Shape{16, 3, 3, 1}, Shape{12, 1, 1, 16}}) {
+      leaves.emplace_back(random_f32(w, seed++), true);
+      leaves.emplace_back(random_f32({w[0]}, seed++, -0.5, 1.5), true);
+      leaves.emplace_back(random_f32({w[0]}, seed++), true);
+      states.push_back(fresh_state(w[0]));
+    }
+  }
+  Deferred layer(const Deferred& src, std::size_t i) {
+    const Variable* p = &leaves[3 * i];
+    const Shape& w = p[0].shape();
+    ops::ConvBnActArgs args;
+    args.depthwise = w[3] == 1;
+    const std::int64_t stride = i == 1 ? 2 : 1, pad = w[1] / 2;
+    args.conv = {stride, stride, pad, pad};
+    args.training = training, args.act = i == 2 ? Activation::relu6 : Activation::relu;
+    return ops::conv_bn_act(src, p[0], p[1], p[2], states[i], args);
+  }
+  Deferred through(std::size_t first, std::size_t last, Deferred x) {
+    for (std::size_t i = first; i < last; ++i) x = layer(x, i);
+    return x;
+  }
+  Deferred start() const {
+    Deferred d;
+    d.z = x;
+    return d;
+  }
+  Named results(const Variable& y) const {
+    Named all{{"y", y.value()}, {"d_x", x.grad()}};
+    for (std::size_t i = 0; i < leaves.size(); ++i) all.emplace_back("d leaf " + std::to_string(i), leaves[i].grad());
+    for (const auto& state : states) all.emplace_back("mean", state.running_mean), all.emplace_back("var", state.running_var);
+    return all;
+  }
+};
+
+void expect_chains_agree(const std::function<Variable(Chain&)>& run, const std::string& where, bool training = true) {
+  const auto in_form = [&](Fusion fusion, const char* rows) {
+    const Form form(fusion, rows);
+    Chain chain;
+    chain.training = training;
+    const Variable y = run(chain);
+    return chain.results(y);
+  };
+  const Named decomposed = in_form(Fusion::off, "");
+  expect_same(in_form(Fusion::floats, kReferenceRows), decomposed, where + ", reference rows");
+  expect_same(in_form(Fusion::floats, ""), decomposed, where + ", selected rows");
+}
+
+TEST(ConvBnAct, AChainOfLayers) {
+  for (const bool training : {true, false})
+    expect_chains_agree(
+        [](Chain& chain) {
+          const Variable y = ops::materialise(chain.through(0, 5, chain.start()));
+          y.backward(random_f32(y.shape(), 9));
+          return y;
+        },
+        training ? "training" : "evaluation", training);
+}
+
+TEST(ConvBnAct, GradientsOfTwoBackwardPassesAddUp) {
+  expect_chains_agree(
+      [](Chain& chain) {
+        for (int pass = 0; pass < 2; ++pass) {
+          const Variable y = ops::materialise(chain.through(0, 5, chain.start()));
+          y.backward(random_f32(y.shape(), 9));
+        }
+        return ops::materialise(chain.through(0, 5, chain.start()));
+      },
+      "two passes");
+}
+
+// A residual net: the result of layer 2 goes on as it is, and is added to what comes out behind.
+TEST(ConvBnAct, ASecondConsumerMaterialises) {
+  expect_chains_agree(
+      [](Chain& chain) {
+        const Variable trunk = ops::materialise(chain.through(0, 3, chain.start()));
+        Deferred again;
+        again.z = trunk;
+        const Variable y = ops::add(ops::materialise(chain.layer(again, 3)), trunk);
+        y.backward(random_f32(y.shape(), 9));
+        return y;
+      },
+      "residual");
+}
+
+// Gradients reach z three times: from a fused consumer, from another that materialises, and from a direct reader.
+TEST(ConvBnAct, SeveralConsumersOfOneDeferred) {
+  const auto gradients = [](Fusion fusion) {
+    const Form form(fusion);
+    Chain chain;
+    const Deferred trunk = chain.through(0, 3, chain.start());
+    const Variable y = ops::add(ops::materialise(chain.layer(trunk, 3)), ops::add(ops::materialise(trunk), trunk.z));
+    y.backward(random_f32(y.shape(), 9));
+    return chain.results(y);
+  };
+  const Named fused = gradients(Fusion::floats), decomposed = gradients(Fusion::off);
+  for (std::size_t i = 0; i < fused.size(); ++i)  // three summands in another order
+    for (std::int64_t j = 0; fused[i].second.defined() && j < fused[i].second.numel(); ++j)
+      EXPECT_NEAR(fused[i].second.at(j), decomposed[i].second.at(j), 1e-3 * (1 + std::fabs(decomposed[i].second.at(j))))
+          << fused[i].first;
+}
+
+// Whoever reads the affine alone, or takes z and affine apart, still gets whole gradients.
+TEST(ConvBnAct, TheAffineAloneGivesGradientsToTheConvolution) {
+  expect_chains_agree(
+      [](Chain& chain) {
+        const Variable affine = chain.through(0, 3, chain.start()).affine;
+        affine.backward(random_f32(affine.shape(), 9));
+        return affine;
+      },
+      "affine alone");
+  expect_chains_agree(
+      [](Chain& chain) {
+        const Deferred d = chain.through(0, 3, chain.start());
+        const Variable y = ops::affine_act(d.z, d.affine, d.act);
+        y.backward(random_f32(y.shape(), 9));
+        return y;
+      },
+      "taken apart");
+  expect_chains_agree(
+      [](Chain& chain) {
+        const Deferred d = chain.through(0, 3, chain.start());
+        const Deferred dropped = chain.layer(d, 3);  // a consumer that the backward pass never sees
+        d.affine.backward(random_f32(d.affine.shape(), 9));
+        return d.affine;
+      },
+      "a consumer that nobody reads");
+}
+
+TEST(ConvBnAct, FrozenLeavesGetNoGradient) {
+  for (const Fusion fusion : {Fusion::off, Fusion::floats}) {
+    const Form form(fusion);
+    Deferred src;
+    src.z = Variable(random_f32({2, 4, 4, 3}, 1));
+    Variable weight(random_f32({5, 1, 1, 3}, 2)), gamma(Tensor::full({5}, 1), true), beta(Tensor::zeros({5}), true);
+    src.affine = Variable(random_f32({2, 3}, 3), true);
+    ops::BatchNormState state = fresh_state(5);
+    ops::ConvBnActArgs args;
+    args.training = true;
+    const Variable y = ops::materialise(ops::conv_bn_act(src, weight, gamma, beta, state, args));
+    y.backward(random_f32(y.shape(), 4));
+    EXPECT_FALSE(src.z.grad().defined());
+    EXPECT_FALSE(weight.grad().defined());
+    EXPECT_TRUE(src.affine.grad().defined());
+  }
+}
+
+TEST(ConvBnAct, RecordsTheDecomposedForm) {
+  const Form form(Fusion::integers);
+  Chain chain;
+  const RecordGuard record_all;
+  const Deferred d = chain.layer(chain.start(), 0);
+  EXPECT_EQ(d.z.node()->op, "conv2d");
+  EXPECT_EQ(d.affine.node()->op, "batchnorm_affine");
+}
+
+TEST(ConvBnAct, AForcedVendorRowIsHonoured) {
+  const Form form(Fusion::integers, "conv2d_fwd:onednn");
+  Chain chain;
+  EXPECT_EQ(chain.layer(chain.start(), 0).z.node()->op, "conv2d");
+}
+
+struct Extremes {
+  ops::ValueRange range;
+  Tensor y;
+};
+Extremes extremes_of(Activation act, float special) {
+  const Form form(Fusion::integers);
+  Deferred src;
+  Tensor x = random_f32({2, 3, 3, 4}, 1, -2, 2);
+  if (special != 0) x.data<float>()[17] = special;
+  src.z = Variable(x);
+  Variable weight(random_f32({6, 1, 1, 4}, 2)), gamma(random_f32({6}, 3, -1, 1)), beta(random_f32({6}, 4));
+  ops::BatchNormState state = fresh_state(6);
+  ops::ConvBnActArgs args;
+  args.act = act, args.wants_range = true;
+  const Deferred d = ops::conv_bn_act(src, weight, gamma, beta, state, args);
+  return {ops::range_of(d).value(), ops::materialise(d).value()};
+}
+
+TEST(RangeOf, IsExact) {
+  for (const Activation act : {Activation::none, Activation::relu, Activation::relu6}) {
+    const auto [range, y] = extremes_of(act, 0);
+    const auto all = y.span<float>();
+    EXPECT_EQ(range.low, *std::min_element(all.begin(), all.end()));
+    EXPECT_EQ(range.high, *std::max_element(all.begin(), all.end()));
+  }
+}
+
+TEST(RangeOf, NaNSurvives) {
+  const ops::ValueRange range = extremes_of(Activation::relu, std::nanf("")).range;
+  EXPECT_TRUE(std::isnan(range.low) && std::isnan(range.high));
+  EXPECT_EQ(extremes_of(Activation::none, std::numeric_limits<float>::infinity()).range.high,
+            std::numeric_limits<float>::infinity());
+}
+
+TEST(RangeOf, IsNotKnownUnlessAskedFor) {
+  const Form form(Fusion::integers);
+  Chain chain;
+  EXPECT_FALSE(ops::range_of(chain.layer(chain.start(), 0)).has_value());
+  EXPECT_FALSE(ops::range_of(chain.start()).has_value());
+}
+
+TEST(ConvBnAct, RefusesWhatDoesNotFit) {
+  for (const Fusion fusion : {Fusion::off, Fusion::integers}) {
+    const Form form(fusion);
+    Chain chain;
+    Deferred src = chain.start();
+    src.affine = Variable(random_f32({2, 4}, 1));
+    EXPECT_ERROR(chain.layer(src, 0), "affine must have shape 2x3, it has 2x4");
+    src = chain.start();
+    src.quant = grid_of(0, 0, 0, 255);
+    EXPECT_ERROR(chain.layer(src, 0), "scale 0 is 0");
+    src.quant = grid_of(1, 300, 0, 255);
+    EXPECT_ERROR(chain.layer(src, 0), "are no grid");
+    EXPECT_ERROR(chain.layer(chain.start(), 2), "src has 3 channels, weight expects 8");
+    EXPECT_ERROR(chain.layer({}, 0), "conv_bn_act");
+    chain.states[0] = fresh_state(5);
+    EXPECT_ERROR(chain.layer(chain.start(), 0), "running statistics are f32 5");
+  }
+  EXPECT_EQ(ops::fusion(), Fusion::integers);
+}
+
+}  // namespace
+}  // namespace octet::test
