@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/error.h"
 
@@ -25,13 +26,22 @@ void Suite::require(const std::string& pass_and_dtypes) const {
 }
 
 void add_all(Suite& suite) {
-  for (const auto add : {add_conv2d, add_dwconv2d, add_linear, add_batchnorm, add_fake_quant, add_quantize, add_pool,
-                         add_eltwise, add_momentum, add_softmax_xent})
+  for (const auto add : {add_conv2d, add_dwconv2d, add_conv2d_bn, add_dwconv2d_bn, add_linear, add_batchnorm,
+                         add_fake_quant, add_quantize, add_pool, add_eltwise, add_momentum, add_softmax_xent})
     add(suite);
 }
 
 std::string group_of(const std::string& what, const std::string& shape, std::int64_t batch) {
   return fmt::format("{}/{}/b{}", what, shape, batch);
+}
+
+GroupParts parts_of(const std::string& group) {
+  GroupParts parts;
+  const std::size_t first = group.find('/'), second = group.find("/b", first + 1);
+  parts.pass = group.substr(0, first);
+  if (first != std::string::npos) parts.shape = group.substr(first + 1, second - first - 1);
+  if (second != std::string::npos) parts.batch = std::atoll(group.c_str() + second + 2);
+  return parts;
 }
 
 }  // namespace octet::bench

@@ -159,6 +159,8 @@ class Suite {
 // One per room, each in a file of its own.
 void add_conv2d(Suite&);
 void add_dwconv2d(Suite&);
+void add_conv2d_bn(Suite&);
+void add_dwconv2d_bn(Suite&);
 void add_linear(Suite&);
 void add_batchnorm(Suite&);
 void add_fake_quant(Suite&);
@@ -171,5 +173,11 @@ void add_all(Suite&);
 
 /// "conv2d_fwd/pw1/b256"
 std::string group_of(const std::string& what, const std::string& shape, std::int64_t batch);
+/// The other way; batch is 0 where the group has none ("momentum/net").
+struct GroupParts {
+  std::string pass, shape;
+  std::int64_t batch = 0;
+};
+GroupParts parts_of(const std::string& group);
 
 }  // namespace octet::bench

@@ -1,49 +1,20 @@
-// octet_bench: every kernel row on the shapes of MobileNetV1, checked, then timed.
+// octet_bench: every kernel row on the shapes of MobileNetV1, checked, then timed; the whole net; whole steps.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-#include <map>
+#include <cstdio>
 #include <regex>
 
+#include "benchmarks/command_line.h"
+#include "benchmarks/keeping.h"
 #include "benchmarks/measure.h"
+#include "benchmarks/network_table.h"
+#include "benchmarks/roofline.h"
+#include "benchmarks/step_worker.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
 namespace octet::bench {
 namespace {
-
-struct Options {
-  std::string filter;
-  std::string format = "table";
-  std::int64_t batch = 0;
-  int threads = 0;
-  bool list = false, quick = false;
-};
-
-const std::map<std::string, Format> kFormats{
-    {"table", Format::table}, {"csv", Format::csv}, {"json", Format::json}, {"md", Format::md}};
-
-void describe(CLI::App& app, Options& options) {
-  app.set_version_flag("--version", std::string("octet_bench ") + OCTET_VERSION);
-  app.add_option("--filter", options.filter,
-                 "Only rows whose name matches this regular expression (ECMAScript); names as --list shows them");
-  app.add_option("-o,--output", options.format, "table, csv, json or md")
-      ->check(CLI::IsMember(kFormats))
-      ->type_name("FORMAT");
-  app.add_option("--batch", options.batch, "Pictures of the training shapes (256; with --quick 2)")
-      ->check(CLI::Range(1, 4096));
-  app.add_option("--threads", options.threads, "Threads of all rows and of the peaks (default: all processors)")
-      ->check(CLI::Range(1, 256));
-  app.add_flag("--list", options.list, "Name every row, with its problem, and run nothing");
-  app.add_flag("--quick", options.quick, "Few pictures and short runs: shows that all works, its times are rough");
-  app.footer(
-      "Names are room/pass/shape/bBATCH/dtypes/row. Examples:\n"
-      "  octet_bench --filter '^conv2d/conv2d_fwd/pw5/'      one layer, all rows, int8 beside fp32\n"
-      "  octet_bench --filter '/b1/.*(f32|u8s8)/avx'         one picture, our vector rows\n"
-      "  octet_bench -o json > results.json\n"
-      "OCTET_ISA caps the instruction set, OCTET_KERNEL forces rows (the mark > follows).\n"
-      "Exit codes: 0 all right, 1 a row failed its check, 2 wrong usage.");
-}
 
 std::regex compiled(const std::string& filter) {
   try {
@@ -70,27 +41,84 @@ void list(const std::vector<Entry*>& entries) {
                entry->refusal.empty() ? "" : "  not here: " + entry->refusal);
 }
 
-int run(const Options& options) {
-  if (options.threads > 0) set_num_threads(options.threads);
-  Settings settings;
-  settings.quick = options.quick;
-  settings.batch = options.batch > 0 ? options.batch : options.quick ? 2 : 256;
-  Suite suite(settings);
-  add_all(suite);
+Peaks peaks_of_quiet_machine(bool quick) {
+  if (const std::string warning = load_warning(); !warning.empty()) fmt::print(stderr, "octet_bench: {}\n", warning);
+  return measure_peaks(quick);
+}
+
+int verdict(const Outcome& outcome) {
+  fmt::print(stderr, "octet_bench: {} rows measured, {} failed their check\n", outcome.measured, outcome.failed);
+  return outcome.failed == 0 ? 0 : 1;
+}
+
+void draw(const std::vector<Result>& results, const Peaks& peaks, const std::string& file) {
+  if (file.empty()) return;
+  write_roofline(results, peaks, file);
+  fmt::print(stderr, "octet_bench: {} drawn\n", file);
+}
+
+int run_rows(const Options& options, const Settings& settings, Suite& suite) {
   std::vector<Entry*> entries = wanted(suite, options.filter);
   if (options.list) {
     list(entries);
     return 0;
   }
   std::erase_if(entries, [](const Entry* entry) { return !entry->refusal.empty(); });
-  if (const std::string warning = load_warning(); !warning.empty()) fmt::print(stderr, "octet_bench: {}\n", warning);
-  const Peaks peaks = measure_peaks(options.quick);
-  const std::unique_ptr<Report> report = make_report(kFormats.at(options.format));
-  report->begin(system_facts(), peaks);
-  const Outcome outcome = measure(entries, settings, peaks, *report);
-  report->finish();
-  fmt::print(stderr, "octet_bench: {} rows measured, {} failed their check\n", outcome.measured, outcome.failed);
-  return outcome.failed == 0 ? 0 : 1;
+  OCTET_CHECK(!entries.empty(), "octet_bench", "none of the rows of --filter '{}' can run here; --list says why",
+              options.filter);
+  const Peaks peaks = peaks_of_quiet_machine(options.quick);
+  const Facts facts = system_facts();
+  const std::unique_ptr<Report> report = options.wide ? nullptr : make_report(options.format);
+  Keeping kept(report.get());
+  kept.begin(facts, peaks);
+  const Outcome outcome = measure(entries, settings, peaks, kept);
+  const std::vector<Share> shares = pointwise_shares(kept.results(), peaks, settings.batch);
+  kept.finish(shares);
+  if (options.wide) print(wide_sheet(kept.results(), shares), facts, peaks, options.format);
+  draw(kept.results(), peaks, options.roofline);
+  return verdict(outcome);
+}
+
+int run_network(const Options& options, const Settings& settings, Suite& suite) {
+  const std::vector<Part> parts = plan_network(suite, options.decomposed ? Path::decomposed : Path::fused);
+  const std::vector<Entry*> entries = entries_of(parts, suite);
+  const Peaks peaks = peaks_of_quiet_machine(options.quick);
+  Keeping kept;
+  const Outcome outcome = measure(entries, settings, peaks, kept);
+  print(network_sheet(parts, kept.results(), peaks, settings.batch), system_facts(), peaks, options.format);
+  draw(kept.results(), peaks, options.roofline);
+  return verdict(outcome);
+}
+
+int run_step(const Options& options, const Settings& settings) {
+  StepOptions step = options.step_options;
+  step.batch = settings.batch;
+  step.threads = options.threads;
+  if (options.quick) step.rounds = 2, step.steps = 1, step.scale = 0.25;
+  const Peaks peaks = peaks_of_quiet_machine(options.quick);
+  const Facts facts = system_facts();
+  const std::vector<StepSide> sides = measure_steps(step);
+  print(step_sheet(sides, step, peaks), facts, peaks, options.format);
+  int failed = 0;
+  for (const StepSide& side : sides) {
+    if (side.error.empty()) continue;
+    fmt::print(stderr, "octet_bench: {} was not measured: {}\n", side.what, side.error);
+    failed = 1;
+  }
+  return failed;
+}
+
+int run(const Options& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  Settings settings;
+  settings.quick = options.quick;
+  settings.batch = options.batch > 0 ? options.batch : options.quick ? (options.step ? 8 : 2) : 256;
+  if (!options.serve_step.empty())
+    return serve_steps({options.serve_step == "qat", settings.batch, options.step_options.scale});
+  if (options.step) return run_step(options, settings);
+  Suite suite(settings);
+  add_all(suite);
+  return options.network ? run_network(options, settings, suite) : run_rows(options, settings, suite);
 }
 
 }  // namespace
@@ -105,13 +133,16 @@ int main(int argc, char** argv) {
   octet::bench::describe(app, options);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    fmt::print(stderr, "octet_bench: {}; --help shows what there is\n", error.what());
+    return 2;
   }
   try {
     return octet::bench::run(options);
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
-    return 2;
+    return 1;
   }
 }

@@ -3,19 +3,12 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
-#include "kernels/select.h"
+#include "benchmarks/json_text.h"
+#include "benchmarks/sheet.h"
 
 namespace octet::bench {
 namespace {
-
-std::string time_text(double seconds) {
-  if (seconds < 1e-6) return fmt::format("{:.0f} ns", seconds * 1e9);
-  if (seconds < 1e-3) return fmt::format("{:.2f} us", seconds * 1e6);
-  if (seconds < 1) return fmt::format("{:.3f} ms", seconds * 1e3);
-  return fmt::format("{:.3f} s", seconds);
-}
 
 /// In the unit of what bounds the work.
 std::string rate_text(const Result& result) {
@@ -32,11 +25,10 @@ std::string times_text(const Result& result) {
 class Table : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
-    for (const auto& [name, value] : facts) fmt::print("{:<12} {}\n", name, value);
+    print_header(facts, peaks, Format::table);
     fmt::print(
-        "{:<12} {}\n\n> the row that selection runs; percent: of the peak that bounds the work; xf32: times as fast "
-        "as the chosen fp32 row\n",
-        "peaks", peaks_text(peaks));
+        "\n> the row that selection runs; percent: of the peak that bounds the work; last column: times as fast as the "
+        "chosen fp32 row\n");
   }
   void group(const std::vector<Result>& results) override {
     fmt::print("\n{}/{}  [{}]\n", results[0].entry->room, results[0].entry->group, results[0].entry->problem);
@@ -51,15 +43,17 @@ class Table : public Report {
     }
     std::fflush(stdout);
   }
+  void finish(const std::vector<Share>& shares) override {
+    if (!shares.empty()) fmt::print("\n");
+    for (const Share& share : shares) fmt::print("{}\n", share_text(share));
+  }
 };
 
 class Markdown : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
-    for (const auto& [name, value] : facts) fmt::print("- {}: {}\n", name, value);
-    fmt::print(
-        "- peaks: {}\n\n| case | dtypes | row | time | rate | of peak | x fp32 |\n|---|---|---|--:|--:|--:|--:|\n",
-        peaks_text(peaks));
+    print_header(facts, peaks, Format::md);
+    fmt::print("\n| case | dtypes | row | time | rate | of peak | x fp32 |\n|---|---|---|--:|--:|--:|--:|\n");
   }
   void group(const std::vector<Result>& results) override {
     for (const Result& result : results) {
@@ -73,13 +67,16 @@ class Markdown : public Report {
     }
     std::fflush(stdout);
   }
+  void finish(const std::vector<Share>& shares) override {
+    if (!shares.empty()) fmt::print("\n");
+    for (const Share& share : shares) fmt::print("- {}\n", share_text(share));
+  }
 };
 
 class Csv : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
-    for (const auto& [name, value] : facts) fmt::print(stderr, "{:<12} {}\n", name, value);
-    fmt::print(stderr, "{:<12} {}\n", "peaks", peaks_text(peaks));
+    print_header(facts, peaks, Format::csv);
     fmt::print(
         "room,group,dtypes,row,problem,chosen,seconds,ops,bytes,gops_per_second,gbytes_per_second,bound,percent_of_"
         "peak,times_f32,error\n");
@@ -89,7 +86,7 @@ class Csv : public Report {
       const Entry& e = *result.entry;
       fmt::print("{},{},{},{},\"{}\",{},", e.room, e.group, e.dtypes, e.impl, e.problem, e.chosen ? 1 : 0);
       if (!result.error.empty())
-        fmt::print(",{:.0f},{:.0f},,,,,,\"{}\"\n", e.work.ops, e.work.bytes, result.error);
+        fmt::print(",{:.0f},{:.0f},,,,,,{}\n", e.work.ops, e.work.bytes, csv_field(result.error));
       else
         fmt::print("{:.9g},{:.0f},{:.0f},{:.4f},{:.4f},{},{:.2f},{},\n", result.seconds, e.work.ops, e.work.bytes,
                    result.gops(), result.gbytes(), name_of(result.bound), result.percent,
@@ -97,17 +94,15 @@ class Csv : public Report {
     }
     std::fflush(stdout);
   }
+  void finish(const std::vector<Share>& shares) override {
+    for (const Share& share : shares) fmt::print(stderr, "{}\n", share_text(share));
+  }
 };
 
 class Json : public Report {
  public:
   void begin(const Facts& facts, const Peaks& peaks) override {
-    for (const auto& [name, value] : facts) json_["system"][name] = value;
-    json_["peaks"] = {{"fma_gflops_per_second", peaks.fma_gflops},
-                      {"fma_instruction", peaks.fma_how},
-                      {"int8_gops_per_second", peaks.int8_gops},
-                      {"int8_instruction", peaks.int8_how},
-                      {"memory_gbytes_per_second", peaks.memory_gbytes}};
+    json_ = json_header(facts, peaks);
     json_["results"] = nlohmann::ordered_json::array();
   }
   void group(const std::vector<Result>& results) override {
@@ -131,13 +126,41 @@ class Json : public Report {
       json_["results"].push_back(std::move(j));
     }
   }
-  void finish() override { fmt::print("{}\n", json_.dump(2)); }
+  void finish(const std::vector<Share>& shares) override {
+    auto& list = json_["pointwise_shares"] = nlohmann::ordered_json::array();
+    for (const Share& s : shares)
+      list.push_back({{"pass", s.pass},
+                      {"dtypes", s.dtypes},
+                      {"shapes", s.shapes},
+                      {"of", s.of},
+                      {"geomean", s.geomean},
+                      {"lowest", s.lowest},
+                      {"lowest_shape", s.lowest_shape}});
+    fmt::print("{}\n", json_.dump(2));
+  }
 
  private:
   nlohmann::ordered_json json_;
 };
 
 }  // namespace
+
+std::string share_text(const Share& s) {
+  return fmt::format(
+      "1x1 convolutions, {} {}: {:.1f} % of the {} peak (geometric mean over {} of {} shapes), lowest {:.1f} % ({})",
+      s.pass, s.dtypes, 100 * s.geomean, s.dtypes == "f32" ? "FMA" : "int8", s.shapes, s.of, 100 * s.lowest,
+      s.lowest_shape);
+}
+
+void print_header(const Facts& facts, const Peaks& peaks, Format format) {
+  if (format == Format::json) return;
+  std::FILE* file = format == Format::csv ? stderr : stdout;
+  const auto line = [&](const std::string& name, const std::string& value) {
+    format == Format::md ? fmt::print(file, "- {}: {}\n", name, value) : fmt::print(file, "{:<12} {}\n", name, value);
+  };
+  for (const auto& [name, value] : facts) line(name, value);
+  line("peaks", peaks_text(peaks));
+}
 
 void rate(std::vector<Result>& group, const Peaks& peaks) {
   const Result* base = nullptr;
