@@ -89,8 +89,11 @@ inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, co
       im2col(g, f32(io.src), pixel, depth, {m.j / g.c, (m.j + m.cols) / g.c}, 0.0f, columns, m.cols);
       b = columns;
     }
+    const std::int64_t next = smaller(m.end - pixel - depth, kPixelBlock);
     multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, b,
-                    columns != nullptr ? m.cols : g.c, m.c, m.ldc, pixel == m.first, nullptr});
+                    columns != nullptr ? m.cols : g.c, m.c, m.ldc, pixel == m.first, nullptr,
+                    {{f32(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, next, m.rows},
+                     {b + depth * g.c, g.c, columns != nullptr ? 0 : next, m.cols}}});
   }
   if (columns != nullptr) release_floats(columns, floats);
 }
@@ -157,12 +160,12 @@ inline void conv2d_backward_weight(const ConvGeometry& g, const Conv2dPointers& 
 
 }  // namespace
 
-#define OCTET_VECTOR_ROW(pass, impl, run)                                           \
+#define OCTET_CONV2D_ROW(pass, impl, run)                                           \
   const char* pass##_f32_##impl##_why_not(const Conv2dProblem&) { return nullptr; } \
   void pass##_f32_##impl(const Conv2dProblem& g, const Conv2dPointers& io, const Context&) { run(g, io); }
 #define OCTET_CONV2D_ROWS(impl)                                 \
-  OCTET_VECTOR_ROW(conv2d_fwd, impl, conv2d_forward)            \
-  OCTET_VECTOR_ROW(conv2d_bwd_data, impl, conv2d_backward_data) \
-  OCTET_VECTOR_ROW(conv2d_bwd_weight, impl, conv2d_backward_weight)
+  OCTET_CONV2D_ROW(conv2d_fwd, impl, conv2d_forward)            \
+  OCTET_CONV2D_ROW(conv2d_bwd_data, impl, conv2d_backward_data) \
+  OCTET_CONV2D_ROW(conv2d_bwd_weight, impl, conv2d_backward_weight)
 
 }  // namespace octet::kernels
