@@ -1,19 +1,34 @@
 #include "kernels/conv2d_int8/packed.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "core/parallel.h"
 
 namespace octet::kernels {
 namespace {
 
 std::size_t align64(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-template <class Element>
+/// One column of a panel: its groups lie a panel apart.
+template <class Element, std::int64_t kGroup>
+void pack_column(const PackedLayout& l, const std::int8_t* weight, Element* out) {
+  const std::int64_t whole = l.depth / kGroup, step = l.panel * kGroup;
+  for (std::int64_t g = 0; g < whole; ++g, weight += kGroup, out += step)
+    for (std::int64_t i = 0; i < kGroup; ++i) out[i] = weight[i];
+  if (l.depth_padded == l.depth) return;
+  for (std::int64_t i = 0; i < kGroup; ++i) out[i] = i < l.depth % kGroup ? weight[i] : Element(0);
+}
+
+template <class Element, std::int64_t kGroup>
 void pack_weight(const PackedLayout& l, const std::int8_t* weight, Element* out) {
-  for (std::int64_t k = 0; k < l.columns; ++k) {
-    Element* column = out + k / l.panel * l.panel * l.depth_padded + k % l.panel * l.group;
-    for (std::int64_t d = 0; d < l.depth; ++d)
-      column[d / l.group * l.panel * l.group + d % l.group] = weight[k * l.depth + d];
-  }
+  parallel_for(l.columns_padded / l.panel, [&](std::int64_t panel) {
+    Element* to = out + panel * l.panel * l.depth_padded;
+    const std::int64_t first = panel * l.panel, columns = std::min(l.columns - first, l.panel);
+    if (columns < l.panel) std::fill(to, to + l.panel * l.depth_padded, Element(0));
+    for (std::int64_t k = 0; k < columns; ++k)
+      pack_column<Element, kGroup>(l, weight + (first + k) * l.depth, to + k * kGroup);
+  });
 }
 
 }  // namespace
@@ -44,20 +59,23 @@ PackedView packed_view(const PackedLayout& l, const void* packed) {
 void pack_columns(const PackedLayout& l, std::size_t element, const IntConvWeights& weights, std::int32_t zero,
                   void* packed) {
   char* base = static_cast<char*>(packed);
-  std::memset(base, 0, l.bytes);
+  std::memset(base, 0, l.weight);
   auto* bias = reinterpret_cast<std::int32_t*>(base);
   auto* multiplier = reinterpret_cast<float*>(base + l.multiplier);
   auto* bias_f32 = reinterpret_cast<float*>(base + l.bias_f32);
   for (std::int64_t k = 0; k < l.columns; ++k) {
     const std::int32_t q_b = weights.bias == nullptr ? 0 : weights.bias[k];
-    bias[k] = folded_bias(weights.weight + k * l.depth, l.depth, zero, q_b);
+    bias[k] = zero == 0 ? q_b : folded_bias(weights.weight + k * l.depth, l.depth, zero, q_b);
     multiplier[k] = weights.multiplier[k];
     bias_f32[k] = weights.bias_f32 == nullptr ? -0.0f : weights.bias_f32[k];
   }
-  if (element == 1)
-    pack_weight(l, weights.weight, reinterpret_cast<std::int8_t*>(base + l.weight));
+  char* weight = base + l.weight;
+  if (element == 1 && l.group == 4)
+    pack_weight<std::int8_t, 4>(l, weights.weight, reinterpret_cast<std::int8_t*>(weight));
+  else if (element == 1)
+    pack_weight<std::int8_t, 1>(l, weights.weight, reinterpret_cast<std::int8_t*>(weight));
   else
-    pack_weight(l, weights.weight, reinterpret_cast<std::int16_t*>(base + l.weight));
+    pack_weight<std::int16_t, 2>(l, weights.weight, reinterpret_cast<std::int16_t*>(weight));
 }
 
 std::int32_t folded_bias(const std::int8_t* weight, std::int64_t depth, std::int32_t zero, std::int32_t bias) {
