@@ -62,6 +62,7 @@ class Descriptor {
   bool ok() const { return fd_ >= 0; }
   /// Some file systems report a failed write only here.
   int close() { return ::close(std::exchange(fd_, -1)); }
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -222,6 +223,26 @@ std::string read_file(const std::string& path, std::size_t max_bytes) {
   }
   bytes.resize(have);
   return bytes;
+}
+
+InputFile::InputFile(const std::string& path) : path_(path) {
+  Descriptor fd(path, O_RDONLY | O_NONBLOCK);
+  if (!fd.ok()) fail_errno("read", path, errno);
+  size_ = size_of_regular(fd.get(), path);
+  fd_ = fd.release();
+}
+
+InputFile::~InputFile() { ::close(fd_); }
+
+void InputFile::read(void* to, std::size_t count, std::size_t offset) const {
+  char* at = static_cast<char*>(to);
+  while (count > 0) {
+    const ssize_t got = ::pread(fd_, at, count, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_errno("read", path_, errno);
+    OCTET_CHECK(got > 0, "file", "{} ends before byte {}: it became shorter while it was read", path_, offset + count);
+    at += got, offset += static_cast<std::size_t>(got), count -= static_cast<std::size_t>(got);
+  }
 }
 
 void append_line(const std::string& path, std::string_view line) {

@@ -29,6 +29,26 @@ void write_file_atomically(const std::string& path, std::string_view bytes);
 /// The whole regular file. Throws Error when it cannot be read or is longer than `max_bytes`.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 34);
 
+/// A regular file read in pieces, by several threads if need be.
+class InputFile {
+ public:
+  /// Throws Error as read_file does.
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::size_t size() const { return size_; }
+  /// Bytes [offset, offset + count). Throws Error when the file has become shorter.
+  void read(void* to, std::size_t count, std::size_t offset) const;
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  std::size_t size_ = 0;
+};
+
 /// Appends `line` and a newline with one write, making the file when there is none.
 void append_line(const std::string& path, std::string_view line);
 

@@ -22,39 +22,87 @@ constexpr double kSqrt2 = 0x1.6a09e667f3bcdp+0;
 /// 2^k for a normal result.
 double power_of_two(int k) { return std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52); }
 
+// Written for T = double and T = Pair: the same operations, one or two numbers at a time.
+using Pair = double __attribute__((vector_size(16)));
+using BitPair = std::int64_t __attribute__((vector_size(16)));
+
+double floor_of(double x) { return std::floor(x); }
+Pair floor_of(Pair x) { return Pair{std::floor(x[0]), std::floor(x[1])}; }
+
+template <class T>
 struct Reduced {
-  double high, low;  // x = quarter * pi/2 + high + low
-  int quarter;       // modulo 4
+  T high, low;  // x = quarter * pi/2 + high + low
+  T quarter;    // 0, 1, 2 or 3
 };
 
-Reduced reduce(double x) {
-  const double k = std::floor(x * kTwoOverPi + 0.5);
-  double high = x, low = 0;
+template <class T>
+Reduced<T> reduce(T x) {
+  const T k = floor_of(x * kTwoOverPi + 0.5);
+  T high = x, low = x - x;
   for (double piece : kHalfPi) {
     // Knuth's two-sum: the rounding error of high - k * piece goes to low.
-    const double b = -k * piece, sum = high + b, part = sum - high;
+    const T b = -k * piece, sum = high + b, part = sum - high;
     low += (high - (sum - part)) + (b - part);
     high = sum;
   }
-  const double sum = high + low;
-  const double turns = std::floor(k / 4);
-  return {sum, low - (sum - high), static_cast<int>(k - 4 * turns)};
+  const T sum = high + low;
+  const T turns = floor_of(k / 4.0);
+  return {sum, low - (sum - high), k - 4.0 * turns};
 }
 
 /// |r| <= pi/4; `low` is a correction far below an ulp of r.
-double sin_series(double r, double low) {
-  const double z = r * r;
-  double p = 0;
-  for (int n = 19; n >= 3; n -= 2) p = (1 + p) * (-z / (static_cast<double>(n) * (n - 1)));
+template <class T>
+T sin_series(T r, T low) {
+  const T z = r * r;
+  T p = z - z;
+  for (int n = 19; n >= 3; n -= 2) p = (1.0 + p) * (-z / (static_cast<double>(n) * (n - 1)));
   return r + (r * p + low);
 }
 
-double cos_series(double r, double low) {
-  const double z = r * r;
-  double p = 0;
-  for (int n = 20; n >= 4; n -= 2) p = (1 + p) * (-z / (static_cast<double>(n) * (n - 1)));
-  const double half = 0.5 * z, first = 1 - half;
-  return first + (((1 - first) - half) - half * p - r * low);
+template <class T>
+T cos_series(T r, T low) {
+  const T z = r * r;
+  T p = z - z;
+  for (int n = 20; n >= 4; n -= 2) p = (1.0 + p) * (-z / (static_cast<double>(n) * (n - 1)));
+  const T half = 0.5 * z, first = 1.0 - half;
+  return first + (((1.0 - first) - half) - half * p - r * low);
+}
+
+/// log(2^k m), 1/√2 < m <= √2. log m = 2 (s + s^3/3 + s^5/5 …), s = f / (2 + f); and 2 s = f - s f keeps the leading term
+/// exact.
+template <class T>
+T log_series(T k, T m) {
+  const T f = m - 1.0, s = f / (2.0 + f), z = s * s;
+  T p = z - z;
+  for (int n = 23; n >= 3; n -= 2) p = z * (1.0 / n + p);
+  return k * kLn2High + (f - (s * (f - 2.0 * p) - k * kLn2Low));
+}
+
+constexpr std::uint64_t kFraction = 0x000FFFFFFFFFFFFFu, kOne = 0x3FF0000000000000u;
+
+/// log of normal positive numbers, two at a time.
+Pair log_of(Pair x) {
+  const auto bits = std::bit_cast<BitPair>(x);
+  const BitPair exponent = (bits >> 52) - 1023;
+  Pair m = std::bit_cast<Pair>((bits & static_cast<std::int64_t>(kFraction)) | static_cast<std::int64_t>(kOne));
+  Pair k{static_cast<double>(exponent[0]), static_cast<double>(exponent[1])};
+  const auto large = m > kSqrt2;
+  k = large ? k + 1.0 : k;
+  m = large ? m * 0.5 : m;
+  return log_series(k, m);
+}
+
+/// Radius times cosine and sine, two at a time.
+void polar(Pair u, Pair v, Pair& x, Pair& y) {
+  constexpr double kTwoPi = 0x1.921fb54442d18p+2;
+  const Pair square = -2.0 * log_of(u);
+  const Pair radius{std::sqrt(square[0]), std::sqrt(square[1])};
+  const Reduced<Pair> r = reduce(kTwoPi * v);
+  const Pair s = sin_series(r.high, r.low), c = cos_series(r.high, r.low);
+  const auto odd = (r.quarter == 1.0) | (r.quarter == 3.0);
+  const Pair sine = odd ? c : s, cosine = odd ? s : c;
+  y = radius * (r.quarter >= 2.0 ? -sine : sine);
+  x = radius * (((r.quarter == 1.0) | (r.quarter == 2.0)) ? -cosine : cosine);
 }
 
 }  // namespace
@@ -86,29 +134,36 @@ double log(double x) {
   }
   const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
   k += static_cast<int>(bits >> 52) - 1023;
-  double m = std::bit_cast<double>((bits & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u);
+  double m = std::bit_cast<double>((bits & kFraction) | kOne);
   if (m > kSqrt2) {
     m *= 0.5;
     ++k;
   }
-  // log m = 2 (s + s^3/3 + s^5/5 …), s = f / (2 + f); and 2 s = f - s f keeps the leading term exact.
-  const double f = m - 1, s = f / (2 + f), z = s * s;
-  double p = 0;
-  for (int n = 23; n >= 3; n -= 2) p = z * (1.0 / n + p);
-  const double n = k;
-  return n * kLn2High + (f - (s * (f - 2 * p) - n * kLn2Low));
+  return log_series<double>(k, m);
 }
 
 double sin(double x) {
-  const Reduced r = reduce(x);
-  const double y = (r.quarter & 1) != 0 ? cos_series(r.high, r.low) : sin_series(r.high, r.low);
-  return (r.quarter & 2) != 0 ? -y : y;
+  const Reduced<double> r = reduce(x);
+  const int quarter = static_cast<int>(r.quarter);
+  const double y = (quarter & 1) != 0 ? cos_series(r.high, r.low) : sin_series(r.high, r.low);
+  return (quarter & 2) != 0 ? -y : y;
 }
 
 double cos(double x) {
-  const Reduced r = reduce(x);
-  const double y = (r.quarter & 1) != 0 ? sin_series(r.high, r.low) : cos_series(r.high, r.low);
-  return r.quarter == 1 || r.quarter == 2 ? -y : y;
+  const Reduced<double> r = reduce(x);
+  const int quarter = static_cast<int>(r.quarter);
+  const double y = (quarter & 1) != 0 ? sin_series(r.high, r.low) : cos_series(r.high, r.low);
+  return quarter == 1 || quarter == 2 ? -y : y;
+}
+
+void box_muller(std::int64_t count, const double* u, const double* v, double* x, double* y) {
+  for (std::int64_t i = 0; i < count; i += 2) {
+    const std::int64_t j = i + 1 < count ? i + 1 : i;
+    Pair cosines, sines;
+    polar(Pair{u[i], u[j]}, Pair{v[i], v[j]}, cosines, sines);
+    x[i] = cosines[0], y[i] = sines[0];
+    x[j] = cosines[j - i], y[j] = sines[j - i];
+  }
 }
 
 }  // namespace octet::portable

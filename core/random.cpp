@@ -1,8 +1,9 @@
 #include "core/random.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/philox.h"
 #include "core/portable_math.h"
 
@@ -55,13 +56,36 @@ double Random::normal() {
     has_spare_ = false;
     return spare_;
   }
-  constexpr double kTwoPi = 0x1.921fb54442d18p+2;
   const double u = 1 - uniform();  // in (0, 1]: the logarithm stays finite
-  const double angle = kTwoPi * uniform();
-  const double radius = std::sqrt(-2 * portable::log(u));
-  spare_ = radius * portable::sin(angle);
+  const double v = uniform();
+  double first = 0;
+  portable::box_muller(1, &u, &v, &first, &spare_);
   has_spare_ = true;
-  return radius * portable::cos(angle);
+  return first;
+}
+
+void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purpose purpose, std::uint64_t stream) {
+  // Two normal numbers take four words of 32 bits: one block of the generator. So any pair is found by its number.
+  constexpr std::int64_t kPairs = 2048;
+  const auto count = static_cast<std::int64_t>(values.size());
+  const std::int64_t pairs = (count + 1) / 2;
+  OCTET_CHECK(pairs <= 0xFFFFFFFF, "random", "{} normal numbers of one stream, 2^33 are possible", count);
+  parallel_for((pairs + kPairs - 1) / kPairs, [&](std::int64_t task) {
+    double u[kPairs]{}, v[kPairs]{}, x[kPairs], y[kPairs];
+    const std::int64_t begin = task * kPairs, n = std::min(kPairs, pairs - begin);
+    Random random(seed, purpose, stream);
+    random.counter_[0] = static_cast<std::uint32_t>(begin);
+    for (std::int64_t i = 0; i < n; ++i) {
+      u[i] = 1 - random.uniform();
+      v[i] = random.uniform();
+    }
+    portable::box_muller(n, u, v, x, y);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t at = 2 * (begin + i);
+      values[static_cast<std::size_t>(at)] = static_cast<float>(sigma * x[i]);
+      if (at + 1 < count) values[static_cast<std::size_t>(at + 1)] = static_cast<float>(sigma * y[i]);
+    }
+  });
 }
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 // cannot disturb a sequence. Generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
 #pragma once
 #include <cstdint>
+#include <span>
 
 namespace octet {
 
@@ -24,6 +25,7 @@ class Random {
   double normal();
 
  private:
+  friend void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purpose purpose, std::uint64_t stream);
   std::uint32_t key_[2];
   std::uint32_t counter_[4];
   std::uint32_t block_[4];
@@ -31,5 +33,8 @@ class Random {
   double spare_ = 0;
   bool has_spare_ = false;
 };
+
+/// Sets value i to float(sigma · n_i), n_i the (i + 1)-th normal() of the stream; all threads at once.
+void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purpose purpose, std::uint64_t stream);
 
 }  // namespace octet

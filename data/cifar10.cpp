@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <bit>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "core/file.h"
 #include "core/parallel.h"
@@ -12,11 +16,23 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kRecord = 1 + kPictureBytes, kRecordsPerFile = 10000;
 const std::vector<std::string> kClasses{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
 
-// Planes R, G, B to interleaved pixels.
+// Planes R, G, B to interleaved pixels; four at a time as words, red of the first one in the lowest byte.
 void interleave(const unsigned char* planes, std::uint8_t* pixels) {
   constexpr std::int64_t plane = kSide * kSide;
-  for (std::int64_t i = 0; i < plane; ++i)
-    for (std::int64_t c = 0; c < kChannels; ++c) pixels[i * kChannels + c] = planes[c * plane + i];
+  if constexpr (std::endian::native != std::endian::little) {
+    for (std::int64_t i = 0; i < plane * kChannels; ++i) pixels[i] = planes[i % kChannels * plane + i / kChannels];
+    return;
+  }
+  for (std::int64_t i = 0; i < plane; i += 4) {
+    std::uint32_t r, g, b;
+    std::memcpy(&r, planes + i, 4);
+    std::memcpy(&g, planes + plane + i, 4);
+    std::memcpy(&b, planes + 2 * plane + i, 4);
+    const std::uint32_t words[3]{(r & 0xFF) | (g & 0xFF) << 8 | (b & 0xFF) << 16 | (r << 16 & 0xFF000000),
+                                 (g >> 8 & 0xFF) | (b & 0xFF00) | (r & 0xFF0000) | (g << 8 & 0xFF000000),
+                                 (b >> 16 & 0xFF) | r >> 24 << 8 | g >> 24 << 16 | (b & 0xFF000000)};
+    std::memcpy(pixels + i * kChannels, words, sizeof(words));
+  }
 }
 
 // The folder with the .bin files: `dir` or the official folder in it.
@@ -32,17 +48,70 @@ fs::path resolve(const std::string& dir) {
        "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin; or use --data synthetic, or --download");
 }
 
-Dataset join(const std::vector<Dataset>& parts) {
-  std::int64_t count = 0;
-  for (const Dataset& part : parts) count += part.size();
-  Dataset all{"cifar10", Tensor({count, kSide, kSide, kChannels}, DType::u8), Tensor({count}, DType::s32), kClasses};
-  std::int64_t at = 0;
-  for (const Dataset& part : parts) {
-    all.pictures.slice(at, at + part.size()).copy_from(part.pictures);
-    all.labels.slice(at, at + part.size()).copy_from(part.labels);
-    at += part.size();
+// A file of records, its size checked.
+class RecordFile {
+ public:
+  RecordFile(const std::string& path, std::int64_t expected) : file_(path), count_(static_cast<std::int64_t>(file_.size()) / kRecord) {
+    const auto size = static_cast<std::int64_t>(file_.size());
+    OCTET_CHECK(size > 0 && size % kRecord == 0 && size <= kRecordsPerFile * kRecord, "cifar10",
+                "'{}' has {} bytes, which is no whole number of 1 to {} records of {} bytes ---> HINT it is truncated or not the binary "
+                "version of CIFAR-10; fetch it again",
+                path, size, kRecordsPerFile, kRecord);
+    OCTET_CHECK(expected == 0 || count_ == expected, "cifar10", "'{}' has {} records instead of {} ---> HINT fetch it again", path, count_,
+                expected);
   }
-  return all;
+  std::int64_t count() const { return count_; }
+
+  // Records [begin, end) as pictures and labels.
+  void read(std::int64_t begin, std::int64_t end, std::uint8_t* pixels, std::int32_t* labels) const {
+    const auto bytes = static_cast<std::size_t>((end - begin) * kRecord);
+    const std::unique_ptr<unsigned char[]> records(new unsigned char[bytes]);
+    file_.read(records.get(), bytes, static_cast<std::size_t>(begin * kRecord));
+    for (std::int64_t i = 0; i < end - begin; ++i) {
+      labels[i] = records[static_cast<std::size_t>(i * kRecord)];
+      OCTET_CHECK(labels[i] < static_cast<std::int32_t>(kClasses.size()), "cifar10", "'{}': record {} has label {}, above 9", file_.path(), begin + i,
+                  labels[i]);
+      interleave(records.get() + i * kRecord + 1, pixels + i * kPictureBytes);
+    }
+  }
+
+ private:
+  InputFile file_;
+  std::int64_t count_;
+};
+
+// The first `wanted` records of the files in a row; 0: all.
+Dataset read_records(const std::vector<std::unique_ptr<RecordFile>>& files, std::int64_t wanted) {
+  constexpr std::int64_t kBlock = 250;  // of a file's records; what a task reads stays in the cache until it is interleaved
+  std::int64_t count = 0;
+  for (const auto& file : files) count += file->count();
+  if (wanted > 0) count = std::min(count, wanted);
+  struct Piece {
+    const RecordFile* file;
+    std::int64_t begin, end, at;
+  };
+  std::vector<Piece> pieces;
+  std::int64_t at = 0;
+  for (const auto& file : files)
+    for (std::int64_t begin = 0; begin < file->count() && at < count; begin += kBlock) {
+      const std::int64_t end = std::min({file->count(), begin + kBlock, begin + count - at});
+      pieces.push_back({file.get(), begin, end, at});
+      at += end - begin;
+    }
+  Dataset set{"cifar10", Tensor({count, kSide, kSide, kChannels}, DType::u8), Tensor({count}, DType::s32), kClasses};
+  std::uint8_t* pixels = set.pictures.data<std::uint8_t>();
+  std::int32_t* labels = set.labels.data<std::int32_t>();
+  parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
+    const Piece& piece = pieces[static_cast<std::size_t>(i)];
+    piece.file->read(piece.begin, piece.end, pixels + piece.at * kPictureBytes, labels + piece.at);
+  });
+  return set;
+}
+
+std::vector<std::unique_ptr<RecordFile>> one_file(const std::string& path, std::int64_t expected) {
+  std::vector<std::unique_ptr<RecordFile>> files;
+  files.push_back(std::make_unique<RecordFile>(path, expected));
+  return files;
 }
 
 }  // namespace
@@ -52,37 +121,15 @@ Dataset Dataset::first(std::int64_t count) const {
   return {source, pictures.slice(0, count), labels.slice(0, count), class_names};
 }
 
-Dataset load_cifar10_file(const std::string& path, std::int64_t expected) {
-  const std::string bytes = read_file(path, kRecordsPerFile * kRecord + 1);
-  const auto size = static_cast<std::int64_t>(bytes.size());
-  OCTET_CHECK(size > 0 && size % kRecord == 0 && size <= kRecordsPerFile * kRecord, "cifar10",
-              "'{}' has {} bytes, which is no whole number of 1 to {} records of {} bytes ---> HINT it is truncated or not the binary "
-              "version of CIFAR-10; fetch it again",
-              path, size, kRecordsPerFile, kRecord);
-  const std::int64_t count = size / kRecord;
-  OCTET_CHECK(expected == 0 || count == expected, "cifar10", "'{}' has {} records instead of {} ---> HINT fetch it again", path, count,
-              expected);
-  Dataset set{"cifar10", Tensor({count, kSide, kSide, kChannels}, DType::u8), Tensor({count}, DType::s32), kClasses};
-  const auto* records = reinterpret_cast<const unsigned char*>(bytes.data());
-  std::uint8_t* pixels = set.pictures.data<std::uint8_t>();
-  std::int32_t* labels = set.labels.data<std::int32_t>();
-  for (std::int64_t i = 0; i < count; ++i) {
-    labels[i] = records[i * kRecord];
-    OCTET_CHECK(labels[i] < static_cast<std::int32_t>(kClasses.size()), "cifar10", "'{}': record {} has label {}, above 9", path, i, labels[i]);
-  }
-  parallel_for((count + 255) / 256, [&](std::int64_t block) {
-    for (std::int64_t i = block * 256; i < std::min(count, block * 256 + 256); ++i)
-      interleave(records + i * kRecord + 1, pixels + i * kPictureBytes);
-  });
-  return set;
-}
+Dataset load_cifar10_file(const std::string& path, std::int64_t expected) { return read_records(one_file(path, expected), 0); }
 
-Split load_cifar10(const std::string& dir) {
+Split load_cifar10(const std::string& dir, const Limits& limits) {
   const fs::path folder = resolve(dir);
-  std::vector<Dataset> parts;
+  std::vector<std::unique_ptr<RecordFile>> train;
   for (int i = 1; i <= 5; ++i)
-    parts.push_back(load_cifar10_file((folder / fmt::format("data_batch_{}.bin", i)).string(), kRecordsPerFile));
-  return {join(parts), load_cifar10_file((folder / "test_batch.bin").string(), kRecordsPerFile)};
+    train.push_back(std::make_unique<RecordFile>((folder / fmt::format("data_batch_{}.bin", i)).string(), kRecordsPerFile));
+  const auto test = one_file((folder / "test_batch.bin").string(), kRecordsPerFile);
+  return {read_records(train, limits.train), read_records(test, limits.test)};
 }
 
 }  // namespace octet::data

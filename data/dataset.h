@@ -25,20 +25,20 @@ struct Split {
   Dataset train, test;
 };
 
+/// Only the first pictures of each part; 0: all.
+struct Limits {
+  std::int64_t train = 0, test = 0;
+};
+
 /// The official binary layout: data_batch_1..5.bin and test_batch.bin of 10,000 records, each a label byte and three 32x32
 /// planes. `dir` is the folder that holds them, or its parent. Throws Error naming the file on a missing, truncated or
-/// oversized file, or a label above 9; the Python (pickle) version gets a hint.
-Split load_cifar10(const std::string& dir);
+/// oversized file, or a label above 9 among the pictures wanted; the Python (pickle) version gets a hint.
+Split load_cifar10(const std::string& dir, const Limits& limits = {});
 /// One such file of any whole number of records up to 10,000; `expected` records when not 0.
 Dataset load_cifar10_file(const std::string& path, std::int64_t expected = 0);
 
 /// "shapes": ten kinds of figures in random pose and colour over a gradient with clutter and noise; a function of the seed.
 Split synthetic_shapes(std::uint64_t seed, std::int64_t train_pictures = 20000, std::int64_t test_pictures = 4000);
-
-/// Only the first pictures of each part; 0: all.
-struct Limits {
-  std::int64_t train = 0, test = 0;
-};
 
 /// `where` as given on the command line: "synthetic", a CIFAR-10 folder, or "auto": $OCTET_DATA, then
 /// ./data/cifar-10-batches-bin, else synthetic (20,000 and 4,000 pictures of seed 2026).

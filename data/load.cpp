@@ -18,21 +18,16 @@ Split synthetic(const Limits& limits) {
   return synthetic_shapes(kSyntheticSeed, limited(kSyntheticTrain, limits.train), limited(kSyntheticTest, limits.test));
 }
 
-Split cifar10(const std::string& dir, const Limits& limits) {
-  const Split all = load_cifar10(dir);
-  return {all.train.first(limited(all.train.size(), limits.train)), all.test.first(limited(all.test.size(), limits.test))};
-}
-
 }  // namespace
 
 Split load(const std::string& where, const Limits& limits) {
   OCTET_CHECK(limits.train >= 0 && limits.test >= 0, "data", "limits of {} and {} pictures must not be negative", limits.train, limits.test);
   if (where == "synthetic") return synthetic(limits);
-  if (where != "auto") return cifar10(where, limits);
-  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return cifar10(dir, limits);
+  if (where != "auto") return load_cifar10(where, limits);
+  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return load_cifar10(dir, limits);
   constexpr const char* kHere = "data/cifar-10-batches-bin";
   std::error_code ignored;
-  return std::filesystem::is_directory(kHere, ignored) ? cifar10(kHere, limits) : synthetic(limits);
+  return std::filesystem::is_directory(kHere, ignored) ? load_cifar10(kHere, limits) : synthetic(limits);
 }
 
 }  // namespace octet::data

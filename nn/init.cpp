@@ -1,18 +1,27 @@
 #include "nn/init.h"
 
 #include <cmath>
+#include <utility>
 
 #include "core/random.h"
 #include "nn/layers.h"
 
 namespace octet::nn {
 
+namespace {
+thread_local bool unset = false;
+}
+
+UnsetWeights::UnsetWeights() : before_(std::exchange(unset, true)) {}
+UnsetWeights::~UnsetWeights() { unset = before_; }
+bool UnsetWeights::active() { return unset; }
+
 void fill_normal(Tensor& weight, double sigma, std::uint64_t seed, std::uint64_t layer) {
-  Random random(seed, Purpose::init, layer);
-  for (float& w : weight.span<float>()) w = static_cast<float>(sigma * random.normal());
+  if (!UnsetWeights::active()) octet::fill_normal(weight.span<float>(), sigma, seed, Purpose::init, layer);
 }
 
 void fill_uniform(Tensor& weight, double bound, std::uint64_t seed, std::uint64_t layer) {
+  if (UnsetWeights::active()) return;
   Random random(seed, Purpose::init, layer);
   for (float& w : weight.span<float>()) w = static_cast<float>(random.uniform(-bound, bound));
 }

@@ -10,6 +10,19 @@ namespace octet::nn {
 /// have it; he: groups counted. Linear weights Xavier uniform, biases zero, under both.
 enum class Init { paddle, he };
 
+/// While one lives, layers made on this thread leave their weights unset: for nets whose weights initialise() or load_state()
+/// sets right after.
+class UnsetWeights {
+ public:
+  UnsetWeights();
+  ~UnsetWeights();
+  UnsetWeights(const UnsetWeights&) = delete;
+  static bool active();
+
+ private:
+  bool before_;
+};
+
 /// Draws every Conv2d and Linear below `model` anew; layers are numbered in order of registration.
 void initialise(Module& model, Init init, std::uint64_t seed);
 

@@ -79,7 +79,10 @@ class MobileNetV1 : public Module {
 std::shared_ptr<Module> mobilenet_v1(const MobileNetV1Options& options) {
   OCTET_CHECK(options.scale >= 0.03125 && options.scale <= 4, "mobilenet_v1", "scale {} is not in [1/32, 4]", options.scale);
   OCTET_CHECK(options.classes >= 1 && options.classes <= 100000, "mobilenet_v1", "classes {} is not in [1, 100000]", options.classes);
-  auto net = std::make_shared<MobileNetV1>(options);
+  const auto net = [&] {
+    const UnsetWeights unset;
+    return std::make_shared<MobileNetV1>(options);
+  }();
   initialise(*net, options.init, options.seed);
   return net;
 }

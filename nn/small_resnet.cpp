@@ -60,7 +60,10 @@ std::shared_ptr<Module> small_resnet(const SmallResNetOptions& options) {
   OCTET_CHECK(options.classes >= 1 && options.classes <= 100000 && options.width >= 1 && options.width <= 4096 && options.blocks_per_stage >= 1 &&
                   options.blocks_per_stage <= 1000, "small_resnet",
               "classes {}, width {} and blocks_per_stage {} must be positive (and at most 100000, 4096 and 1000)", options.classes, options.width, options.blocks_per_stage);
-  auto net = std::make_shared<SmallResNet>(options);
+  const auto net = [&] {
+    const UnsetWeights unset;
+    return std::make_shared<SmallResNet>(options);
+  }();
   initialise(*net, Init::he, options.seed);
   return net;
 }
