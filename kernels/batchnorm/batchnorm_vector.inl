@@ -2,6 +2,7 @@
 // types.
 #include "core/allocator.h"
 #include "kernels/batchnorm/batchnorm.h"
+#include "kernels/batchnorm/channel_sums.inl"
 #include "kernels/vector_loop.h"
 
 namespace octet::kernels {
@@ -33,14 +34,10 @@ class ChannelSums {
       const std::int64_t chunk = task / cuts, first = task % cuts * wide;
       add_chunk(chunk, first, first + wide < c_ ? first + wide : c_, prepare);
     });
-    for (std::int64_t i = 0; i < 2 * stride_; ++i) total()[i] = 0;
-    for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
-      const double* part = parts_ + chunk * 2 * stride_;
-      for (std::int64_t i = 0; i < 2 * stride_; ++i) total()[i] += part[i];
-    }
+    add_chunk_sums(parts_, chunks_, 2 * stride_, total());
   }
-  double sum(std::int64_t c) { return total()[c]; }
-  double products(std::int64_t c) { return total()[stride_ + c]; }
+  const double* sums() { return total(); }
+  const double* products() { return total() + stride_; }
 
  private:
   double* total() { return parts_ + chunks_ * 2 * stride_; }
@@ -63,20 +60,12 @@ class ChannelSums {
   template <class Element>
   OCTET_SIMD void add_group(std::int64_t pixel, std::int64_t stop, std::int64_t c, double* sums, double* products,
                             Element element) const {
-    VecD sum0 = VecD::load(sums), sum1 = VecD::load(sums + VecD::width);
-    VecD product0 = VecD::load(products), product1 = VecD::load(products + VecD::width);
+    PairSums pair = PairSums::load(sums, products);
     for (; pixel < stop; ++pixel) {
       const auto [u, v] = element(pixel * c_ + c);
-      const VecD u0 = widen_low(u), u1 = widen_high(u);
-      sum0 = sum0 + u0;
-      sum1 = sum1 + u1;
-      product0 = fma(u0, widen_low(v), product0);
-      product1 = fma(u1, widen_high(v), product1);
+      pair.add(u, v);
     }
-    sum0.store(sums);
-    sum1.store(sums + VecD::width);
-    product0.store(products);
-    product1.store(products + VecD::width);
+    pair.store(sums, products);
   }
 
   const std::int64_t pixels_, c_, chunk_, chunks_, stride_;
@@ -97,13 +86,7 @@ void batchnorm_stats(const BatchNormProblem& p, const BatchNormPointers& x) {
       return Terms{z, z};
     };
   });
-  const double pixels = static_cast<double>(p.pixels);
-  for (std::int64_t c = 0; c < p.c; ++c) {
-    const double mean = sums.sum(c) / pixels;
-    const double variance = __builtin_fma(-mean, mean, sums.products(c) / pixels);
-    floats(x.mean)[c] = static_cast<float>(mean);
-    floats(x.variance)[c] = static_cast<float>(0.0 > variance ? 0.0 : variance);
-  }
+  moments_of(sums.sums(), sums.products(), p.pixels, p.c, floats(x.mean), floats(x.variance));
   sums.release();
 }
 
@@ -134,8 +117,8 @@ void affine_act_bwd(const BatchNormProblem& p, const BatchNormPointers& x) {
     });
   });
   for (std::int64_t c = 0; c < p.c; ++c) {
-    floats(x.d_scale)[c] = static_cast<float>(sums.products(c));
-    floats(x.d_shift)[c] = static_cast<float>(sums.sum(c));
+    floats(x.d_scale)[c] = static_cast<float>(sums.products()[c]);
+    floats(x.d_shift)[c] = static_cast<float>(sums.sums()[c]);
   }
   sums.release();
 }

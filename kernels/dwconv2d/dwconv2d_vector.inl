@@ -1,63 +1,16 @@
-// dwconv2d on vectors of channels: forward and backward-data are one pass that differs in which source pixel a tap
-// reads, the weight gradient walks the same runs of pixels (pixel_run.inl). Included after a simd header.
+// dwconv2d on vectors of channels: whole calls made of the passes of pixel_pass.inl. Included after a simd header.
 #pragma once
 #include "core/parallel.h"
 #include "kernels/dwconv2d/dwconv2d.h"
-#include "kernels/dwconv2d/pixel_run.inl"
+#include "kernels/dwconv2d/pixel_pass.inl"
 #include "kernels/gemm/column_sums.inl"
 #include "kernels/gemm/transpose.inl"
 
 namespace octet::kernels {
 namespace {
 
-/// A pass over pictures: dst[n, y, x, c] from src[n, …, c] through the taps of two axes. weight is packed [r·s][c].
-struct Pass {
-  Axis down, right;
-  std::int64_t n, c;
-  const float* src;
-  const float* weight;
-  const float* bias;
-  float* dst;
-};
-
 /// Below a vector of channels, and for wider windows, the general code with partial loads runs.
 inline bool has_own_code(const ConvGeometry& g) { return g.r <= kSide && g.s <= kSide && g.c >= VecF::width; }
-
-/// Points m's rows at what output row y of picture n reads, from channel c; returns the mask of rows.
-inline int point_rows(const Pass& pass, std::int64_t n, std::int64_t y, std::int64_t c, PixelRun& m) {
-  int mask = 0;
-  for (int r = 0; r < kSide; ++r) {
-    const std::int64_t at = r < pass.down.taps ? pass.down.reads(y, r) : -1;
-    mask |= (at >= 0) << r;
-    m.row[r] = pass.src + (n * pass.down.in + larger(at, 0)) * pass.right.in * pass.c + c;
-  }
-  return mask;
-}
-
-/// Points m at the part of `run` that starts `skip` outputs in and has `count` of them.
-inline void point_columns(const Pass& pass, const Run& run, std::int64_t skip, std::int64_t count, PixelRun& m) {
-  for (int s = 0; s < kSide; ++s) m.col[s] = (larger(run.reads[s], 0) + skip * pass.right.src_step()) * pass.c;
-  m.count = count;
-}
-
-/// Output row y of picture n.
-inline void sum_taps_of_row(const Pass& pass, const Runs& runs, std::int64_t n, std::int64_t y) {
-  PixelRun m;
-  m.src_step = pass.right.src_step() * pass.c;
-  m.dst_step = pass.right.step() * pass.c;
-  m.channels = pass.c;
-  m.weight = pass.weight;
-  m.weight_row = pass.right.taps * pass.c;
-  m.weight_col = pass.c;
-  m.bias = pass.bias;
-  const int rows = point_rows(pass, n, y, 0, m);
-  for (std::int64_t i = 0; i < runs.count; ++i) {
-    const Run& run = runs.runs[i];
-    point_columns(pass, run, 0, run.count, m);
-    m.dst = pass.dst + ((n * pass.down.out + y) * pass.right.out + run.first) * pass.c;
-    kSumTaps[rows][run.mask](m);
-  }
-}
 
 /// One output pixel, any window, any number of channels.
 inline void sum_taps_of_pixel(const Pass& pass, std::int64_t n, std::int64_t y, std::int64_t x) {
@@ -105,15 +58,6 @@ inline float* pack_taps(const ConvGeometry& g, const void* weight) {
   return taps;
 }
 
-inline Axis down_axis(const ConvGeometry& g, bool backward) {
-  const std::int64_t out = g.out_h();
-  return {backward ? g.h : out, backward ? out : g.h, g.r, g.stride_h, g.pad_h, backward};
-}
-inline Axis right_axis(const ConvGeometry& g, bool backward) {
-  const std::int64_t out = g.out_w();
-  return {backward ? g.w : out, backward ? out : g.w, g.s, g.stride_w, g.pad_w, backward};
-}
-
 inline void dwconv2d_forward(const ConvGeometry& g, const DwConv2dPointers& io) {
   float* taps = pack_taps(g, io.weight);
   run_pass({down_axis(g, false), right_axis(g, false), g.n, g.c, static_cast<const float*>(io.src), taps,
@@ -133,39 +77,6 @@ inline void dwconv2d_backward_data(const ConvGeometry& g, const DwConv2dPointers
 /// Channels of a task of the weight gradient; the last task takes less than a vector more, which its last vector
 /// overlaps.
 constexpr int kSumChannels = 8 * VecF::width;
-
-/// A task: channels [c, c + channels) over output pixels [first, end), in order; the sum of a tap goes to
-/// out[tap · pass.c + channel].
-struct ChunkSum {
-  std::int64_t first, end, c, channels;
-  float* out;
-};
-
-inline void sum_products_of_pixels(const Pass& pass, const Runs& runs, const ChunkSum& task,
-                                   VecF (*sums)[kSide * kSide]) {
-  PixelRun m;
-  m.src_step = pass.right.src_step() * pass.c;
-  m.dst_step = pass.c;
-  m.channels = task.channels;
-  const std::int64_t wide = pass.right.out;
-  std::int64_t q = task.first % wide, p = task.first / wide % pass.down.out, n = task.first / wide / pass.down.out;
-  for (std::int64_t pixel = task.first; pixel < task.end; q = 0) {
-    const std::int64_t stop = smaller(wide, q + task.end - pixel);
-    const int rows = point_rows(pass, n, p, task.c, m);
-    for (std::int64_t i = 0; i < runs.count; ++i) {
-      const Run& run = runs.runs[i];
-      const std::int64_t from = larger(run.first, q), to = smaller(run.first + run.count, stop);
-      if (from >= to) continue;
-      point_columns(pass, run, from - run.first, to - from, m);
-      m.dst = pass.dst + (pixel + from - q) * pass.c + task.c;
-      kSumProducts[rows][run.mask](m, sums);
-    }
-    pixel += stop - q;
-    if (++p < pass.down.out) continue;
-    p = 0;
-    ++n;
-  }
-}
 
 inline void sum_chunk(const Pass& pass, const Runs& runs, const ChunkSum& task) {
   VecF sums[kSumChannels / VecF::width + 1][kSide * kSide];

@@ -1,0 +1,101 @@
+// Passes of a depthwise window over pictures, row by row in runs of pixels (pixel_run.inl): forward and backward-data are
+// one pass that differs in which source pixel a tap reads, the weight gradient walks the same runs.
+#pragma once
+#include "kernels/dwconv2d/pixel_run.inl"
+#include "kernels/problem.h"
+
+namespace octet::kernels {
+namespace {
+
+inline Axis down_axis(const ConvGeometry& g, bool backward) {
+  const std::int64_t out = g.out_h();
+  return {backward ? g.h : out, backward ? out : g.h, g.r, g.stride_h, g.pad_h, backward};
+}
+inline Axis right_axis(const ConvGeometry& g, bool backward) {
+  const std::int64_t out = g.out_w();
+  return {backward ? g.w : out, backward ? out : g.w, g.s, g.stride_w, g.pad_w, backward};
+}
+
+/// A pass over pictures: dst[n, y, x, c] from src[n, …, c] through the taps of two axes. weight is packed [r·s][c].
+struct Pass {
+  Axis down, right;
+  std::int64_t n, c;
+  const float* src;
+  const float* weight;
+  const float* bias;
+  float* dst;
+  /// Floats from a pixel to the next, and from a tap to the next.
+  std::int64_t src_pitch = c, dst_pitch = c, weight_pitch = c;
+};
+
+/// Points m's rows at what output row y of picture n reads, from channel c; returns the mask of rows.
+inline int point_rows(const Pass& pass, std::int64_t n, std::int64_t y, std::int64_t c, PixelRun& m) {
+  int mask = 0;
+  for (int r = 0; r < kSide; ++r) {
+    const std::int64_t at = r < pass.down.taps ? pass.down.reads(y, r) : -1;
+    mask |= (at >= 0) << r;
+    m.row[r] = pass.src + (n * pass.down.in + larger(at, 0)) * pass.right.in * pass.src_pitch + c;
+  }
+  return mask;
+}
+
+/// Points m at the part of `run` that starts `skip` outputs in and has `count` of them.
+inline void point_columns(const Pass& pass, const Run& run, std::int64_t skip, std::int64_t count, PixelRun& m) {
+  for (int s = 0; s < kSide; ++s) m.col[s] = (larger(run.reads[s], 0) + skip * pass.right.src_step()) * pass.src_pitch;
+  m.count = count;
+}
+
+/// Output row y of picture n.
+inline void sum_taps_of_row(const Pass& pass, const Runs& runs, std::int64_t n, std::int64_t y) {
+  PixelRun m;
+  m.src_step = pass.right.src_step() * pass.src_pitch;
+  m.dst_step = pass.right.step() * pass.dst_pitch;
+  m.channels = pass.c;
+  m.weight = pass.weight;
+  m.weight_row = pass.right.taps * pass.weight_pitch;
+  m.weight_col = pass.weight_pitch;
+  m.bias = pass.bias;
+  const int rows = point_rows(pass, n, y, 0, m);
+  for (std::int64_t i = 0; i < runs.count; ++i) {
+    const Run& run = runs.runs[i];
+    point_columns(pass, run, 0, run.count, m);
+    m.dst = pass.dst + ((n * pass.down.out + y) * pass.right.out + run.first) * pass.dst_pitch;
+    kSumTaps[rows][run.mask](m);
+  }
+}
+
+/// A task: channels [c, c + channels) over output pixels [first, end), in order; the sum of a tap goes to
+/// out[tap · pass.c + channel].
+struct ChunkSum {
+  std::int64_t first, end, c, channels;
+  float* out;
+};
+
+inline void sum_products_of_pixels(const Pass& pass, const Runs& runs, const ChunkSum& task,
+                                   VecF (*sums)[kSide * kSide]) {
+  PixelRun m;
+  m.src_step = pass.right.src_step() * pass.src_pitch;
+  m.dst_step = pass.dst_pitch;
+  m.channels = task.channels;
+  const std::int64_t wide = pass.right.out;
+  std::int64_t q = task.first % wide, p = task.first / wide % pass.down.out, n = task.first / wide / pass.down.out;
+  for (std::int64_t pixel = task.first; pixel < task.end; q = 0) {
+    const std::int64_t stop = smaller(wide, q + task.end - pixel);
+    const int rows = point_rows(pass, n, p, task.c, m);
+    for (std::int64_t i = 0; i < runs.count; ++i) {
+      const Run& run = runs.runs[i];
+      const std::int64_t from = larger(run.first, q), to = smaller(run.first + run.count, stop);
+      if (from >= to) continue;
+      point_columns(pass, run, from - run.first, to - from, m);
+      m.dst = pass.dst + (pixel + from - q) * pass.dst_pitch + task.c;
+      kSumProducts[rows][run.mask](m, sums);
+    }
+    pixel += stop - q;
+    if (++p < pass.down.out) continue;
+    p = 0;
+    ++n;
+  }
+}
+
+}  // namespace
+}  // namespace octet::kernels
