@@ -16,6 +16,7 @@ namespace octet::bench {
 struct Settings {
   std::int64_t batch = 256;  ///< of training shapes
   bool quick = false;
+  double seconds = 0.1;  ///< that a repetition takes at least
   /// Batches of forward passes that exist in int8: training's, and the single picture of deployment.
   std::vector<std::int64_t> forward_batches() const;
 };

@@ -39,6 +39,12 @@ void describe_modes(CLI::App& app, Options& o) {
   app.add_flag("--decomposed", o.decomposed, "With --network: a pass for each op, batch norm by itself")
       ->group(group)
       ->needs(network);
+  app.add_option("--parts", o.parts, "With --network: only these of fp32, qat, int8")
+      ->delimiter(',')
+      ->type_name("NAMES")
+      ->check(CLI::IsMember({"fp32", "qat", "int8"}).description(""))
+      ->group(group)
+      ->needs(network);
   app.add_flag("--step", o.step, "Whole training steps: fp32, QAT, and PyTorch's with --python, taking turns")
       ->group(group)
       ->excludes("--filter")

@@ -14,7 +14,8 @@ struct Options {
   std::int64_t batch = 0;
   int threads = 0;
   bool list = false, wide = false, network = false, decomposed = false, step = false, quick = false;
-  std::string roofline;  ///< file of the plot; empty: none
+  std::vector<std::string> parts;  ///< of --network: fp32, qat, int8; empty: all
+  std::string roofline;            ///< file of the plot; empty: none
   StepOptions step_options;
   std::string serve_step;  ///< "fp32" or "qat": this process is a side of another's --step
 };

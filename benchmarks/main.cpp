@@ -1,6 +1,7 @@
 // octet_bench: every kernel row on the shapes of MobileNetV1, checked, then timed; the whole net; whole steps.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <regex>
 
@@ -79,8 +80,17 @@ int run_rows(const Options& options, const Settings& settings, Suite& suite) {
   return verdict(outcome);
 }
 
+Wanted wanted_parts(const Options& options) {
+  const auto has = [&](const char* name) {
+    return options.parts.empty() || std::find(options.parts.begin(), options.parts.end(), name) != options.parts.end();
+  };
+  return {has("fp32"), has("qat"), has("int8")};
+}
+
 int run_network(const Options& options, const Settings& settings, Suite& suite) {
-  const std::vector<Part> parts = plan_network(suite, options.decomposed ? Path::decomposed : Path::fused);
+  const std::vector<Part> parts =
+      plan_network(suite, options.decomposed ? Path::decomposed : Path::fused, wanted_parts(options));
+  OCTET_CHECK(!parts.empty(), "octet_bench", "--parts {} has nothing to measure with --decomposed", options.parts[0]);
   const std::vector<Entry*> entries = entries_of(parts, suite);
   const Peaks peaks = peaks_of_quiet_machine(options.quick);
   Keeping kept;
@@ -112,6 +122,7 @@ int run(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   Settings settings;
   settings.quick = options.quick;
+  if (options.network) settings.seconds = 0.03;  // a hundred rows, and the sums matter most
   settings.batch = options.batch > 0 ? options.batch : options.quick ? (options.step ? 8 : 2) : 256;
   if (!options.serve_step.empty())
     return serve_steps({options.serve_step == "qat", settings.batch, options.step_options.scale});

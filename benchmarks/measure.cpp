@@ -2,9 +2,9 @@
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <map>
 
+#include "benchmarks/statistics.h"
 #include "kernels/select.h"
 
 namespace octet::bench {
@@ -26,12 +26,6 @@ class Holder {
  private:
   std::shared_ptr<AnyTask> held_;
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// Hands whole groups on. Errors are kept here rather than read from a Run, whose fields changed between versions.
 class Collector : public benchmark::BenchmarkReporter {
@@ -59,7 +53,7 @@ class Collector : public benchmark::BenchmarkReporter {
       for (const Run& run : runs)
         if (run.run_type == Run::RT_Iteration)
           seconds.push_back(run.real_accumulated_time / static_cast<double>(run.iterations));
-      result.seconds = median(std::move(seconds));
+      result.seconds = quartiles_of(std::move(seconds)).median;
       ++outcome_.measured;
     }
     group_.push_back(std::move(result));
@@ -109,7 +103,7 @@ Outcome measure(const std::vector<Entry*>& entries, const Settings& settings, co
     const bool once = settings.quick || entry->impl == "reference";
     made->UseRealTime()
         ->Unit(benchmark::kMicrosecond)
-        ->MinTime(settings.quick ? 0.001 : 0.1)
+        ->MinTime(settings.quick ? 0.001 : settings.seconds)
         ->Repetitions(once ? 1 : 3);
   }
   benchmark::RunSpecifiedBenchmarks(&collector, ".");

@@ -50,22 +50,28 @@ class Planner {
  public:
   Planner(Suite& suite, Path path) : finder_(suite), path_(path) {}
 
-  std::vector<Part> plan() {
+  std::vector<Part> plan(const Wanted& wanted) {
     const std::vector<Layer>& layers = network().layers;
-    for (const Layer& layer : layers) forward(layer);
-    head(layers[layers.size() - 2]);
-    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) backward(*layer);
-    parts_.push_back(
-        {Stage::update, Kind::other, "all weights", 1, finder_.need("momentum/momentum/net/f32"), nullptr});
-    for (const Layer& layer : layers) qat_forward(layer);
-    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) qat_backward(*layer);
-    for (const Layer& layer : layers) int8_forward(layer);
+    if (wanted.fp32) training_step(layers);
+    if (wanted.qat && path_ == Path::fused) {
+      for (const Layer& layer : layers) qat_forward(layer);
+      for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) qat_backward(*layer);
+    }
+    if (wanted.int8)
+      for (const Layer& layer : layers) int8_forward(layer);
     return std::move(parts_);
   }
 
  private:
   void add(Stage stage, const Layer& layer, const Entry* entry, const Entry* fp32 = nullptr) {
     parts_.push_back({stage, kind_of(layer), layer.name, layer.times, entry, fp32});
+  }
+  void training_step(const std::vector<Layer>& layers) {
+    for (const Layer& layer : layers) forward(layer);
+    head(layers[layers.size() - 2]);
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) backward(*layer);
+    parts_.push_back(
+        {Stage::update, Kind::other, "all weights", 1, finder_.need("momentum/momentum/net/f32"), nullptr});
   }
   bool fused(const Layer& layer) const { return path_ == Path::fused && layer.name != "fc"; }
 
@@ -107,7 +113,7 @@ class Planner {
 
   /// Shapes named "-qat" have a quantizer in the map; dense layers multiply codes.
   void qat_forward(const Layer& layer) {
-    if (!fused(layer)) return;
+    if (layer.name == "fc") return;
     const std::string room = room_of(layer) + "_bn", pass = room + "_fwd";
     const char* dtypes = layer.depthwise ? "f32" : integer_dtypes(layer);
     add(Stage::qat_forward, layer, finder_.need(room, pass, layer.name + "-qat", dtypes),
@@ -115,7 +121,7 @@ class Planner {
   }
 
   void qat_backward(const Layer& layer) {
-    if (!fused(layer)) return;
+    if (layer.name == "fc") return;
     const std::string room = room_of(layer) + "_bn", pass = room + "_bwd";
     add(Stage::qat_backward, layer, finder_.need(room, pass, layer.name + "-qat"),
         finder_.need(room, pass, layer.name));
@@ -168,7 +174,9 @@ const char* name_of(Stage stage) {
   return kNames[static_cast<int>(stage)];
 }
 
-std::vector<Part> plan_network(Suite& suite, Path path) { return Planner(suite, path).plan(); }
+std::vector<Part> plan_network(Suite& suite, Path path, const Wanted& wanted) {
+  return Planner(suite, path).plan(wanted);
+}
 
 std::vector<Entry*> entries_of(const std::vector<Part>& parts, Suite& suite) {
   std::set<const Entry*> wanted;

@@ -28,8 +28,12 @@ struct Part {
   const Entry* fp32 = nullptr;  ///< of QAT and int8: the same in fp32
 };
 
-/// All parts in the order of a step. Throws Error when the suite lacks a pass.
-std::vector<Part> plan_network(Suite& suite, Path path);
+/// What to plan: a training step, the convolutions of a QAT step, the engine's forward.
+struct Wanted {
+  bool fp32 = true, qat = true, int8 = true;
+};
+/// All parts in the order of a step. Throws Error when the suite lacks a pass. QAT needs the fused path.
+std::vector<Part> plan_network(Suite& suite, Path path, const Wanted& wanted);
 
 /// What has to be measured for it, each entry once, in the suite's order.
 std::vector<Entry*> entries_of(const std::vector<Part>& parts, Suite& suite);

@@ -61,7 +61,8 @@ class NetworkTable {
     for (const Stage stage :
          {Stage::forward, Stage::backward, Stage::update, Stage::qat_forward, Stage::qat_backward, Stage::int8_forward})
       add_section(stage);
-    add_whole_step();
+    if (step_.seconds > 0) add_whole_step();
+    add_int8_figure();
     add_notes();
     return std::move(sheet_);
   }
@@ -160,11 +161,15 @@ class NetworkTable {
     add_sum(section, "kernels of a step", step_, step_.seconds, "all");
     sheet_.sections.push_back(std::move(section));
     sheet_.figures.push_back({"kernels_seconds", {time_text(step_.seconds), step_.seconds}});
-    if (const Total& engine = stage_total(Stage::int8_forward); engine.seconds > 0)
-      sheet_.figures.push_back({"int8_times_f32",
-                                {fmt::format("{:.2f}x: the net's convolutions over codes against fp32, forward",
-                                             engine.fp32 / engine.seconds),
-                                 engine.fp32 / engine.seconds}});
+  }
+
+  void add_int8_figure() {
+    const Total& engine = stage_total(Stage::int8_forward);
+    if (engine.seconds <= 0) return;
+    const double times = engine.fp32 / engine.seconds;
+    sheet_.figures.push_back(
+        {"int8_times_f32",
+         {fmt::format("{:.2f}x: the net's convolutions over codes against fp32, forward", times), times}});
   }
 
   void add_figure(const std::string& words, const std::string& key, double seconds) {

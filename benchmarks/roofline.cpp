@@ -127,7 +127,7 @@ class Plot {
     text(22, middle, "GOP/s", "middle", 13, "#333", fmt::format(" transform=\"rotate(-90 22 {:.1f})\"", middle));
     if (!has_strip_) return;
     line(x_.from, y_.from, x_.from, y_.to, "#bbb", 1, " stroke-dasharray=\"3 3\"");
-    text(kLeft + kStrip / 2, y_.from + 18, "bytes only", "middle", 12, "#444");
+    text(kLeft + 4, y_.from + 18, "bytes only", "start", 12, "#444");
   }
 
   /// A flat roof from where the memory's slope meets it.
