@@ -95,7 +95,7 @@ inline void forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, 
       const View a = source_rows(p, io, first, pixels, scratch);
       const std::int64_t next = p.geometry.is_pointwise() ? smaller(e.pixels - first - pixels, pixels) : 0;
       multiply_deep({a, pixels, k, e.depth, b, k, dst, k, true, nullptr,
-                     {{io.src + (first + pixels) * p.geometry.c, p.geometry.c, next, p.geometry.c}}});
+                     {{io.src + (first + pixels) * p.geometry.c, next * p.geometry.c}, {}}});
       if (wants_statistics(io)) add_statistics(sums, chunk, 0, pixels, k, dst, k);
     });
     release_if(scratch, floats);
@@ -148,17 +148,18 @@ inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, con
   const ConvGeometry& g = p.geometry;
   const std::int64_t k = g.k, at = (first + pixels) * k, next = smaller(e.chunk_end(chunk) - first - pixels, pixels);
   const float* d = whole_gradient(p, io, first, pixels, scratch.d);
-  const Ahead next_d{io.d_dst + at, k, next, k}, next_z{io.z_dst + at, k, io.slope != nullptr ? next : 0, k};
+  const Ahead next_d{io.d_dst + at, next * k}, next_z{io.z_dst + at, io.slope != nullptr ? next * k : 0};
   if (d_weight != nullptr) {
     const View x = source_rows(p, io, first, pixels, scratch.x);
-    const Ahead next_x{io.src + (first + pixels) * g.c, g.c, g.is_pointwise() ? next : 0, g.c};
+    const Ahead next_x{io.src + (first + pixels) * g.c, g.is_pointwise() ? next * g.c : 0};
     multiply_block({{d, k, false}, k, e.depth, pixels, x.data, x.ld, d_weight, e.depth, first == chunk * e.chunk, nullptr,
                     {next_d, next_x}});
   }
   if (io.d_src == nullptr) return;
   float* d_src = io.d_src + first * g.c;
   float* d_x = maps(p) ? scratch.d_x : d_src;
-  multiply_deep({{d, k, true}, pixels, g.c, k, io.weight, g.c, d_x, g.c, true, nullptr, {next_z}});
+  multiply_deep({{d, k, true}, pixels, g.c, k, io.weight, g.c, d_x, g.c, true, nullptr,
+                 {next_z, {d_src, maps(p) ? pixels * g.c : 0}}});
   if (maps(p)) gradient_through_map(p, io, sums, chunk, 0, pixels, g.c, d_x, g.c, io.src + first * g.c, d_src, g.c);
 }
 

@@ -22,27 +22,58 @@ inline void release_floats(float* p, std::int64_t count) {
   scratch_release(p, static_cast<std::size_t>(count) * sizeof(float));
 }
 
+/// Contiguous floats that later work will read: a product asks for them as it goes, so that they cost no wait.
+struct Ahead {
+  const float* from = nullptr;
+  std::int64_t floats = 0;
+};
+
 /// C (rows x cols) (+)= A · B.
 struct BlockProduct {
-  View a;
-  std::int64_t rows, cols, depth;
-  const float* b;  ///< [depth][cols], rows ldb apart
-  std::int64_t ldb;
-  float* c;
-  std::int64_t ldc;
-  bool from_zero;
-  const float* bias;  ///< cols, or null
+  View a{};
+  std::int64_t rows = 0, cols = 0, depth = 0;
+  const float* b = nullptr;  ///< [depth][cols], rows ldb apart
+  std::int64_t ldb = 0;
+  float* c = nullptr;
+  std::int64_t ldc = 0;
+  bool from_zero = true;
+  const float* bias = nullptr;  ///< cols, or null
+  Ahead ahead[2] = {};  ///< none: the rows of A that come next
 };
+
+/// Hands out what a product asks for, tile after tile.
+class AheadCursor {
+ public:
+  AheadCursor(const Ahead& first, const Ahead& second) : at_{first, second} {}
+  /// For a tile that takes `depth` steps; `otherwise` when nothing is left.
+  OCTET_SIMD void point(Tile& t, const float* otherwise) {
+    if (at_[0].floats <= 0) at_[0] = at_[1], at_[1] = {};
+    const bool asks = at_[0].floats > 0;
+    t.ahead = asks ? at_[0].from : otherwise;
+    t.ahead_step = asks ? kLine : 0;
+    at_[0].from += asks ? t.depth * kLine : 0;
+    at_[0].floats -= t.depth * kLine;
+  }
+
+ private:
+  Ahead at_[2];
+};
+
 inline void multiply_block(const BlockProduct& m) {
+  AheadCursor ahead(m.ahead[0], m.ahead[1]);
+  const bool own_rows = m.ahead[0].floats == 0 && m.ahead[1].floats == 0 && m.a.depth_inner;
   int rows = 0;
   for (std::int64_t i = 0; i < m.rows; i += rows) {
     rows = tile_rows(m.rows - i);
     Tile t{at(m.a, i, 0), m.a.ld, m.b, m.ldb, m.depth, m.c + i * m.ldc, m.ldc, kTileCols, m.from_zero, m.bias};
+    if (own_rows) ahead = AheadCursor({at(m.a, i + rows, 0), i + rows < m.rows ? m.a.ld * kTileRows : 0}, {});
     for (std::int64_t j = 0; j < m.cols; j += kTileCols) {
       t.b = m.b + j;
       t.c = m.c + i * m.ldc + j;
+      t.next_c = j + kTileCols < m.cols ? t.c + kTileCols : m.c + (i + rows) * m.ldc;
       t.bias = m.bias != nullptr ? m.bias + j : nullptr;
       t.cols = static_cast<int>(smaller(m.cols - j, kTileCols));
+      ahead.point(t, t.b);
       const bool whole = t.cols == kTileCols;
       if (m.a.depth_inner)
         whole ? multiply_tile<true, true>(rows, t) : multiply_tile<true, false>(rows, t);
@@ -63,6 +94,7 @@ inline void multiply_deep(BlockProduct m) {
     multiply_block(m);
     m.b += block * m.ldb;
     m.from_zero = false;
+    m.ahead[0] = m.ahead[1] = {};
   }
 }
 

@@ -13,6 +13,8 @@ namespace {
 constexpr int kTileRows = VecF::width == 16 ? 12 : 6;
 constexpr int kTileVecs = 2;
 constexpr int kTileCols = kTileVecs * VecF::width;
+/// Floats of a cache line.
+constexpr int kLine = 16;
 
 /// The left operand: element (i, k), k along the depth, is at i·ld + k when depth_inner, else at k·ld + i.
 struct View {
@@ -35,6 +37,10 @@ struct Tile {
   int cols;
   bool from_zero;     ///< sums start at zero instead of C
   const float* bias;  ///< for these columns, or null
+  const float* next_c = nullptr;  ///< the tile of C that comes next
+  /// Memory that later work will read: a line is asked for with every step of the depth, `ahead_step` floats on.
+  const float* ahead = nullptr;
+  std::int64_t ahead_step = 0;
 };
 
 template <bool Whole>
@@ -52,10 +58,11 @@ template <int R, bool DepthInner, bool Whole>
   const int lanes[kTileVecs] = {static_cast<int>(smaller(t.cols, W)), static_cast<int>(larger(t.cols - W, 0))};
   const std::int64_t lda = t.lda, ldb = t.ldb, ldc = t.ldc;
   float* c = t.c;
-  // The tile of C is asked for now, to be there when the sums are.
   OCTET_UNROLL
-  for (int i = 0; i < R; ++i)
-    for (int j = 0; j < t.cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
+  for (int i = 0; i < R; ++i) {
+    __builtin_prefetch(t.next_c + i * ldc, 1);
+    if (W * kTileVecs > kLine) __builtin_prefetch(t.next_c + i * ldc + kLine, 1);
+  }
   VecF sum[R][kTileVecs];
   OCTET_UNROLL
   for (int i = 0; i < R; ++i) OCTET_UNROLL
@@ -66,8 +73,10 @@ template <int R, bool DepthInner, bool Whole>
   const float* base[kBases];
   OCTET_UNROLL
   for (int g = 0; g < kBases; ++g) base[g] = DepthInner ? t.a + g * kGroup * lda : t.a;
-  const float* b = t.b;
-  for (std::int64_t k = 0; k < t.depth; ++k, b += ldb) {
+  const float *b = t.b, *ahead = t.ahead;
+  const std::int64_t ahead_step = t.ahead_step;
+  for (std::int64_t k = 0; k < t.depth; ++k, b += ldb, ahead += ahead_step) {
+    __builtin_prefetch(ahead, 0, 2);
     VecF bv[kTileVecs];
     OCTET_UNROLL
     for (int v = 0; v < kTileVecs; ++v) bv[v] = load_lanes<Whole>(b + v * W, lanes[v]);
