@@ -12,7 +12,7 @@ namespace {
 /// Chunks from which on a layer is cut by them alone.
 constexpr std::int64_t kManyChunks = 8;
 /// Columns of a task of a layer that is cut by columns: B of a deep layer stays in the second-level cache.
-constexpr std::int64_t kTaskCols = 64;
+constexpr std::int64_t kTaskCols = kTileCols;
 
 /// Why a vector row cannot run a problem.
 inline const char* refuse_fusion(const ConvBnProblem& p) {
@@ -188,7 +188,7 @@ struct WeightTasks {
   std::int64_t rows, row_block, cols, col_block, row_tasks, tasks;
   WeightTasks(std::int64_t k, std::int64_t depth)
       : rows(k),
-        row_block(even_block(k, (k >= 512 ? 11 : 6) * kTileRows, kTileRows)),
+        row_block(even_block(k, 66, kTileRows)),
         cols(depth),
         col_block(even_block(depth, kColBlock, kTileCols)),
         row_tasks(ceil_div(k, row_block)),

@@ -14,6 +14,19 @@ struct TapRange {
   std::int64_t begin = 0, end = 0;
 };
 
+/// to[0, count) = from[0, count), which may not overlap: in words of 16 bytes, since a window's rows are short and a call
+/// to copy them would cost more than the copy.
+template <class T>
+inline void copy_values(const T* from, std::int64_t count, T* to) {
+  constexpr std::int64_t kWord = 16 / static_cast<std::int64_t>(sizeof(T));
+  if (count < kWord) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+    return;
+  }
+  for (std::int64_t i = 0; i < count - kWord; i += kWord) __builtin_memcpy(to + i, from + i, 16);
+  __builtin_memcpy(to + count - kWord, from + count - kWord, 16);  // overlaps the word before
+}
+
 /// The values under taps `taps`, the first of which is (r, s), of the output pixel whose window starts at (y0, x0) of
 /// `picture` (h,w,c).
 template <class T>
@@ -28,8 +41,8 @@ inline void im2col_pixel(const ConvGeometry& g, const T* picture, std::int64_t y
     const T* from = inside > 0 ? picture + (y * g.w + begin) * g.c : picture;
     std::int64_t i = 0;
     for (; i < before; ++i) to[i] = padding;
-    for (; i < before + inside; ++i) to[i] = from[i - before];
-    for (; i < wanted * g.c; ++i) to[i] = padding;
+    copy_values(from, inside, to + before);
+    for (i = before + inside; i < wanted * g.c; ++i) to[i] = padding;
     to += wanted * g.c;
     tap += wanted;
   }
