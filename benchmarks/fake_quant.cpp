@@ -41,6 +41,12 @@ void add_fake_quant(Suite& suite) {
              [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(channels); });
     add_pass(suite, "min_max", "min_max", quant, 1,
              [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(2 * channels); });
+    if (channels == 1) continue;
+    add_pass(suite, "weight_quant_fwd", "weight_quant_fwd", quant, 2.25, [=](Operands& operands, FakeQuantPointers& io) {
+      io.dst = operands.output(count);
+      io.out = operands.output(channels);
+      io.codes = operands.output(count, DType::s8);
+    });
   }
   suite.require_all(kernels::fake_quant_rows());
 }

@@ -76,6 +76,22 @@ std::vector<float> steps_of(const char* op, const Tensor& step) {
   return steps;
 }
 
+constexpr const char* kPlain = "fake_quant";
+
+Attributes plain_attributes(const FakeQuantProblem& problem, const std::vector<float>& scale, bool masked) {
+  Attributes attributes = grid_attributes(problem);
+  attributes["masked"] = std::int64_t{masked};
+  if (RecordGuard::active()) attributes["scale"] = detail::list_text(scale);
+  return attributes;
+}
+
+/// The node of a straight-through quantizer that lets every gradient pass.
+Variable record_unmasked(const FakeQuantProblem& problem, const Variable& src, Tensor dst,
+                         const std::vector<float>& scale) {
+  return record(kPlain, plain_attributes(problem, scale, false), {src}, std::move(dst),
+                [](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{d_dst}; });
+}
+
 }  // namespace
 
 FakeQuantProblem detail::checked_grid(const char* op, const Tensor& src, const QuantParams& params) {
@@ -87,21 +103,36 @@ FakeQuantProblem detail::checked_grid(const char* op, const Tensor& src, const Q
 }
 
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked) {
-  constexpr const char* kOp = "fake_quant";
-  detail::check_float(kOp, "src", src);
-  const FakeQuantProblem problem = detail::checked_grid(kOp, src.value(), params);
+  detail::check_float(kPlain, "src", src);
+  const FakeQuantProblem problem = detail::checked_grid(kPlain, src.value(), params);
   Tensor dst = forward(problem, src.value(), params.scale);
-  Attributes attributes = grid_attributes(problem);
-  attributes["masked"] = std::int64_t{masked};
-  if (RecordGuard::active()) attributes["scale"] = detail::list_text(params.scale);
-  if (!masked) {
-    return record(kOp, std::move(attributes), {src}, std::move(dst),
-                  [](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{d_dst}; });
-  }
-  return record(kOp, std::move(attributes), {src}, std::move(dst),
+  if (!masked) return record_unmasked(problem, src, std::move(dst), params.scale);
+  return record(kPlain, plain_attributes(problem, params.scale, true), {src}, std::move(dst),
                 [problem, src = src.value(), scale = params.scale](const Tensor& d_dst, const std::vector<bool>&) {
                   return std::vector<Tensor>{backward(problem, src, scale, d_dst, false)[0]};
                 });
+}
+
+QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds) {
+  detail::check_float(kPlain, "weight", src);
+  OCTET_CHECK(src.value().dtype() == DType::f32 && src.shape().rank() > 0 && bounds.zero_point == 0, kPlain,
+              "a weight must be f32 with an outermost axis, on a grid around 0 ({})", bounds.str());
+  QuantizedWeight made{{}, {{}, bounds}};
+  QuantParams& params = made.codes.params;
+  params.scale.resize(static_cast<std::size_t>(src.shape()[0]));
+  params.axis = params.per_channel() ? 0 : -1;
+  const FakeQuantProblem problem = make_problem(kPlain, src.value(), params.scale.size(), params);
+  Tensor dst = detail::empty_like(src.value());
+  FakeQuantPointers p;
+  p.src = src.value().raw(), p.dst = dst.raw(), p.out = params.scale.data();
+  if (params.rule == QuantRule::onnx && params.lo >= -128 && params.hi <= 127) {
+    made.codes.codes = Tensor(src.shape(), DType::s8);
+    p.codes = made.codes.codes.raw();
+  }
+  kernels::dispatch(kernels::fake_quant_rows(), "weight_quant_fwd", "f32", problem, p);
+  check_scales(kPlain, params.scale, params.rule);
+  made.value = record_unmasked(problem, src, std::move(dst), params.scale);
+  return made;
 }
 
 Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params,

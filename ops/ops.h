@@ -76,6 +76,19 @@ std::int64_t count_top_k(const Tensor& logits, const Tensor& labels, std::int64_
 /// Straight-through fake quantization (Bengio et al. 2013; Jacob et al. 2018): forward dequantize(quantize(x)), backward
 /// the identity, zero outside the grid when `masked`. params.axis must be 0 when per channel.
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked = true);
+/// A weight on a grid, as its quantizer has it.
+struct WeightCodes {
+  Tensor codes;        ///< s8, shape of the weight
+  QuantParams params;  ///< rule onnx, zero point 0, one scale or K; weight = codes·scale
+};
+/// fake_quant() of an f32 weight per entry of axis 0, unmasked, on the symmetric grid of its own abs-max: one sweep finds
+/// the scales (kernels::grid_scale), rounds, and notes the codes (undefined where they do not fit s8, or under paddle).
+/// `bounds`: lo, hi, rule; its scale is ignored. Throws Error when the weight is not finite.
+struct QuantizedWeight {
+  Variable value;
+  WeightCodes codes;
+};
+QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds);
 /// Learned step size (LSQ, Esser et al. 2020): `step` (1 or channels of axis 0) is a parameter; its gradient is scaled by
 /// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored). A step
 /// that an update drove below kMinScale counts as kMinScale.
@@ -110,12 +123,6 @@ struct ValueRange {
 /// The exact range of act(fma(z, scale, shift)), before the quantizer, from low and high alone: rounding and activation
 /// are monotone, so the extremes of z make those of the result. None when the producer gave no extremes.
 std::optional<ValueRange> range_of(const Deferred& src);
-
-/// A weight on a grid, as its quantizer has it.
-struct WeightCodes {
-  Tensor codes;        ///< s8, shape of the weight
-  QuantParams params;  ///< rule onnx, zero point 0, one scale or K; weight = codes·scale
-};
 
 struct ConvBnActArgs {
   Conv2dArgs conv;

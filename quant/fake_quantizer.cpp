@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/fake_quant/fake_quant.h"
 #include "kernels/quantize/quantize.h"
 #include "ops/ops.h"
 
@@ -35,12 +36,11 @@ QuantParams Grid::over(const Range& range) const {
   if (!std::isfinite(range.min) || !std::isfinite(range.max))
     fail("quantizer", fmt::format("the range from {} to {} has no grid", range.min, range.max), "training diverged: try a smaller learning rate");
   QuantParams params = bounds();
-  const auto hi = static_cast<float>(params.hi);
   if (!affine) {
-    const float top = range.abs_max();
-    params.scale = {rule == QuantRule::paddle ? std::max(top, kMinScale * hi) : std::max(top / hi, kMinScale)};
+    params.scale = {kernels::grid_scale(rule, range.abs_max(), params.hi)};
     return params;
   }
+  const auto hi = static_cast<float>(params.hi);
   const float low = std::min(range.min, 0.0f), high = std::max(range.max, 0.0f);
   const float step = std::max((high - low) / hi, kMinScale);
   params.scale = {step};
@@ -135,6 +135,11 @@ std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
 
 // Its own abs-max clips nothing, so the gradient passes unmasked.
 Variable WeightQuantizer::quantize(const Variable& src) {
+  if (per_channel_ && pact_ == nullptr && src.value().dtype() == DType::f32) {
+    const ops::QuantizedWeight made = ops::fake_quant_weight(src, grid_.bounds());
+    last_ = made.codes.params, codes_ = made.codes.codes;
+    return made.value;
+  }
   if (pact_) pact_->start(abs_max(src.value(), 1)[0]);
   last_ = params_for(src.value());
   const Variable dst = ops::fake_quant(pact_ ? pact_->apply(src) : src, *last_, false);

@@ -8,6 +8,9 @@
 //                   t is NaN its code is z whatever the scale: it is outside and adds nothing to d_scale.
 //   abs_max:        out[channel] = max |src|, NaN if any element is NaN
 //   min_max:        out[2·channel] = min, out[2·channel + 1] = max, both NaN if any element is NaN; zeros come out as +0
+//   weight_quant_fwd: abs_max, its grid and fake_quant_fwd of each channel in one sweep (f32 only, zero point 0):
+//                   out[channel] = grid_scale(abs_max), dst as fake_quant_fwd on it, codes as quantize_fwd f32s8 when
+//                   wanted; where a channel is not finite, neither is out, and dst and codes mean nothing
 // Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i goes
 // to partial sum i mod 16, the partial sums l and l + 8 are added, then l and l + 4, l + 2, l + 1; chunk sums are added
 // in order. NaN payloads are not part of the contract (here and in every room).
@@ -32,14 +35,27 @@ struct FakeQuantPointers {
   const void* d_dst = nullptr;    ///< channels,inner
   void* d_src = nullptr;          ///< channels,inner; may be d_dst
   void* d_scale = nullptr;        ///< channels, same dtype as src, or null
-  void* out = nullptr;            ///< abs_max: channels; min_max: 2·channels
+  void* out = nullptr;            ///< abs_max, weight_quant_fwd: channels; min_max: 2·channels
+  void* codes = nullptr;          ///< channels,inner s8, or null (weight_quant_fwd)
 };
 using FakeQuantRow = Row<FakeQuantProblem, FakeQuantPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(FakeQuantProblem, FakeQuantPointers, __VA_ARGS__)
 #include "kernels/fake_quant/kernels.inc"
 #undef KERNEL
 
-/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max.
+namespace {  // internal linkage: files compiled with ISA flags keep copies of their own
+
+/// The scale of a symmetric grid up to code `hi` over values of abs-max `top`: a step, under QuantRule::paddle a
+/// threshold; at least 2^-64 a step, since dead channels happen. NaN stays NaN.
+inline float grid_scale(QuantRule rule, float top, std::int32_t hi) {
+  const float floor = rule == QuantRule::paddle ? 0x1p-64f * static_cast<float>(hi) : 0x1p-64f;
+  const float scale = rule == QuantRule::paddle ? top : top / static_cast<float>(hi);
+  return scale < floor ? floor : scale;
+}
+
+}  // namespace
+
+/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max, weight_quant_fwd.
 std::span<const FakeQuantRow> fake_quant_rows();
 
 }  // namespace octet::kernels

@@ -176,6 +176,49 @@ void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
       });
 }
 
+/// Largest |x| of a row, NaN when there is one. Four vectors at a time: a maximum waits for the one before.
+float largest_of(const float* src, std::int64_t length) {
+  VecF top[4] = {VecF::zero(), VecF::zero(), VecF::zero(), VecF::zero()};
+  MaskF lost = is_nan(VecF::zero());
+  const auto take = [&](std::int64_t i, auto part, int k) {
+    const VecF v = load(src + i, part);  // lanes beyond the data are 0
+    top[k] = max(abs(v), top[k]);
+    lost = lost | is_nan(v);
+  };
+  std::int64_t i = 0;
+  for (; i + 4 * VecF::width <= length; i += 4 * VecF::width) {
+    OCTET_UNROLL
+    for (int k = 0; k < 4; ++k) take(i + k * VecF::width, Whole{}, k);
+  }
+  for_vectors(i, length, [&](std::int64_t j, auto part) { take(j, part, 0); });
+  if (any(lost)) return __builtin_nanf("");
+  float lanes[VecF::width];
+  max(max(top[0], top[1]), max(top[2], top[3])).store(lanes);
+  for (int l = 1; l < VecF::width; ++l) {
+    if (lanes[l] > lanes[0]) lanes[0] = lanes[l];
+  }
+  return lanes[0];
+}
+
+void weight_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  const float* src = floats(x.src);
+  float *dst = floats(x.dst), *scale = floats(x.out);
+  std::uint8_t* codes = static_cast<std::uint8_t*>(x.codes);
+  with_grid(p, [&](auto tag) {
+    for_rows(p.channels, p.inner, [&](std::int64_t c) {
+      const std::int64_t begin = c * p.inner, end = begin + p.inner;
+      const float s = grid_scale(p.rule, largest_of(src + begin, p.inner), p.hi);
+      scale[c] = s;
+      const typename decltype(tag)::type grid(p, s);
+      for_vectors(begin, end, [=](std::int64_t i, auto part) {
+        const VecF code = grid.code(load(src + i, part));
+        store(grid.value(code), dst + i, part);
+        if (codes != nullptr) store_bytes(to_int_even(code), codes + i, part);
+      });
+    });
+  });
+}
+
 }  // namespace
 
 #define ROW(pass, refuses) OCTET_VECTOR_ROW(FakeQuantProblem, FakeQuantPointers, pass, f32, refuses, pass)
@@ -183,6 +226,7 @@ ROW(fake_quant_fwd, codes_too_wide)
 ROW(fake_quant_bwd, codes_too_wide)
 ROW(abs_max, takes_all)
 ROW(min_max, takes_all)
+ROW(weight_quant_fwd, codes_too_wide)
 #undef ROW
 
 }  // namespace octet::kernels

@@ -138,6 +138,19 @@ void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   }
 }
 
+template <class T>
+void weight_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  abs_max<T>(p, x);
+  T* scale = static_cast<T*>(x.out);
+  for (std::int64_t c = 0; c < p.channels; ++c) scale[c] = grid_scale(p.rule, scale[c], p.hi);
+  FakeQuantPointers grid = x;
+  grid.scale = scale;
+  fake_quant_fwd<T>(p, grid);
+  std::int8_t* codes = static_cast<std::int8_t*>(x.codes);
+  for (std::int64_t i = 0; codes != nullptr && i < p.channels * p.inner; ++i)
+    codes[i] = static_cast<std::int8_t>(code_of(p, static_cast<const T*>(x.src)[i], scale[i / p.inner]));
+}
+
 }  // namespace
 
 #define ROW(pass, dtypes, T)                                                                                \
@@ -153,6 +166,7 @@ ROW(abs_max, f32, float)
 ROW(abs_max, f64, double)
 ROW(min_max, f32, float)
 ROW(min_max, f64, double)
+ROW(weight_quant_fwd, f32, float)
 #undef ROW
 
 }  // namespace octet::kernels

@@ -122,6 +122,59 @@ TEST(FakeQuant, ObserverRowsEqualReference) {
   });
 }
 
+TEST(FakeQuant, WeightRowsEqualReference) {
+  for_problems([](FakeQuantProblem p, const std::vector<float>&) {
+    if (p.inner == 0) return;
+    p.zero_point = 0, p.hi = std::min(p.hi, 127), p.lo = p.hi > 100 ? -128 : p.lo;
+    for (const std::uint64_t every : {40, 1 << 30}) {
+      std::vector<float> src = mixed_values(p.channels * p.inner, 4, every);
+      if (p.channels > 2) std::fill_n(src.begin() + p.inner, p.inner, 0.0f);
+      std::vector<float> dst(src.size()), scale(static_cast<std::size_t>(p.channels));
+      std::vector<std::int8_t> codes(src.size());
+      FakeQuantPointers x{.src = src.data()};
+      x.dst = dst.data(), x.out = scale.data(), x.codes = codes.data();
+      reference_row(fake_quant_rows(), "weight_quant_fwd", "f32").run(p, x, {});
+      for_own_rows(fake_quant_rows(), "weight_quant_fwd", "f32", [&](const FakeQuantRow& row) {
+        ASSERT_EQ(row.why_not(p), nullptr);
+        PageEnd<float> own(src), got(own.size()), got_scale(p.channels);
+        PageEnd<std::int8_t> got_codes(own.size());
+        x.src = own.data(), x.dst = got.data(), x.out = got_scale.data(), x.codes = got_codes.data();
+        row.run(p, x, {});
+        EXPECT_TRUE(same_bits(scale, got_scale));
+        for (std::int64_t i = 0; i < p.channels * p.inner; ++i) {
+          if (!std::isfinite(scale[static_cast<std::size_t>(i / p.inner)])) continue;
+          ASSERT_EQ(got[i], dst[static_cast<std::size_t>(i)]);
+          ASSERT_EQ(got_codes[i], codes[static_cast<std::size_t>(i)]);
+        }
+        x.codes = nullptr, x.dst = own.data();
+        row.run(p, x, {});
+        EXPECT_TRUE(same_bits(own, got)) << "in place, no codes";
+      });
+    }
+  });
+}
+
+// One sweep is the three passes that it stands for.
+TEST(FakeQuant, WeightPassIsAbsMaxFakeQuantAndQuantize) {
+  for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle}) {
+    const FakeQuantProblem p{.channels = 7, .inner = 33, .rule = rule};
+    const std::vector<float> src = mixed_values(7 * 33, 5, 1 << 30);
+    std::vector<float> top(7), scale(7), wanted(src.size()), dst(src.size());
+    std::vector<std::int8_t> codes(src.size()), wanted_codes(src.size());
+    reference_row(fake_quant_rows(), "abs_max", "f32").run(p, {.src = src.data(), .out = top.data()}, {});
+    for (std::size_t c = 0; c < 7; ++c)
+      scale[c] = rule == QuantRule::paddle ? std::max(top[c], 0x1p-64f * 127) : std::max(top[c] / 127, 0x1p-64f);
+    reference_row(fake_quant_rows(), "fake_quant_fwd", "f32").run(p, {.src = src.data(), .scale = scale.data(), .dst = wanted.data()}, {});
+    reference_row(quantize_rows(), "quantize_fwd", "f32s8").run(p, {src.data(), scale.data(), wanted_codes.data()}, {});
+    FakeQuantPointers x{.src = src.data()};
+    x.dst = dst.data(), x.out = top.data(), x.codes = codes.data();
+    reference_row(fake_quant_rows(), "weight_quant_fwd", "f32").run(p, x, {});
+    EXPECT_EQ(top, scale);
+    EXPECT_EQ(dst, wanted);
+    EXPECT_EQ(codes, wanted_codes);
+  }
+}
+
 TEST(FakeQuant, ObserversSeeEveryElement) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const FakeQuantRow& row : fake_quant_rows()) {
