@@ -1,9 +1,12 @@
 #include "optim/momentum.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
+#include "core/parallel.h"
+#include "core/profile.h"
 #include "kernels/momentum/momentum.h"
 
 namespace octet::optim {
@@ -27,7 +30,34 @@ Momentum::Momentum(std::vector<Group> groups, const MomentumOptions& options) : 
   }
 }
 
+namespace {
+
+/// Consecutive elements of one parameter: a task of the sweep.
+struct Piece {
+  const kernels::MomentumRow* row;
+  kernels::MomentumProblem problem;
+  kernels::MomentumPointers pointers;
+};
+
+/// Cuts a parameter into tasks that hide their start and stay in a core's cache.
+void cut(const kernels::MomentumRow& row, kernels::MomentumProblem problem, const Tensor& gradient, Tensor& velocity,
+         Tensor& weight, std::vector<Piece>& pieces) {
+  constexpr std::int64_t kMost = 1 << 15;
+  const std::size_t size = size_of(weight.dtype());
+  const auto* g = static_cast<const char*>(gradient.raw());
+  auto *v = static_cast<char*>(velocity.raw()), *w = static_cast<char*>(weight.raw());
+  for (std::int64_t begin = 0, count = weight.numel(); begin < count; begin += kMost) {
+    const std::size_t at = static_cast<std::size_t>(begin) * size;
+    problem.count = std::min(kMost, count - begin);
+    pieces.push_back({&row, problem, {g + at, v + at, w + at}});
+  }
+}
+
+}  // namespace
+
+// One sweep over all parameters: most are so small that a parallel call each would cost more than the work.
 void Momentum::step() {
+  std::vector<Piece> pieces;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
     for (std::size_t i = 0; i < group.parameters.size(); ++i) {
@@ -36,10 +66,15 @@ void Momentum::step() {
       Tensor& weight = parameter.value();
       const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum, group.weight_decay,
                                              options_.nesterov};
-      kernels::dispatch(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem,
-                        kernels::MomentumPointers{parameter.grad().raw(), velocities_[g][i].raw(), weight.raw()});
+      const auto& row = kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem);
+      cut(row, problem, parameter.grad(), velocities_[g][i], weight, pieces);
     }
   }
+  const profile::Span span(profile::Kind::kernel, "momentum");
+  parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
+    const Piece& piece = pieces[static_cast<std::size_t>(i)];
+    piece.row->run(piece.problem, piece.pointers, {});
+  });
 }
 
 void Momentum::zero_grad() {
