@@ -29,6 +29,7 @@ void describe_modes(CLI::App& app, Options& o) {
   app.add_option("--filter", o.filter,
                  "Only rows whose name matches this regular expression (ECMAScript); names as --list shows them")
       ->group(group);
+  app.add_flag("--chosen", o.chosen, "Only rows that selection runs here")->group(group)->excludes("--network");
   auto* list = app.add_flag("--list", o.list, "Name every row, with its problem, and run nothing")->group(group);
   auto* network = app.add_flag("--network", o.network,
                                "MobileNetV1 layer by layer, forward and backward, with the rows that selection runs; "

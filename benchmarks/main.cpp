@@ -26,13 +26,13 @@ std::regex compiled(const std::string& filter) {
 }
 
 /// What the filter lets through.
-std::vector<Entry*> wanted(Suite& suite, const std::string& filter) {
-  const std::regex pattern = compiled(filter);
+std::vector<Entry*> wanted(Suite& suite, const Options& options) {
+  const std::regex pattern = compiled(options.filter);
   std::vector<Entry*> found;
   for (Entry& entry : suite.entries())
-    if (std::regex_search(entry.name, pattern)) found.push_back(&entry);
-  OCTET_CHECK(!found.empty(), "octet_bench", "--filter '{}' matches none of {} rows; --list names them", filter,
-              suite.entries().size());
+    if (std::regex_search(entry.name, pattern) && (entry.chosen || !options.chosen)) found.push_back(&entry);
+  OCTET_CHECK(!found.empty(), "octet_bench", "--filter '{}' matches none of {} rows{}; --list names them",
+              options.filter, suite.entries().size(), options.chosen ? " that selection runs" : "");
   return found;
 }
 
@@ -59,7 +59,7 @@ void draw(const std::vector<Result>& results, const Peaks& peaks, const std::str
 }
 
 int run_rows(const Options& options, const Settings& settings, Suite& suite) {
-  std::vector<Entry*> entries = wanted(suite, options.filter);
+  std::vector<Entry*> entries = wanted(suite, options);
   if (options.list) {
     list(entries);
     return 0;

@@ -122,6 +122,7 @@ Sheet step_sheet(const std::vector<StepSide>& sides, const StepOptions& options,
                              {fmt::format("{} = {:.2f} GFLOP / fma + {:.2f} GB / memory", time_text(floor),
                                           work.ops / 1e9, work.bytes / 1e9),
                               floor}});
+  if (whole_net) sheet.figures.push_back({"forward floor", {"", floor_of(forward_work(options.batch), peaks)}});
   for (const char* peer : {"compile", "eager"}) add_ratio(sheet, sides, "fp32", peer);
   add_ratio(sheet, sides, "qat", "fp32");
   add_ratio(sheet, sides, "qat", "fx-qat");

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <thread>
 
+#include "benchmarks/machine.h"
 #include "core/cpu_features.h"
 #include "core/parallel.h"
 
@@ -23,6 +24,11 @@ std::string of_environment(const char* name) {
   return value == nullptr ? "" : fmt::format("{}={}", name, value);
 }
 
+std::string vendor_text(bool built, const std::string& version) {
+  if (!built) return "not built in";
+  return version.empty() ? "built in" : version;
+}
+
 }  // namespace
 
 Facts system_facts() {
@@ -30,15 +36,23 @@ Facts system_facts() {
   Facts facts{{"version", OCTET_VERSION},
               {"compiler", OCTET_COMPILER},
               {"build", std::string(OCTET_BUILD_TYPE) + (sanitize.empty() ? "" : ", sanitizers " + sanitize)},
-              {"oneDNN", OCTET_WITH_ONEDNN != 0 ? "built in" : "not built in"},
-              {"OpenBLAS", OCTET_WITH_OPENBLAS != 0 ? "built in" : "not built in"},
+              {"flags", OCTET_FLAGS},
+              {"oneDNN", vendor_text(OCTET_WITH_ONEDNN != 0, onednn_text())},
+              {"OpenBLAS", vendor_text(OCTET_WITH_OPENBLAS != 0, openblas_text())},
               {"cpu", cpu_description()},
               {"isa", fmt::format("{} (processor: {})", name_of(usable_isa()), name_of(detected_isa()))},
-              {"threads", fmt::format("{} of {} processors", num_threads(), std::thread::hardware_concurrency())},
-              {"load", fmt::format("{:.2f} in the last minute", load_of_last_minute())},
-              {"date", fmt::format("{:%Y-%m-%d %H:%M UTC}", fmt::gmtime(std::time(nullptr)))}};
-  for (const char* name : {"OCTET_ISA", "OCTET_KERNEL", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS"})
-    if (const std::string text = of_environment(name); !text.empty()) facts.emplace_back("environment", text);
+              {"threads", fmt::format("{} of {} processors", num_threads(), std::thread::hardware_concurrency())}};
+  const auto add = [&](const char* name, const std::string& text) {
+    if (!text.empty()) facts.emplace_back(name, text);
+  };
+  add("caches", caches_text());
+  add("clock", clock_text());
+  add("load", fmt::format("{:.2f} in the last minute", load_of_last_minute()));
+  add("date", fmt::format("{:%Y-%m-%d %H:%M UTC}", fmt::gmtime(std::time(nullptr))));
+  for (const char* name :
+       {"OCTET_ISA", "OCTET_KERNEL", "OCTET_FUSE", "OCTET_THREADS", "OCTET_VERBOSE", "OPENBLAS_CORETYPE",
+        "OPENBLAS_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"})
+    add("environment", of_environment(name));
   return facts;
 }
 

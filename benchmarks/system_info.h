@@ -8,7 +8,8 @@
 
 namespace octet::bench {
 
-/// Name and value, in order: version, build, compiler, vendor libraries, CPU, ISA, threads, load, date.
+/// Name and value, in order: version, compiler, build, flags, vendor libraries, CPU, ISA, threads, caches, clock, load,
+/// date, and the switches that are set in the environment.
 using Facts = std::vector<std::pair<std::string, std::string>>;
 Facts system_facts();
 

@@ -8,6 +8,7 @@ benchmarks/step_worker.h has it.
 """
 import argparse
 import json
+import logging
 import resource
 import sys
 import time
@@ -78,6 +79,7 @@ def say(answer):
 def main():
     options = parse()
     warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)  # what it says about GPUs
     import torch
     torch.set_num_threads(options.threads)
     step = make_step(options.side, options.batch, options.scale)
