@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -32,6 +33,10 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 // Beyond any machine we run on, and under the 2^40 bytes at which AddressSanitizer ends the process.
 constexpr std::size_t kMaxBytes = std::size_t{1} << 39;
+
+// A request of this size or more takes a larger free block when there is none of its own, up to so many times as large: the
+// last batch of an epoch, an evaluation and a gradient live in what is there.
+constexpr std::size_t kLent = 4096, kMostTimes = 32;
 
 // A fault on a huge page clears 2 MiB at once instead of 4 KiB 512 times: a net's first step is that much shorter.
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
@@ -68,16 +73,17 @@ class Cache {
   void* take(std::size_t bytes) {
     OCTET_CHECK(bytes <= kMaxBytes, "allocator", "{} bytes asked for, more than 2^39", bytes);
     const std::size_t size = rounded(bytes);
-    void* block = take_cached(size);
+    std::size_t capacity = size;
+    void* block = take_cached(size, capacity);
     if (block == nullptr) block = take_new(size);
-    ASAN_UNPOISON_MEMORY_REGION(block, size);
-    if (size > bytes) ASAN_POISON_MEMORY_REGION(static_cast<char*>(block) + bytes, size - bytes);
+    ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+    if (capacity > bytes) ASAN_POISON_MEMORY_REGION(static_cast<char*>(block) + bytes, capacity - bytes);
     return block;
   }
 
   void give(void* block, std::size_t bytes) noexcept {
-    const std::size_t size = rounded(bytes);
     std::lock_guard lock(mutex_);
+    const std::size_t size = capacity_of(block, rounded(bytes));
     stats_.bytes_live -= size;
     try {
       free_[size].push_back(block);
@@ -111,16 +117,33 @@ class Cache {
     return bytes == 0 ? kAlignment : (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
 
-  void* take_cached(std::size_t size) {
+  /// A block of exactly this size; for a large one else the least larger block, which then counts in full.
+  void* take_cached(std::size_t size, std::size_t& capacity) {
     std::lock_guard lock(mutex_);
-    const auto found = free_.find(size);
-    if (found == free_.end() || found->second.empty()) return nullptr;
+    auto found = free_.lower_bound(size);
+    while (found != free_.end() && found->second.empty()) {
+      if (size < kLent) return nullptr;
+      ++found;
+    }
+    if (found == free_.end() || (found->first != size && (size < kLent || found->first / kMostTimes > size))) return nullptr;
     void* block = found->second.back();
+    capacity = found->first;
+    if (capacity != size) lent_.emplace(block, capacity);
     found->second.pop_back();
     ++stats_.reused;
-    stats_.bytes_cached -= size;
-    count_live(size);
+    stats_.bytes_cached -= capacity;
+    count_live(capacity);
     return block;
+  }
+
+  /// The caller holds the lock.
+  std::size_t capacity_of(void* block, std::size_t size) {
+    if (lent_.empty()) return size;
+    const auto found = lent_.find(block);
+    if (found == lent_.end()) return size;
+    size = found->second;
+    lent_.erase(found);
+    return size;
   }
 
   void* take_new(std::size_t size) {
@@ -145,7 +168,8 @@ class Cache {
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  std::map<std::size_t, std::vector<void*>> free_;
+  std::unordered_map<void*, std::size_t> lent_;  ///< size of blocks that are larger than what was asked for
   AllocatorStats stats_;
 };
 

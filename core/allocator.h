@@ -1,4 +1,4 @@
-// Caching allocator of exact sizes: a training step that repeats gets the addresses of the step before.
+// Caching allocator: a training step that repeats gets the addresses of the step before.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -6,8 +6,9 @@
 
 namespace octet {
 
-/// 64-byte aligned memory, returned to a free list of its exact size when the last owner lets go. Contents are
-/// unspecified. Throws Error above 2^39 bytes and when the system has none left. Thread-safe.
+/// 64-byte aligned memory, returned to a free list of its size when the last owner lets go; a large request without a block of
+/// its size takes a larger one (the last batch of an epoch needs no memory of its own). Contents are unspecified. Throws Error
+/// above 2^39 bytes and when the system has none left. Thread-safe.
 std::shared_ptr<void> allocate(std::size_t bytes);
 
 struct AllocatorStats {

@@ -158,6 +158,8 @@ void Variable::backward(const Tensor& d_self) const {
       if (grad.defined()) accumulate_leaf(node, std::move(grad));
       continue;
     }
+    // Nobody but this pass holds the node: then its result is needed by its own closure at most, which has it.
+    if (order.back().node.use_count() == 1) node.value = {};
     if (grad.defined()) {
       const profile::Span span(profile::Kind::op, node.module, node.op);
       std::vector<bool> needs;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace octet {
 namespace {
@@ -99,7 +100,7 @@ class Pool {
     stopping_ = false;
     const std::uint64_t seen = job_of(state_.load());
     try {
-      for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, seen] { worker(seen); });
+      for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, seen, i] { worker(seen, i); });
     } catch (const std::system_error&) {
       // The system grants no more threads; fewer of them give the same bits.
     }
@@ -153,13 +154,17 @@ class Pool {
     inside_task = false;
   }
 
-  void worker(std::uint64_t seen) {
+  void worker(std::uint64_t seen, int number) {
+    profile::name_thread(fmt::format("pool {}", number));
     while (wait_for_job(seen)) {
       std::uint64_t state = state_.load();
       seen = job_of(state);
       while ((state & kOpen) != 0 && job_of(state) == seen) {
         if (!state_.compare_exchange_weak(state, state + 1)) continue;
-        work();
+        {
+          const profile::Span span(profile::Kind::task, "tasks");
+          work();
+        }
         leave();
         break;
       }

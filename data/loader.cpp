@@ -1,6 +1,8 @@
 #include "data/loader.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -10,12 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "core/profile.h"
 #include "core/random.h"
 
 namespace octet::data {
 namespace {
 
-constexpr std::size_t kAhead = 3;  // batches made before they are asked for
+constexpr std::size_t kAhead = 2;  // batches made before they are asked for
 
 // Fisher-Yates over the numbers of (seed, epoch).
 std::vector<std::int64_t> order_of(std::int64_t count, bool shuffle, std::uint64_t seed, std::uint64_t epoch) {
@@ -38,6 +41,7 @@ struct Loader::Worker {
   std::deque<Batch> ready;
   std::exception_ptr error;
   bool stop = false, done = true;
+  std::atomic<std::int64_t> busy_ns{0};
 
   std::int64_t batches() const { return (dataset.size() - 1) / options.batch_size + 1; }
 
@@ -59,15 +63,23 @@ struct Loader::Worker {
   }
 
   void run(std::uint64_t epoch, std::int64_t first) {
+    using Clock = std::chrono::steady_clock;
     try {
+      profile::name_thread("loader");
+      auto began = Clock::now();
       const auto order = order_of(dataset.size(), options.shuffle, options.seed, epoch);
       for (std::int64_t i = first; i < batches(); ++i) {
-        Batch batch = make(order, epoch, i);
+        Batch batch = [&] {
+          const profile::Span span(profile::Kind::phase, "make batch");
+          return make(order, epoch, i);
+        }();
+        busy_ns += std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - began).count();
         std::unique_lock lock(mutex);
         wake_worker.wait(lock, [&] { return stop || ready.size() < kAhead; });
         if (stop) return;
         ready.push_back(std::move(batch));
         wake_reader.notify_one();
+        began = Clock::now();
       }
     } catch (...) {
       std::lock_guard lock(mutex);
@@ -131,6 +143,8 @@ bool Loader::next(Batch& batch) {
   worker_->wake_worker.notify_one();
   return true;
 }
+
+double Loader::busy_seconds() const { return static_cast<double>(worker_->busy_ns.load()) * 1e-9; }
 
 Batch Loader::make(std::uint64_t epoch, std::int64_t index) const {
   OCTET_CHECK(index >= 0 && index < worker_->batches(), "loader", "batch {} is not in [0, {})", index, worker_->batches());

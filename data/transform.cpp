@@ -32,17 +32,27 @@ Tensor normalise(const Tensor& pictures) {
   return values;
 }
 
+// Each output row is a run of border, a run of the picture (backwards when mirrored) and again border.
 void crop_flip(const std::uint8_t* pixels, std::uint64_t seed, std::uint64_t epoch, std::uint64_t picture, float* values) {
   Random random(seed, Purpose::augment, epoch, picture);
   const auto down = static_cast<std::int64_t>(random.below(9)) - 4, right = static_cast<std::int64_t>(random.below(9)) - 4;
   const bool mirrored = random.below(2) == 1;
-  for (std::int64_t row = 0; row < kSide; ++row)
-    for (std::int64_t col = 0; col < kSide; ++col) {
-      const std::int64_t from_row = row + down, from_col = (mirrored ? kSide - 1 - col : col) + right;
-      const bool outside = from_row < 0 || from_row >= kSide || from_col < 0 || from_col >= kSide;
-      for (std::int64_t c = 0; c < kChannels; ++c)
-        *values++ = outside ? 0.0f : kNormalised[pixels[(from_row * kSide + from_col) * kChannels + c]];
-    }
+  const std::int64_t first = std::max<std::int64_t>(0, right), last = std::min(kSide, kSide + right);  // columns of the picture that are seen
+  const std::int64_t shown = last - first;
+  const std::int64_t begin = mirrored ? kSide + right - last : first - right;  // where they start in the output
+  for (std::int64_t row = 0; row < kSide; ++row, values += kSide * kChannels) {
+    const std::int64_t from_row = row + down;
+    const bool outside = from_row < 0 || from_row >= kSide;
+    std::fill_n(values, (outside ? kSide : begin) * kChannels, 0.0f);
+    if (outside) continue;
+    const std::uint8_t* from = pixels + (from_row * kSide + first) * kChannels;
+    float* to = values + begin * kChannels;
+    if (mirrored)
+      for (std::int64_t i = 0; i < shown; ++i) normalise(from + (shown - 1 - i) * kChannels, kChannels, to + i * kChannels);
+    else
+      normalise(from, shown * kChannels, to);
+    std::fill_n(to + shown * kChannels, (kSide - begin - shown) * kChannels, 0.0f);
+  }
 }
 
 }  // namespace octet::data

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/profile.h"
 #include "ops/ops.h"
 #include "optim/checkpoint.h"
 
@@ -13,12 +14,20 @@ namespace octet::optim {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using profile::Kind;
+using profile::Span;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool all_finite(const Tensor& values) {
   const auto all = values.span<float>();
   return std::all_of(all.begin(), all.end(), [](float x) { return std::isfinite(x); });
+}
+
+// So that a profile can tell modules by their paths; quantizers may have joined since the last time.
+void name_scopes(const nn::Module& model) {
+  if (!profile::on()) return;
+  for (const auto& [path, module] : model.named_modules()) profile::name_scope(module, path, module->kind());
 }
 
 // One call of Trainer::fit: what it holds, and how far it is.
@@ -38,11 +47,14 @@ class Fit {
 
   FitResult run() {
     if (options_.resume) resume();
+    name_scopes(model_);
     optimizer_.zero_grad();
     start_ = Clock::now();
     callback_.on_fit_begin(progress_);
     while (progress_.epoch < options_.epochs) epoch();
     result_.seconds = seconds_since(start_);
+    result_.data_seconds = loader_.busy_seconds() + waited_;
+    result_.training_seconds += waited_;
     callback_.on_fit_end(progress_);
     return std::move(result_);
   }
@@ -69,7 +81,7 @@ class Fit {
 
   void epoch() {
     loader_.start(options_.first_epoch + static_cast<std::uint64_t>(progress_.epoch), progress_.batch);
-    for (data::Batch batch; loader_.next(batch);) {
+    for (data::Batch batch; next(batch);) {
       step(batch);
       const bool last_of_epoch = progress_.batch == progress_.batches;  // the epoch's end has a checkpoint of its own
       if (options_.checkpoint_every > 0 && progress_.step % options_.checkpoint_every == 0 && !last_of_epoch) checkpoint();
@@ -82,23 +94,53 @@ class Fit {
     checkpoint();
   }
 
-  void step(const data::Batch& batch) {
+  bool next(data::Batch& batch) {
+    const Span span(Kind::phase, "data");
     const auto start = Clock::now();
-    model_.train();  // a callback may have evaluated
-    progress_.lr = schedule_.at(progress_.step, progress_.batches * options_.epochs);
-    optimizer_.set_lr(progress_.lr);
-    const Variable logits = model_(Variable(batch.images));
+    batch = {};  // its memory is free for the loader's next one
+    const bool more = loader_.next(batch);
+    waited_ += seconds_since(start);
+    return more;
+  }
+
+  Variable loss_of(const Variable& logits, const data::Batch& batch) {
+    const Span span(Kind::phase, "loss");
     const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing);
     progress_.batch_loss = loss.value().item();
     OCTET_CHECK(std::isfinite(progress_.batch_loss), "fit", "the loss is {} at epoch {}, step {} ---> HINT lower --lr; the last checkpoint is intact",
                 progress_.batch_loss, progress_.epoch + 1, progress_.step + 1);
-    loss.backward();
+    progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
+    return loss;
+  }
+
+  Variable forward(const Tensor& images) {
+    const Span span(Kind::phase, "forward");
+    return model_(Variable(images));
+  }
+
+  void update() {
+    const Span span(Kind::phase, "optimizer");
     optimizer_.step();
     optimizer_.zero_grad();
-    progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
+  }
+
+  void step(const data::Batch& batch) {
+    const Span span(Kind::step, "training step");
+    const auto start = Clock::now();
+    model_.train();  // a callback may have evaluated
+    progress_.lr = schedule_.at(progress_.step, progress_.batches * options_.epochs);
+    optimizer_.set_lr(progress_.lr);
+    const Variable loss = loss_of(forward(batch.images), batch);
+    {
+      const Span backward(Kind::phase, "backward");
+      loss.backward();
+    }
+    update();
     ++progress_.batch, ++progress_.step;
     progress_.step_ms = seconds_since(start) * 1e3;
     result_.step_ms.push_back(progress_.step_ms);
+    result_.training_seconds += progress_.step_ms * 1e-3;
+    const Span report(Kind::phase, "report");
     callback_.on_step(progress_);
   }
 
@@ -108,6 +150,7 @@ class Fit {
       OCTET_CHECK(all_finite(parameter.value()), "fit", "'{}' is not finite after step {} ---> HINT lower --lr; the last checkpoint is intact", name,
                   progress_.step);
     if (options_.checkpoint_path.empty()) return;
+    const Span span(Kind::phase, "checkpoint");
     save_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_,
                     {progress_.epoch, progress_.batch, progress_.step, progress_.scores});
     result_.seconds = seconds_since(start_);
@@ -124,6 +167,7 @@ class Fit {
   Progress progress_;
   FitResult result_;
   Clock::time_point start_;
+  double waited_ = 0;  // seconds, for batches
 };
 
 }  // namespace
@@ -149,7 +193,16 @@ Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int
   Scores scores;
   for (std::int64_t begin = 0; begin < dataset.size(); begin += batch_size) {
     const std::int64_t end = std::min(dataset.size(), begin + batch_size);
-    const Tensor logits = predict(data::normalise(dataset.pictures.slice(begin, end)));
+    const Span step(Kind::step, "evaluation");
+    const Tensor images = [&] {
+      const Span span(Kind::phase, "data");
+      return data::normalise(dataset.pictures.slice(begin, end));
+    }();
+    const Tensor logits = [&] {
+      const Span span(Kind::phase, "forward");
+      return predict(images);
+    }();
+    const Span span(Kind::phase, "loss");
     const Tensor labels = dataset.labels.slice(begin, end);
     const double loss = ops::softmax_cross_entropy(Variable(logits), labels).value().item();
     scores.add(logits, labels, loss);
@@ -164,6 +217,7 @@ Trainer::Trainer(std::shared_ptr<nn::Module> model) : model_(std::move(model)) {
 
 Tensor Trainer::predict(const Tensor& images) {
   NoGrad no_grad;
+  name_scopes(*model_);
   model_->eval();
   return (*model_)(Variable(images)).value();
 }

@@ -102,6 +102,13 @@ void add_general(CLI::App* app, Options& o) {
   app->add_option("--config", "TOML file with options of this subcommand, without their dashes")->type_name("FILE.toml")->group(group);
 }
 
+void add_profile(CLI::App* app, Options& o) {
+  app->add_option("--profile", o.profile, "write a trace (Perfetto, chrome://tracing) and tables of where the time went")
+      ->type_name("TRACE.json")
+      ->take_last()
+      ->group("General");
+}
+
 void add_out(CLI::App* app, std::string& value, const std::string& help) { add(app, "--out", value, help)->group("General"); }
 
 void add_model_file(CLI::App* app, Options& o, const std::string& help) { app->add_option("model", o.model, help)->required(); }
@@ -123,6 +130,7 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   for (CLI::App* s : {run, pretrain, qat}) {
     add_data(s, o);
     add_training(s, o);
+    add_profile(s, o);
     add_out(s, o.out, "folder of results");
   }
   for (CLI::App* s : {run, pretrain}) {
@@ -139,6 +147,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   CLI::App* evaluate = add_command(app, o, "evaluate", "top-1 and top-5 of an fp32, QAT or int8 file", Command::evaluate);
   add_model_file(evaluate, o, "a .safetensors file of a run");
   add_test_data(evaluate, o);
+  add_profile(evaluate, o);
   add(evaluate, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
 
   CLI::App* exported = add_command(app, o, "export", "a QAT file to the integer model that the engine runs", Command::export_model);

@@ -4,6 +4,7 @@
 
 #include "apps/mnv1_qat/command_line.h"
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/profile_report.h"
 #include "core/error.h"
 #include "core/parallel.h"
 #include "kernels/select.h"
@@ -12,9 +13,7 @@ namespace {
 
 using octet::app::Command;
 
-void dispatch(const octet::app::Options& options) {
-  if (options.threads > 0) octet::set_num_threads(options.threads);
-  octet::kernels::set_deterministic(options.deterministic);
+void run_command(const octet::app::Options& options) {
   switch (options.command) {
     case Command::run: return octet::app::run(options);
     case Command::pretrain: return octet::app::pretrain(options);
@@ -25,6 +24,14 @@ void dispatch(const octet::app::Options& options) {
     case Command::dump_codes: return octet::app::dump_codes(options);
     case Command::info: return octet::app::info(options);
   }
+}
+
+void dispatch(const octet::app::Options& options) {
+  if (options.threads > 0) octet::set_num_threads(options.threads);
+  octet::kernels::set_deterministic(options.deterministic);
+  octet::app::ProfileSession profile(options);
+  run_command(options);
+  profile.finish();
 }
 
 }  // namespace

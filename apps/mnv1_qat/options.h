@@ -40,6 +40,7 @@ struct Options {
   std::string out = "runs/mnv1_qat";
   std::int64_t checkpoint_every = 0;
   bool resume = false, quiet = false, json = false;
+  std::string profile;  ///< a trace to write; empty: none
   // other subcommands
   std::string model;                       ///< a .safetensors file
   std::string export_file;                 ///< what export writes

@@ -6,8 +6,10 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "core/allocator.h"
 #include "core/file.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "data/download.h"
 #include "nn/graph.h"
 #include "ops/ops.h"
@@ -45,15 +47,21 @@ std::vector<std::int64_t> classes_of(const Tensor& logits) {
   return best;
 }
 
-// Keeps the time at each checkpoint, so that a run counts what its killed processes did.
+// Keeps the time at each checkpoint, so that a run counts what its killed processes did, and that of the very first step.
 class StageReporter : public Reporter {
  public:
   using Keep = std::function<void(const optim::FitResult&)>;
-  StageReporter(Reporter&& reporter, Keep keep) : Reporter(std::move(reporter)), keep_(std::move(keep)) {}
+  StageReporter(Reporter&& reporter, Keep keep, double& first_step)
+      : Reporter(std::move(reporter)), keep_(std::move(keep)), first_step_(first_step) {}
+  void on_step(const optim::Progress& progress) override {
+    if (first_step_ == 0) first_step_ = process_seconds();
+    Reporter::on_step(progress);
+  }
   void on_checkpoint(const optim::Progress&, const optim::FitResult& so_far) override { keep_(so_far); }
 
  private:
   Keep keep_;
+  double& first_step_;
 };
 
 }  // namespace
@@ -78,6 +86,7 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
 
 Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::now()), console_(options), folder_(options.out), qat_(options.quant) {
   if (!options.resume) folder_.require_no_unfinished_run();
+  const profile::Stage profiled("load data");
   split_ = load_split(options, {options.limit_train, options.limit_test}, console_);
   metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
   if (keeps_earlier_stages()) timing_ = folder_.timing();
@@ -108,6 +117,7 @@ void Pipeline::keep_timing(StageTime& time, const StageTime& before, const optim
 }
 
 void Pipeline::fit(const Stage& stage, StageTime& time) {
+  const profile::Stage profiled(stage.name);
   checkpoints_.push_back(stage.checkpoint);
   notes_.tag = stage.tag;
   if (options_.resume && folder_.is_finished(stage)) {
@@ -126,8 +136,13 @@ void Pipeline::fit(const Stage& stage, StageTime& time) {
   fit.resume = options_.resume;
   const StageTime before = options_.resume && folder_.has(stage.checkpoint) ? time : StageTime{};
   const auto keep = [&](const optim::FitResult& so_far) { keep_timing(time, before, so_far); };
-  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep);
-  keep(trainer_->fit(split_.train, fit, &reporter));
+  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep, summary_.first_step_seconds);
+  allocator_trim();  // evaluation and training ask for other sizes
+  const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
+  keep(result);
+  data_seconds_ += result.data_seconds, training_seconds_ += result.training_seconds;
+  summary_.data_share = training_seconds_ > 0 ? data_seconds_ / training_seconds_ : 0;
+  allocator_trim();
   folder_.remove_results_after(stage);
   optim::save_model(path(stage.model_file), *net_, notes_.to_metadata());
 }
@@ -140,7 +155,7 @@ void Pipeline::remove_checkpoints() const {
 void Pipeline::pretrain() {
   net_ = build_model(notes_, options_.init, options_.seed);
   trainer_ = std::make_unique<optim::Trainer>(net_);
-  console_.say("\n" + nn::summary(*net_, kPicture));
+  if (console_.speaks()) console_.say("\n" + nn::summary(*net_, kPicture));
   fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0, pretrain_tag(options_, split_.train)}, timing_.pretrain);
   summary_.fp32_bytes = file_bytes(path("fp32.safetensors"));
   summary_.parameters = net_->parameter_count();
@@ -155,6 +170,7 @@ void Pipeline::take_pretrained(const LoadedModel& loaded, const std::string& fil
 }
 
 optim::Scores Pipeline::evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second) {
+  const profile::Stage profiled(stage);
   Reporter reporter(console_, stage, options_.batch_size, split_.test.size(), nullptr);
   const auto start = Clock::now();
   const optim::Scores scores = optim::evaluate(predict, split_.test, options_.batch_size, &reporter);
@@ -168,7 +184,10 @@ void Pipeline::evaluate_fp32() {
 }
 
 void Pipeline::fine_tune() {
-  qat_.quantize(*net_, kPicture);
+  {
+    const profile::Stage profiled("quantize");
+    qat_.quantize(*net_, kPicture);
+  }
   notes_.quant = quant::to_json(options_.quant);
   const Json from = Json::parse(notes_.tag, nullptr, false);
   Json tag = training_json(options_);
@@ -194,6 +213,7 @@ void Pipeline::export_and_run() {
 }
 
 void Pipeline::compare() {
+  const profile::Stage profiled("compare");
   const quant::Simulator simulator(*net_, kPicture, options_.quant);
   const auto engine = engine::Engine::load(path("int8.safetensors"));
   quant::CodeMismatches mismatches;
@@ -252,7 +272,9 @@ void Pipeline::finish() {
 void Pipeline::finish_pretrain() const {
   remove_checkpoints();
   const std::string file = path("fp32.safetensors");
-  const Json j{{"model", file}, {"data", summary_.data}, {"fp32_top1", summary_.fp32.top1()}, {"fp32_top5", summary_.fp32.top5()}};
+  const Json j{{"model", file}, {"data", summary_.data}, {"fp32_top1", summary_.fp32.top1()}, {"fp32_top5", summary_.fp32.top5()},
+               {"fp32_step_ms", timing_.pretrain.step_ms}, {"first_step_seconds", summary_.first_step_seconds}, {"data_share", summary_.data_share},
+               {"peak_rss_mb", static_cast<double>(peak_rss_bytes()) * 1e-6}};
   if (options_.json) return print_out(json_text(j));
   print_out(fmt::format("{}: top-1 {:.2f} %, top-5 {:.2f} % on the test pictures of {}\n", file, 100 * summary_.fp32.top1(), 100 * summary_.fp32.top5(),
                         summary_.data));

@@ -57,6 +57,7 @@ class Pipeline {
   quant::Qat qat_;
   Summary summary_;
   Timing timing_;
+  double data_seconds_ = 0, training_seconds_ = 0;
   double earlier_seconds_ = 0;  ///< of the processes before this one
   std::vector<std::string> checkpoints_;
 };

@@ -1,12 +1,16 @@
 #include "apps/mnv1_qat/report.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -75,7 +79,10 @@ std::string Summary::json() const {
                {"qat_step_ms", qat_step_ms},
                {"int8_images_per_second", int8_images_per_second},
                {"fp32_images_per_second", fp32_images_per_second},
-               {"peak_rss_bytes", peak_rss_bytes}};
+               {"first_step_seconds", first_step_seconds},
+               {"data_share", data_share},
+               {"peak_rss_bytes", peak_rss_bytes},
+               {"peak_rss_mb", static_cast<double>(peak_rss_bytes) * 1e-6}};
   return json_text(j);
 }
 
@@ -135,7 +142,7 @@ Console::Console(const Options& options)
     : style_(options.quiet || options.json ? optim::BarStyle::silent : optim::BarStyle::automatic) {}
 
 void Console::say(const std::string& text) const {
-  if (style_ == optim::BarStyle::silent) return;
+  if (!speaks()) return;
   print_out(text + "\n");
 }
 
@@ -182,6 +189,20 @@ std::uint64_t peak_rss_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+double process_seconds() {
+  // Field 22 of /proc/self/stat counts clock ticks from boot; the fields follow the program's name, which ends with ')'.
+  constexpr int kStart = 22 - 2;
+  std::ifstream file("/proc/self/stat");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
+  std::string field;
+  for (int i = 0; i < kStart; ++i) fields >> field;
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  const double ticks = std::strtod(field.c_str(), nullptr), rate = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - ticks / rate;
 }
 
 }  // namespace octet::app

@@ -22,6 +22,8 @@ struct Summary {
   std::int64_t parameters = 0;
   double pretrain_seconds = 0, qat_seconds = 0, total_seconds = 0, fp32_step_ms = 0, qat_step_ms = 0;
   double int8_images_per_second = 0, fp32_images_per_second = 0;
+  double first_step_seconds = 0;  ///< from the start of the process to the end of its first training step
+  double data_share = 0;          ///< optim::FitResult::data_share() over both trainings
 
   std::string json() const;
   std::string table() const;
@@ -48,6 +50,7 @@ class Console {
  public:
   explicit Console(const Options& options);
   void say(const std::string& text) const;
+  bool speaks() const { return style_ != optim::BarStyle::silent; }
   optim::BarStyle bar_style() const { return style_; }
 
  private:
@@ -79,5 +82,7 @@ std::string json_text(const nlohmann::ordered_json& json);
 void print_out(const std::string& text);
 
 std::uint64_t peak_rss_bytes();
+/// Since this process was started, to a hundredth of a second.
+double process_seconds();
 
 }  // namespace octet::app

@@ -55,7 +55,12 @@ TEST_F(Run, SummaryHasEveryFigure) {
   EXPECT_EQ(s["fp32_bytes"], fs::file_size(out("r/fp32.safetensors")));
   EXPECT_EQ(s["int8_bytes"], fs::file_size(out("r/int8.safetensors")));
   EXPECT_GT(s["peak_rss_bytes"].get<std::int64_t>(), 10 << 20);
-  EXPECT_EQ(s.size(), 24u);
+  EXPECT_NEAR(s["peak_rss_mb"].get<double>(), s["peak_rss_bytes"].get<double>() * 1e-6, 1);
+  EXPECT_GT(s["first_step_seconds"].get<double>(), 0);
+  EXPECT_LT(s["first_step_seconds"].get<double>(), s["total_seconds"].get<double>() + 1);
+  EXPECT_GT(s["data_share"].get<double>(), 0);
+  EXPECT_LT(s["data_share"].get<double>(), 1);
+  EXPECT_EQ(s.size(), 27u);
   for (const auto& entry : fs::directory_iterator(out("r"))) EXPECT_EQ(entry.path().string().find("checkpoint"), std::string::npos) << entry.path();
 }
 

@@ -95,6 +95,27 @@ TEST(Allocator, exhausted_memory_is_an_error_and_not_the_end) {
 }
 #endif
 
+TEST(Allocator, a_large_request_takes_a_larger_free_block) {
+  allocator_trim();
+  const std::size_t large = std::size_t{4} << 20, smaller = std::size_t{1} << 20, small = 4096;
+  void* const first = allocate(large).get();
+  const AllocatorStats before = allocator_stats();
+  {
+    const auto lent = allocate(smaller);
+    EXPECT_EQ(lent.get(), first);
+    std::memset(lent.get(), 1, smaller);
+    EXPECT_EQ(allocator_stats().bytes_live, before.bytes_live + large);  // it counts in full
+    EXPECT_EQ(allocator_stats().bytes_cached, 0u);
+  }
+  EXPECT_EQ(allocator_stats().bytes_cached, large);
+  EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations);
+  EXPECT_EQ(allocate(large).get(), first);  // whole again
+  EXPECT_NE(allocate(small).get(), first);
+  const auto a = allocate(smaller), b = allocate(smaller);
+  EXPECT_EQ(allocator_stats().system_allocations, before.system_allocations + 2);
+  EXPECT_GE(allocator_stats().peak_held, allocator_stats().peak_live);
+}
+
 TEST(Allocator, scratch_comes_back) {
   void* a = scratch_acquire(777);
   scratch_release(a, 777);

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "core/random.h"
 
@@ -72,6 +74,20 @@ TEST(PortableMath, sin_and_cos_to_two_ulp) {
   EXPECT_LT(worst, 2);
   EXPECT_EQ(portable::sin(0), 0);
   EXPECT_EQ(portable::cos(0), 1);
+}
+
+TEST(PortableMath, box_muller_gives_the_bits_of_log_sin_and_cos) {
+  Random random(5, Purpose::test);
+  constexpr std::int64_t kCount = 20'001;  // odd: the last one is alone
+  std::vector<double> u(kCount), v(kCount), x(kCount), y(kCount);
+  for (std::size_t i = 0; i < u.size(); ++i) u[i] = 1 - random.uniform(), v[i] = random.uniform();
+  u[0] = 1, v[0] = 0, u[1] = 0x1p-53, v[1] = 1 - 0x1p-53, v[2] = 0.25, v[3] = 0.5, v[4] = 0.75, v[5] = 0.125;
+  portable::box_muller(kCount, u.data(), v.data(), x.data(), y.data());
+  for (std::size_t i = 0; i < u.size(); ++i) {
+    const double radius = std::sqrt(-2 * portable::log(u[i])), angle = 0x1.921fb54442d18p+2 * v[i];
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(x[i]), std::bit_cast<std::uint64_t>(radius * portable::cos(angle))) << u[i] << " " << v[i];
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(y[i]), std::bit_cast<std::uint64_t>(radius * portable::sin(angle))) << u[i] << " " << v[i];
+  }
 }
 
 TEST(PortableMath, sin_near_its_zeros) {

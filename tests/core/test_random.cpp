@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "core/parallel.h"
 #include "core/philox.h"
 #include "tests/support/expect_error.h"
 
@@ -95,6 +96,19 @@ TEST(Random, normal_has_its_moments) {
   EXPECT_NEAR(m3 / n, 0, 0.03);
   EXPECT_NEAR(m4 / n, 3, 0.09);
   EXPECT_NEAR(neighbours / n, 0, 0.008);
+}
+
+TEST(Random, filling_draws_what_one_stream_draws) {
+  const int before = num_threads();
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{7}, std::size_t{4096}, std::size_t{4097}, std::size_t{20'001}})
+    for (const int threads : {1, 3}) {
+      set_num_threads(threads);
+      std::vector<float> values(count);
+      fill_normal(values, 0.3, 6, Purpose::test, 9);
+      Random one(6, Purpose::test, 9);
+      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(values[i], static_cast<float>(0.3 * one.normal())) << i << " of " << count;
+    }
+  set_num_threads(before);
 }
 
 TEST(Random, below_is_even) {

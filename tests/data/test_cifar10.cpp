@@ -126,6 +126,10 @@ TEST(Cifar10, AFullSetFromItsFolderOrItsParent) {
     EXPECT_EQ(few.train.size(), 30);
     EXPECT_EQ(few.test.size(), 10000);
   }
+  const data::Split some = data::load_cifar10(folder.path().string(), {10007, 251});  // into the second file; more than one task
+  EXPECT_TRUE(same_bits(some.train.pictures, split.train.pictures.slice(0, 10007)));
+  EXPECT_TRUE(same_bits(some.train.labels, split.train.labels.slice(0, 10007)));
+  EXPECT_TRUE(same_bits(some.test.pictures, split.test.pictures.slice(0, 251)));
   fs::create_directory(folder / "data");
   fs::rename(folder / "cifar-10-batches-bin", folder / "data/cifar-10-batches-bin");
   const Environment none("OCTET_DATA", nullptr);
