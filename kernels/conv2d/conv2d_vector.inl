@@ -89,10 +89,9 @@ inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, co
       im2col(g, f32(io.src), pixel, depth, {m.j / g.c, (m.j + m.cols) / g.c}, 0.0f, columns, m.cols);
       b = columns;
     }
-    // Whole rows of the next block lie behind one another.
     const std::int64_t next = smaller(m.end - pixel - depth, kPixelBlock);
-    const Ahead next_d{f32(io.d_dst) + (pixel + depth) * g.k, m.rows == g.k ? next * g.k : 0};
-    const Ahead next_x{b + depth * g.c, columns == nullptr && m.cols == g.c ? next * g.c : 0};
+    const Ahead next_d = ahead_of(f32(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, next, m.rows);
+    const Ahead next_x = ahead_of(b + depth * g.c, g.c, columns == nullptr ? next : 0, m.cols);
     multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, b,
                     columns != nullptr ? m.cols : g.c, m.c, m.ldc, pixel == m.first, nullptr, {next_d, next_x}});
   }

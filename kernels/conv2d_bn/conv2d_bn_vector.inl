@@ -95,7 +95,7 @@ inline void forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, 
       const View a = source_rows(p, io, first, pixels, scratch);
       const std::int64_t next = p.geometry.is_pointwise() ? smaller(e.pixels - first - pixels, pixels) : 0;
       multiply_deep({a, pixels, k, e.depth, b, k, dst, k, true, nullptr,
-                     {{io.src + (first + pixels) * p.geometry.c, next * p.geometry.c}, {}}});
+                     {ahead_of(io.src + (first + pixels) * p.geometry.c, next * p.geometry.c), {}}});
       if (wants_statistics(io)) add_statistics(sums, chunk, 0, pixels, k, dst, k);
     });
     release_if(scratch, floats);
@@ -148,10 +148,11 @@ inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, con
   const ConvGeometry& g = p.geometry;
   const std::int64_t k = g.k, at = (first + pixels) * k, next = smaller(e.chunk_end(chunk) - first - pixels, pixels);
   const float* d = whole_gradient(p, io, first, pixels, scratch.d);
-  const Ahead next_d{io.d_dst + at, next * k}, next_z{io.z_dst + at, io.slope != nullptr ? next * k : 0};
+  const Ahead next_d = ahead_of(io.d_dst + at, next * k);
+  const Ahead next_z = ahead_of(io.z_dst + at, io.slope != nullptr ? next * k : 0);
   if (d_weight != nullptr) {
     const View x = source_rows(p, io, first, pixels, scratch.x);
-    const Ahead next_x{io.src + (first + pixels) * g.c, g.is_pointwise() ? next * g.c : 0};
+    const Ahead next_x = ahead_of(io.src + (first + pixels) * g.c, g.is_pointwise() ? next * g.c : 0);
     multiply_block({{d, k, false}, k, e.depth, pixels, x.data, x.ld, d_weight, e.depth, first == chunk * e.chunk, nullptr,
                     {next_d, next_x}});
   }
@@ -159,7 +160,7 @@ inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, con
   float* d_src = io.d_src + first * g.c;
   float* d_x = maps(p) ? scratch.d_x : d_src;
   multiply_deep({{d, k, true}, pixels, g.c, k, io.weight, g.c, d_x, g.c, true, nullptr,
-                 {next_z, {d_src, maps(p) ? pixels * g.c : 0}}});
+                 {next_z, ahead_of(d_src, maps(p) ? pixels * g.c : 0)}});
   if (maps(p)) gradient_through_map(p, io, sums, chunk, 0, pixels, g.c, d_x, g.c, io.src + first * g.c, d_src, g.c);
 }
 
@@ -167,14 +168,16 @@ inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io,
   const ConvGeometry& g = p.geometry;
   const std::int64_t count = g.k * e.depth, parts_floats = io.d_weight != nullptr ? larger(e.chunks - 1, 1) * count : 0;
   float* parts = acquire_or_null(parts_floats);
-  constexpr std::int64_t kRows = kPixelBlock + kTileRows;
-  const std::int64_t d_floats = io.slope != nullptr ? kRows * g.k : 0, x_floats = source_floats(p, kRows);
-  const std::int64_t d_x_floats = maps(p) && io.d_src != nullptr ? kRows * g.c : 0, floats = d_floats + x_floats + d_x_floats;
+  // Of every tensor a block and the next one stay in the second-level cache.
+  const std::int64_t block = smaller(larger((96 << 10) / (3 * (g.k + g.c)), 8 * kTileRows), kPixelBlock);
+  const std::int64_t rows = block + kTileRows;
+  const std::int64_t d_floats = io.slope != nullptr ? rows * g.k : 0, x_floats = source_floats(p, rows);
+  const std::int64_t d_x_floats = maps(p) && io.d_src != nullptr ? rows * g.c : 0, floats = d_floats + x_floats + d_x_floats;
   parallel_for(e.chunks, [&](std::int64_t chunk) {
     float* memory = acquire_or_null(floats);
     const ChunkScratch scratch{memory, memory + d_floats, memory + d_floats + x_floats};
     float* d_weight = io.d_weight == nullptr ? nullptr : chunk == 0 ? io.d_weight : parts + (chunk - 1) * count;
-    for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), kPixelBlock, [&](std::int64_t first, std::int64_t pixels) {
+    for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), block, [&](std::int64_t first, std::int64_t pixels) {
       backward_block(p, io, e, sums, chunk, first, pixels, scratch, d_weight);
     });
     release_if(memory, floats);
@@ -205,8 +208,10 @@ inline void weight_gradient_block(const WeightTasks& w, std::int64_t task, const
   for (std::int64_t chunk = 0; chunk < e.chunks; ++chunk) {
     const std::int64_t begin = chunk * e.chunk;
     for_pixel_blocks(begin, e.chunk_end(chunk), kPixelBlock, [&](std::int64_t first, std::int64_t pixels) {
+      const std::int64_t at = first + pixels, next = smaller(e.chunk_end(chunk) - at, pixels);
       multiply_block({{d + first * w.rows + i, w.rows, false}, rows, cols, pixels, x + first * w.cols + j, w.cols,
-                      chunk == 0 ? total : part, chunk == 0 ? w.cols : cols, first == begin, nullptr});
+                      chunk == 0 ? total : part, chunk == 0 ? w.cols : cols, first == begin, nullptr,
+                      {ahead_of(d + at * w.rows + i, w.rows, next, rows), ahead_of(x + at * w.cols + j, w.cols, next, cols)}});
     });
     if (chunk == 0) continue;
     for (std::int64_t r = 0; r < rows; ++r)
@@ -226,7 +231,9 @@ inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& 
     float* d_src = io.d_src + first * g.c + j;
     float* d_x = scratch != nullptr ? scratch : d_src;
     const std::int64_t ld = scratch != nullptr ? kTaskCols : g.c;
-    multiply_deep({{d + first * g.k, g.k, true}, pixels, cols, g.k, io.weight + j, g.c, d_x, ld, true, nullptr});
+    const Ahead z = ahead_of(io.src + first * g.c + j, g.c, scratch != nullptr ? pixels : 0, cols);
+    multiply_deep({{d + first * g.k, g.k, true}, pixels, cols, g.k, io.weight + j, g.c, d_x, ld, true, nullptr,
+                   {z, ahead_of(d_src, g.c, scratch != nullptr ? pixels : 0, cols)}});
     if (scratch != nullptr)
       gradient_through_map(p, io, sums, chunk, j, pixels, cols, d_x, ld, io.src + first * g.c + j, d_src, g.c);
   });

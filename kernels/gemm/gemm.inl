@@ -22,11 +22,16 @@ inline void release_floats(float* p, std::int64_t count) {
   scratch_release(p, static_cast<std::size_t>(count) * sizeof(float));
 }
 
-/// Contiguous floats that later work will read: a product asks for them as it goes, so that they cost no wait.
+/// Memory that later work will read or write: a product asks for it as it goes, so that it costs no wait. `rows` rows,
+/// `step` floats apart, of `lines` cache lines.
 struct Ahead {
   const float* from = nullptr;
-  std::int64_t floats = 0;
+  std::int64_t step = 0, rows = 0, lines = 1;
 };
+inline Ahead ahead_of(const float* from, std::int64_t floats) { return {from, kLine, floats / kLine, 1}; }
+inline Ahead ahead_of(const float* from, std::int64_t ld, std::int64_t rows, std::int64_t cols) {
+  return {from, ld, rows, ceil_div(cols, kLine)};
+}
 
 /// C (rows x cols) (+)= A · B.
 struct BlockProduct {
@@ -44,29 +49,37 @@ struct BlockProduct {
 /// Hands out what a product asks for, tile after tile.
 class AheadCursor {
  public:
-  AheadCursor(const Ahead& first, const Ahead& second) : at_{first, second} {}
+  AheadCursor(const Ahead& first, const Ahead& second) : now_(first), then_(second) {}
   /// For a tile that takes `depth` steps; `otherwise` when nothing is left.
   OCTET_SIMD void point(Tile& t, const float* otherwise) {
-    if (at_[0].floats <= 0) at_[0] = at_[1], at_[1] = {};
-    const bool asks = at_[0].floats > 0;
-    t.ahead = asks ? at_[0].from : otherwise;
-    t.ahead_step = asks ? kLine : 0;
-    at_[0].from += asks ? t.depth * kLine : 0;
-    at_[0].floats -= t.depth * kLine;
+    if (now_.lines <= 0 || now_.rows <= 0) now_ = then_, then_ = {}, row_ = 0;
+    if (now_.rows <= 0) {
+      t.ahead = otherwise;
+      t.ahead_step = 0;
+      return;
+    }
+    t.ahead = now_.from + row_ * now_.step;
+    t.ahead_step = now_.step;
+    row_ += t.depth;
+    if (row_ < now_.rows) return;
+    row_ = 0;
+    now_.from += kLine;
+    --now_.lines;
   }
 
  private:
-  Ahead at_[2];
+  Ahead now_, then_;
+  std::int64_t row_ = 0;
 };
 
 inline void multiply_block(const BlockProduct& m) {
   AheadCursor ahead(m.ahead[0], m.ahead[1]);
-  const bool own_rows = m.ahead[0].floats == 0 && m.ahead[1].floats == 0 && m.a.depth_inner;
+  const bool own_rows = m.ahead[0].rows == 0 && m.ahead[1].rows == 0 && m.a.depth_inner;
   int rows = 0;
   for (std::int64_t i = 0; i < m.rows; i += rows) {
     rows = tile_rows(m.rows - i);
     Tile t{at(m.a, i, 0), m.a.ld, m.b, m.ldb, m.depth, m.c + i * m.ldc, m.ldc, kTileCols, m.from_zero, m.bias};
-    if (own_rows) ahead = AheadCursor({at(m.a, i + rows, 0), i + rows < m.rows ? m.a.ld * kTileRows : 0}, {});
+    if (own_rows) ahead = AheadCursor(ahead_of(at(m.a, i + rows, 0), i + rows < m.rows ? m.a.ld * kTileRows : 0), {});
     for (std::int64_t j = 0; j < m.cols; j += kTileCols) {
       t.b = m.b + j;
       t.c = m.c + i * m.ldc + j;
