@@ -2,6 +2,7 @@
 // in steps of 1 or 2, so that only windows of the first and the last row and column stand half outside. A picture's
 // pixels follow each other without a branch on the taps. Sums are those of dwconv2d.h.
 #pragma once
+#include "kernels/dwconv2d/ahead.inl"
 #include "kernels/dwconv2d/pixel_run.inl"
 #include "kernels/problem.h"
 
@@ -26,7 +27,9 @@ struct VectorPictures {
   const float* d;    ///< count,out_h,out_w (backward, products)
   const float* weight;
   std::int64_t weight_pitch;  ///< tap (r, s) at (3r + s) · weight_pitch; of a point: the tap alone
+  Ahead* ahead;               ///< a step for every row, kWindowWork a pixel
 };
+constexpr std::int64_t kWindowWork = 10;
 
 OCTET_SIMD void load_taps(const VectorPictures& p, VecF (&w)[kSide * kSide]) {
   OCTET_UNROLL
@@ -42,11 +45,18 @@ OCTET_SIMD void visit_row(std::int64_t y, std::int64_t out_w, Visit& visit) {
   if (kClipped != 0) visit.template at<RowMask, 3>(y, out_w - 1);
 }
 template <int Stride, class Visit>
-OCTET_SIMD void visit_windows(std::int64_t out_h, std::int64_t out_w, Visit& visit) {
+OCTET_SIMD void visit_windows(std::int64_t out_h, std::int64_t out_w, Ahead* ahead, Visit& visit) {
   constexpr std::int64_t kClipped = Stride == 1 ? 1 : 0;
+  const std::int64_t work = out_w * kWindowWork;
   visit_row<Stride, 6>(0, out_w, visit);
-  for (std::int64_t y = 1; y < out_h - kClipped; ++y) visit_row<Stride, 7>(y, out_w, visit);
-  if (kClipped != 0) visit_row<Stride, 3>(out_h - 1, out_w, visit);
+  ahead->step(work);
+  for (std::int64_t y = 1; y < out_h - kClipped; ++y) {
+    visit_row<Stride, 7>(y, out_w, visit);
+    ahead->step(work);
+  }
+  if (kClipped == 0) return;
+  visit_row<Stride, 3>(out_h - 1, out_w, visit);
+  ahead->step(work);
 }
 
 /// Gives the sum of every window to sink(sum), pixels in order.
@@ -106,25 +116,25 @@ struct AddProducts {
 };
 
 template <int Stride, class Sink>
-void sum_windows(const VectorPictures& pictures, Sink& sink) {
+[[gnu::noinline]] void sum_windows(const VectorPictures& pictures, Sink& sink) {
   const VectorPictures p = pictures;
   Sink own = sink;  // in registers: no store can alias this copy
   VecF w[kSide * kSide];
   load_taps(p, w);
   SumWindows<Stride, Sink> visit{p.src, p.w * VecF::width, w, own};
   for (std::int64_t n = 0; n < p.count; ++n, visit.src += p.h * p.w * VecF::width)
-    visit_windows<Stride>(p.out_h, p.out_w, visit);
+    visit_windows<Stride>(p.out_h, p.out_w, p.ahead, visit);
   sink = own;
 }
 
 template <class Sink>
-void sum_mirrored(const VectorPictures& pictures, Sink& sink) {
+[[gnu::noinline]] void sum_mirrored(const VectorPictures& pictures, Sink& sink) {
   const VectorPictures p = pictures;
   Sink own = sink;
   VecF w[kSide * kSide];
   load_taps(p, w);
   SumMirrored<Sink> visit{p.d, p.w * VecF::width, w, own};
-  for (std::int64_t n = 0; n < p.count; ++n, visit.d += p.h * p.w * VecF::width) visit_windows<1>(p.h, p.w, visit);
+  for (std::int64_t n = 0; n < p.count; ++n, visit.d += p.h * p.w * VecF::width) visit_windows<1>(p.h, p.w, p.ahead, visit);
   sink = own;
 }
 
@@ -153,7 +163,7 @@ OCTET_SIMD void sum_halved_row(const float* d, std::int64_t out_w, const VecF (&
 }
 
 template <class Sink>
-void sum_halved(const VectorPictures& pictures, Sink& sink) {
+[[gnu::noinline]] void sum_halved(const VectorPictures& pictures, Sink& sink) {
   const VectorPictures p = pictures;
   Sink own = sink;
   VecF w[kSide * kSide];
@@ -166,32 +176,38 @@ void sum_halved(const VectorPictures& pictures, Sink& sink) {
         sum_halved_row<5>(d, p.out_w, w, own);
       else
         sum_halved_row<4>(d, p.out_w, w, own);
+      p.ahead->step(p.out_w * kWindowWork);
     }
   }
   sink = own;
 }
 
 template <int Stride>
-void add_products(const VectorPictures& p, VecF (&sums)[kSide * kSide]) {
+[[gnu::noinline]] void add_products(const VectorPictures& p, VecF (&sums)[kSide * kSide]) {
   VecF own[kSide * kSide];
   OCTET_UNROLL
   for (int t = 0; t < kSide * kSide; ++t) own[t] = sums[t];
   AddProducts<Stride> visit{p.src, p.d, p.w * VecF::width, own};
   const std::int64_t count = p.count, picture = p.h * p.w * VecF::width, out_h = p.out_h, out_w = p.out_w;
-  for (std::int64_t n = 0; n < count; ++n, visit.src += picture) visit_windows<Stride>(out_h, out_w, visit);
+  Ahead* const ahead = p.ahead;
+  for (std::int64_t n = 0; n < count; ++n, visit.src += picture)
+    visit_windows<Stride>(out_h, out_w, ahead, visit);
   OCTET_UNROLL
   for (int t = 0; t < kSide * kSide; ++t) sums[t] = own[t];
 }
 
 /// Pictures of one pixel, forward and backward alike.
 template <class Sink>
-void sum_points(const float* src, const VectorPictures& p, Sink& sink) {
+[[gnu::noinline]] void sum_points(const float* src, const VectorPictures& p, Sink& sink) {
   Sink own = sink;
   const VecF w = VecF::load(p.weight);
-  for (std::int64_t n = 0; n < p.count; ++n) own(fma(VecF::load(src + n * VecF::width), w, VecF::zero()));
+  for (std::int64_t n = 0; n < p.count; ++n) {
+    own(fma(VecF::load(src + n * VecF::width), w, VecF::zero()));
+    if (n % 8 == 7) p.ahead->step(8 * kWindowWork);
+  }
   sink = own;
 }
-inline VecF add_point_products(const VectorPictures& p, VecF sum) {
+[[gnu::noinline]] inline VecF add_point_products(const VectorPictures& p, VecF sum) {
   for (std::int64_t n = 0; n < p.count; ++n)
     sum = fma(VecF::load(p.d + n * VecF::width), VecF::load(p.src + n * VecF::width), sum);
   return sum;

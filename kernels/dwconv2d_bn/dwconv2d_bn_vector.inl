@@ -1,7 +1,8 @@
 // dwconv2d_bn on vectors of channels. A task takes whole pictures that fill whole reduction chunks, and a block of
-// channels; it walks a few pictures at a time, a vector of channels at a time, so that what lies between the passes (the
-// mapped source, the whole gradient, the gradient of the mapped source) is a few kilobytes as [pixel][VecF::width].
-// Included after a simd header.
+// channels. It walks a few pictures at a time: what lies between the passes (the mapped source, the whole gradient, the
+// gradient of the mapped source) stays in the second-level cache as [vector of channels][pixel][VecF::width], where the
+// windows are summed a vector at a time; operands are read and written in the order of memory. Included after a simd
+// header.
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "kernels/batchnorm/channel_sums.inl"
@@ -15,15 +16,18 @@
 namespace octet::kernels {
 namespace {
 
-/// Pixels of the largest picture taken, and about as many as are walked at a time.
-constexpr std::int64_t kMostPixels = 1024, kWalkPixels = 256;
+/// Floats of what lies between two passes at most, and where one picture has fewer; pixels of the largest one taken.
+constexpr std::int64_t kBetween = 16384, kUsual = 8192, kMostPixels = kBetween / 16;
+/// Pixels that pass while a channel's constants and sums stay in registers.
+constexpr std::int64_t kPixelGroup = 8;
 constexpr int kTaps = kSide * kSide;
 
-/// What lies between the passes; on the stack, where it stays in the cache from task to task.
+/// What lies between the passes, each [vector][pixel][VecF::width]; on the stack, where it stays in the cache from task
+/// to task.
 struct Between {
-  alignas(64) float src[kMostPixels * VecF::width];
-  alignas(64) float d[kMostPixels * VecF::width];
-  alignas(64) float d_src[kMostPixels * VecF::width];
+  alignas(64) float src[kBetween];
+  alignas(64) float d[kBetween];
+  alignas(64) float d_src[kBetween];
 };
 
 /// Pictures of a reduction chunk of pictures of `pixels`; 0: a chunk ends within a picture.
@@ -36,13 +40,6 @@ inline std::int64_t common_multiple(std::int64_t a, std::int64_t b) {
   std::int64_t multiple = a;
   while (multiple % b != 0) multiple += a;
   return multiple;
-}
-
-/// f(Whole) for a full vector, else f(Part).
-template <class F>
-OCTET_SIMD void with_lanes(int lanes, F f) {
-  if (lanes == VecF::width) return f(Whole{});
-  f(Part{lanes});
 }
 
 /// A call's problem, its operands, and how it is cut.
@@ -86,8 +83,8 @@ struct Call {
     return taps + (windows == Windows::point ? point_tap(g.s) * padded : 0) + v * VecF::width;
   }
   int lanes(std::int64_t v) const { return static_cast<int>(smaller(g.c - v * VecF::width, VecF::width)); }
-  VectorPictures pictures(std::int64_t count, std::int64_t v, const Between& b) const {
-    return {count, g.h, g.w, g.out_h(), g.out_w(), b.src, b.d, taps_of(v), padded};
+  VectorPictures pictures(std::int64_t count, std::int64_t v, const float* src, const float* d, Ahead* ahead) const {
+    return {count, g.h, g.w, g.out_h(), g.out_w(), src, d, taps_of(v), padded, ahead};
   }
   /// The pass of Windows::other from `src` to `dst`, both [pixel][VecF::width].
   Pass pass(bool is_backward, std::int64_t count, std::int64_t v, const float* src, float* dst) const {
@@ -111,50 +108,105 @@ inline void for_tasks(const Call& call, F f) {
   });
 }
 
-/// f(first picture, count) for a few pictures at a time, which no chunk of either side parts.
+/// Some pictures and vectors of channels, within one chunk of either side.
+struct Block {
+  std::int64_t n, count, v, v_end;
+};
+
+/// f(Block, the next one) for what `Between` holds at a time of a task, pictures in order; none is next to the last.
 template <class F>
-OCTET_SIMD void for_pictures(const Call& call, bool both_sides, std::int64_t n, std::int64_t last, F f) {
-  const std::int64_t most = larger(kWalkPixels / larger(call.src_pixels, call.dst_pixels), 1);
-  while (n < last) {
-    std::int64_t stop = smaller(n + most, (n / call.dst_chunk + 1) * call.dst_chunk);
-    if (both_sides) stop = smaller(stop, (n / call.src_chunk + 1) * call.src_chunk);
-    stop = smaller(stop, last);
-    f(n, stop - n);
-    n = stop;
+OCTET_SIMD void for_blocks_of(const Call& call, bool both_sides, Block task, F f) {
+  const std::int64_t pixels = larger(call.src_pixels, call.dst_pixels), vectors = task.v_end - task.v;
+  const std::int64_t wide = smaller(vectors, kBetween / (pixels * VecF::width));
+  const std::int64_t most = larger(kUsual / (pixels * VecF::width * wide), 1);
+  const auto pictures_from = [&](std::int64_t n) {
+    std::int64_t count = smaller(smaller(most, task.n + task.count - n), call.dst_chunk - n % call.dst_chunk);
+    return both_sides ? smaller(count, call.src_chunk - n % call.src_chunk) : count;
+  };
+  const auto block_at = [&](std::int64_t n, std::int64_t v) {
+    return Block{n, pictures_from(n), v, smaller(v + wide, task.v_end)};
+  };
+  Block block = block_at(task.n, task.v);
+  while (block.count > 0) {
+    const bool same_pictures = block.v_end < task.v_end;
+    const Block next = same_pictures ? block_at(block.n, block.v_end) : block_at(block.n + block.count, task.v);
+    f(block, next);
+    block = next;
   }
 }
 
-/// The mapped source of `count` pictures from picture n on.
-template <bool Quantized, class Lanes>
-void load_mapped(const Call& call, std::int64_t n, std::int64_t count, std::int64_t v, Lanes part, float* to) {
-  const std::int64_t c = call.g.c, pixels = count * call.src_pixels;
-  const float* src = call.io.src + n * call.src_pixels * c + v * VecF::width;
-  const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
-  const OnnxGrid grid(grid_of(call.p), call.io.step);
-  for (std::int64_t i = 0; i < pixels; ++i, src += c, to += VecF::width) {
-    const VecF y = map.activated(load(src, part));
-    (Quantized ? grid.value(grid.code(y)) : y).store(to);
+/// The pixels of a block of an array, where there is one.
+inline void add_block(Ahead& ahead, const Call& call, const Block& block, const float* array, std::int64_t pixels) {
+  if (array == nullptr) return;
+  ahead.add(array + block.n * pixels * call.g.c + block.v * VecF::width, call.g.c, block.count * pixels);
+}
+inline std::int64_t floats_of_pixel(const Call& call, const Block& block) {
+  return smaller(block.v_end * VecF::width, call.g.c) - block.v * VecF::width;
+}
+/// Work of the passes, in about cycles of a vector of a pixel, for Ahead.
+constexpr std::int64_t kLoadWork = 4, kStoreWork = 4, kGateWork = 10;
+
+/// f(v, first pixel, last, Whole or Part) for a few of `pixels` at a time and every vector: near the order of memory.
+/// `work` of a pixel: what Ahead shall count.
+template <class F>
+OCTET_SIMD void for_pixel_groups(const Call& call, const Block& block, std::int64_t pixels, std::int64_t work,
+                                 Ahead* ahead, F f) {
+  for (std::int64_t first = 0; first < pixels; first += kPixelGroup) {
+    const std::int64_t last = smaller(first + kPixelGroup, pixels);
+    for (std::int64_t v = block.v; v < block.v_end; ++v) {
+      const int lanes = call.lanes(v);
+      if (lanes == VecF::width)
+        f(v, first, last, Whole{});
+      else
+        f(v, first, last, Part{lanes});
+      ahead->step((last - first) * work);
+    }
   }
 }
-inline void load_mapped(const Call& call, std::int64_t n, std::int64_t count, std::int64_t v, float* to) {
-  with_lanes(call.lanes(v), [&](auto part) {
-    if (call.p.quantized)
-      load_mapped<true>(call, n, count, v, part, to);
-    else
-      load_mapped<false>(call, n, count, v, part, to);
+
+/// The mapped source of a block.
+template <bool Quantized>
+[[gnu::noinline]] void load_mapped(const Call& call, const Block& block, Ahead* ahead, float* to) {
+  const std::int64_t c = call.g.c, pixels = block.count * call.src_pixels;
+  const float* src = call.io.src + block.n * call.src_pixels * c;
+  const OnnxGrid grid(grid_of(call.p), call.io.step);
+  for_pixel_groups(call, block, pixels, kLoadWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
+    const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
+    const float* from = src + first * c + v * VecF::width;
+    float* x = to + ((v - block.v) * pixels + first) * VecF::width;
+    for (std::int64_t i = first; i < last; ++i, from += c, x += VecF::width) {
+      const VecF y = map.activated(load(from, part));
+      (Quantized ? grid.value(grid.code(y)) : y).store(x);
+    }
+  });
+}
+inline void load_mapped(const Call& call, const Block& block, Ahead* ahead, float* to) {
+  if (call.p.quantized)
+    load_mapped<true>(call, block, ahead, to);
+  else
+    load_mapped<false>(call, block, ahead, to);
+}
+
+/// The sums of a block of forward, in the order of memory.
+[[gnu::noinline]] inline void store_sums(const Call& call, const Block& block, Ahead* ahead, const float* from) {
+  const std::int64_t c = call.g.c, pixels = block.count * call.dst_pixels;
+  float* dst = call.io.dst + block.n * call.dst_pixels * c;
+  for_pixel_groups(call, block, pixels, kStoreWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
+    const float* sum = from + ((v - block.v) * pixels + first) * VecF::width;
+    float* to = dst + first * c + v * VecF::width;
+    for (std::int64_t i = first; i < last; ++i, sum += VecF::width, to += c) store(VecF::load(sum), to, part);
   });
 }
 
-/// Where forward's sums go: dst, and the statistics of a chunk.
+/// Where forward's sums go: into the block, and the statistics of a chunk.
 struct Output {
-  float* dst;
-  std::int64_t pitch;
+  float* to;
   PairSums moments;
   VecF low, high;
   MaskF lost;
   OCTET_SIMD void operator()(VecF z) {
-    z.store(dst);
-    dst += pitch;
+    z.store(to);
+    to += VecF::width;
     moments.add(z, z);
     low = min(z, low);
     high = max(z, high);
@@ -186,43 +238,37 @@ inline void start_statistics(const Call& call, const Statistics& s, std::int64_t
   VecF::zero().store(extremes + 2 * call.padded);
 }
 
-/// The sums of `count` pictures under the taps, by whichever code their windows have.
+/// The sums of pictures under the taps, by whichever code their windows have. `room` is for Windows::other.
 template <class Sink>
-inline void forward_windows(const Call& call, std::int64_t count, std::int64_t v, Between& b, Sink& sink) {
-  const VectorPictures pictures = call.pictures(count, v, b);
+inline void forward_windows(const Call& call, std::int64_t count, std::int64_t v, const float* src, float* room,
+                            Ahead* ahead, Sink& sink) {
+  const VectorPictures pictures = call.pictures(count, v, src, nullptr, ahead);
   if (call.windows == Windows::same) return sum_windows<1>(pictures, sink);
   if (call.windows == Windows::halving) return sum_windows<2>(pictures, sink);
-  if (call.windows == Windows::point) return sum_points(b.src, pictures, sink);
-  const Pass pass = call.pass(false, count, v, b.src, b.d);
+  if (call.windows == Windows::point) return sum_points(src, pictures, sink);
+  const Pass pass = call.pass(false, count, v, src, room);
   for (std::int64_t row = 0; row < count * pass.down.out; ++row)
     sum_taps_of_row(pass, call.forward, row / pass.down.out, row % pass.down.out);
-  for (std::int64_t i = 0; i < count * call.dst_pixels; ++i) sink(VecF::load(b.d + i * VecF::width));
+  for (std::int64_t i = 0; i < count * call.dst_pixels; ++i) sink(VecF::load(room + i * VecF::width));
 }
 
-/// `count` pictures from picture n on, vector v of their channels, statistics of chunk n / dst_chunk.
-inline void forward_vector(const Call& call, const Statistics& s, std::int64_t n, std::int64_t count, std::int64_t v,
-                           Between& b) {
-  const std::int64_t chunk = n / call.dst_chunk, c = v * VecF::width, padded = call.padded;
+/// Vector v of a block, statistics of its chunk.
+inline void forward_vector(const Call& call, const Statistics& s, const Block& block, std::int64_t v, Between& b,
+                           Ahead* ahead) {
+  const std::int64_t chunk = block.n / call.dst_chunk, c = v * VecF::width, padded = call.padded;
   double* moments = s.moments + chunk * 2 * padded + c;
   float* extremes = s.extremes + chunk * 3 * padded + c;
-  float* dst = call.io.dst + n * call.dst_pixels * call.g.c + c;
-  const int lanes = call.lanes(v);
-  const bool whole = lanes == VecF::width;
-  load_mapped(call, n, count, v, b.src);
-  Output output{whole ? dst : b.d_src,
-                whole ? call.g.c : VecF::width,
+  const std::int64_t pixels = (v - block.v) * block.count * VecF::width;
+  Output output{b.d + pixels * call.dst_pixels,
                 PairSums::load(moments, moments + padded),
                 VecF::load(extremes),
                 VecF::load(extremes + padded),
                 VecF::load(extremes + 2 * padded) > VecF::zero()};
-  forward_windows(call, count, v, b, output);
+  forward_windows(call, block.count, v, b.src + pixels * call.src_pixels, b.d_src, ahead, output);
   output.moments.store(moments, moments + padded);
   output.low.store(extremes);
   output.high.store(extremes + padded);
   select(output.lost, VecF::set1(1.0f), VecF::zero()).store(extremes + 2 * padded);
-  if (whole) return;
-  for (std::int64_t i = 0; i < count * call.dst_pixels; ++i)
-    VecF::load(b.d_src + i * VecF::width).store(dst + i * call.g.c, lanes);
 }
 
 /// Chunks in order; of equal zeros the first one stays.
@@ -250,11 +296,18 @@ void dwconv2d_bn_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
                      static_cast<float*>(scratch_acquire(extreme_bytes))};
   for_tasks(call, [&](std::int64_t first, std::int64_t last, std::int64_t v0, std::int64_t v1) {
     Between between;
-    for_pictures(call, false, first, last, [&](std::int64_t n, std::int64_t count) {
-      for (std::int64_t v = v0; v < v1; ++v) {
-        if (n % call.dst_chunk == 0) start_statistics(call, s, n / call.dst_chunk, v);
-        forward_vector(call, s, n, count, v, between);
+    for_blocks_of(call, false, {first, last - first, v0, v1}, [&](const Block& block, const Block& next) {
+      Ahead ahead(floats_of_pixel(call, block));
+      add_block(ahead, call, block, io.dst, call.dst_pixels);
+      add_block(ahead, call, next, io.src, call.src_pixels);
+      ahead.start(block.count * (block.v_end - block.v) *
+                  (call.src_pixels * kLoadWork + call.dst_pixels * (kWindowWork + kStoreWork)));
+      load_mapped(call, block, &ahead, between.src);
+      for (std::int64_t v = block.v; v < block.v_end; ++v) {
+        if (block.n % call.dst_chunk == 0) start_statistics(call, s, block.n / call.dst_chunk, v);
+        forward_vector(call, s, block, v, between, &ahead);
       }
+      store_sums(call, block, &ahead, between.d);
     });
   });
   if (io.mean != nullptr) {
@@ -269,37 +322,42 @@ void dwconv2d_bn_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
 }
 
 /// d_dst with the gradient of the statistics added.
-template <class Lanes>
-void load_gradient(const Call& call, std::int64_t n, std::int64_t count, std::int64_t v, Lanes part, float* to) {
-  const std::int64_t c = call.g.c, at = n * call.dst_pixels * c + v * VecF::width, pixels = count * call.dst_pixels;
-  const float *d = call.io.d_dst + at, *z = call.io.z_dst + at;
-  if (call.io.slope == nullptr) {
-    for (std::int64_t i = 0; i < pixels; ++i, d += c, to += VecF::width) load(d, part).store(to);
-    return;
-  }
-  const VecF slope = load(call.io.slope + v * VecF::width, part), offset = load(call.io.offset + v * VecF::width, part);
-  for (std::int64_t i = 0; i < pixels; ++i, d += c, z += c, to += VecF::width)
-    (load(d, part) + fma(load(z, part), slope, offset)).store(to);
+template <bool Late>
+[[gnu::noinline]] void load_gradient(const Call& call, const Block& block, Ahead* ahead, float* to) {
+  const std::int64_t c = call.g.c, at = block.n * call.dst_pixels * c, pixels = block.count * call.dst_pixels;
+  for_pixel_groups(call, block, pixels, kLoadWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
+    const std::int64_t from = at + first * c + v * VecF::width;
+    const float *d = call.io.d_dst + from, *z = Late ? call.io.z_dst + from : d;
+    const VecF slope = Late ? load(call.io.slope + v * VecF::width, part) : VecF::zero();
+    const VecF offset = Late ? load(call.io.offset + v * VecF::width, part) : VecF::zero();
+    float* sum = to + ((v - block.v) * pixels + first) * VecF::width;
+    for (std::int64_t i = first; i < last; ++i, d += c, z += c, sum += VecF::width)
+      (Late ? load(d, part) + fma(load(z, part), slope, offset) : load(d, part)).store(sum);
+  });
 }
 
-/// d_src of `count` pictures from the gradient of the mapped source; adds Σ g · src and Σ g.
-template <bool Open, class Lanes>
-void pass_gate(const Call& call, const Gate& gate, std::int64_t n, std::int64_t count, std::int64_t v, Lanes part,
-               const float* d_mapped, PairSums& sums) {
-  const std::int64_t c = call.g.c, at = n * call.src_pixels * c + v * VecF::width, pixels = count * call.src_pixels;
-  const float* src = call.io.src + at;
-  float* d_src = call.io.d_src + at;
-  const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
+/// d_src of a block from the gradient of the mapped source; adds Σ g and Σ g · src to `sums`, [2][padded].
+template <bool Open>
+[[gnu::noinline]] void pass_gate(const Call& call, const Gate& gate, const Block& block, const float* d_mapped,
+                                 Ahead* ahead, double* sums) {
+  const std::int64_t c = call.g.c, at = block.n * call.src_pixels * c, pixels = block.count * call.src_pixels;
   const VecF least = VecF::set1(gate.least), most = VecF::set1(gate.most);
-  PairSums own = sums;
-  for (std::int64_t i = 0; i < pixels; ++i, src += c, d_src += c, d_mapped += VecF::width) {
-    const VecF x = load(src, part), t = map.affine(x);
-    VecF d = VecF::load(d_mapped);
-    if (!Open) d = select((t >= least) & (t <= most), d, VecF::zero());
-    store(d * map.scale, d_src, part);
-    own.add(d, x);
-  }
-  sums = own;
+  for_pixel_groups(call, block, pixels, kGateWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
+    const std::int64_t from = at + first * c + v * VecF::width;
+    const float *src = call.io.src + from, *d = d_mapped + ((v - block.v) * pixels + first) * VecF::width;
+    float* d_src = call.io.d_src + from;
+    const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
+    double *sum = sums + v * VecF::width, *products = sum + call.padded;
+    PairSums own = PairSums::load(sum, products);
+    for (std::int64_t i = first; i < last; ++i, src += c, d_src += c, d += VecF::width) {
+      const VecF x = load(src, part), t = map.affine(x);
+      VecF g = VecF::load(d);
+      if (!Open) g = select((t >= least) & (t <= most), g, VecF::zero());
+      store(g * map.scale, d_src, part);
+      own.add(g, x);
+    }
+    own.store(sum, products);
+  });
 }
 
 /// The sums of a backward call: per chunk of dst Σ d · src under each tap [kTaps][padded], per chunk of src Σ g and
@@ -309,60 +367,71 @@ struct GradientSums {
   double* map;
 };
 
-inline void add_weight_products(const Call& call, std::int64_t count, std::int64_t v, const Between& b, float* products) {
+inline void add_weight_products(const Call& call, std::int64_t count, std::int64_t v, const float* src, float* d,
+                                Ahead* ahead, float* products) {
+  const VectorPictures pictures = call.pictures(count, v, src, d, ahead);
   VecF sums[2][kTaps];
   if (call.windows == Windows::point) {
     float* sum = products + call.point_tap(kSide) * call.padded;
-    add_point_products(call.pictures(count, v, b), VecF::load(sum)).store(sum);
+    add_point_products(pictures, VecF::load(sum)).store(sum);
     return;
   }
   for (int t = 0; t < kTaps; ++t) sums[0][t] = VecF::load(products + t * call.padded);
   if (call.windows == Windows::same) {
-    add_products<1>(call.pictures(count, v, b), sums[0]);
+    add_products<1>(pictures, sums[0]);
   } else if (call.windows == Windows::halving) {
-    add_products<2>(call.pictures(count, v, b), sums[0]);
+    add_products<2>(pictures, sums[0]);
   } else {
-    const Pass pass = call.pass(false, count, v, b.src, const_cast<float*>(b.d));  // dst is only read here
+    const Pass pass = call.pass(false, count, v, src, d);  // d is only read
     sum_products_of_pixels(pass, call.forward, {0, count * call.dst_pixels, 0, VecF::width, nullptr}, sums);
   }
   for (int t = 0; t < kTaps; ++t) sums[0][t].store(products + t * call.padded);
 }
 
-inline void backward_windows(const Call& call, std::int64_t count, std::int64_t v, Between& b) {
-  const VectorPictures pictures = call.pictures(count, v, b);
-  Keep keep{b.d_src};
+inline void backward_windows(const Call& call, std::int64_t count, std::int64_t v, const float* d, Ahead* ahead,
+                             float* d_src) {
+  const VectorPictures pictures = call.pictures(count, v, nullptr, d, ahead);
+  Keep keep{d_src};
   if (call.windows == Windows::same) return sum_mirrored(pictures, keep);
   if (call.windows == Windows::halving) return sum_halved(pictures, keep);
-  if (call.windows == Windows::point) return sum_points(b.d, pictures, keep);
-  const Pass pass = call.pass(true, count, v, b.d, b.d_src);
+  if (call.windows == Windows::point) return sum_points(d, pictures, keep);
+  const Pass pass = call.pass(true, count, v, d, d_src);
   for (std::int64_t row = 0; row < count * pass.down.out; ++row)
     sum_taps_of_row(pass, call.backward, row / pass.down.out, row % pass.down.out);
 }
 
-inline void backward_vector(const Call& call, const Gate& gate, const GradientSums& s, std::int64_t n,
-                            std::int64_t count, std::int64_t v, Between& b) {
-  const std::int64_t c = v * VecF::width, padded = call.padded;
-  float* products = s.products + n / call.dst_chunk * kTaps * padded + c;
-  double* map = s.map + n / call.src_chunk * 2 * padded + c;
-  if (n % call.dst_chunk == 0)
-    for (int t = 0; t < kTaps; ++t) VecF::zero().store(products + t * padded);
-  if (n % call.src_chunk == 0)
-    for (int i = 0; i < VecF::width; ++i) map[i] = map[padded + i] = 0;
-  with_lanes(call.lanes(v), [&](auto part) { load_gradient(call, n, count, v, part, b.d); });
-  if (call.io.d_weight != nullptr) {
-    load_mapped(call, n, count, v, b.src);
-    add_weight_products(call, count, v, b, products);
+inline void backward_block(const Call& call, const Gate& gate, const GradientSums& s, const Block& block,
+                           const Block& next, Between& b) {
+  const std::int64_t padded = call.padded;
+  float* products = s.products + block.n / call.dst_chunk * kTaps * padded;
+  double* map = s.map + block.n / call.src_chunk * 2 * padded;
+  Ahead ahead(floats_of_pixel(call, block));
+  add_block(ahead, call, block, call.io.d_src, call.src_pixels);
+  add_block(ahead, call, next, call.io.d_dst, call.dst_pixels);
+  add_block(ahead, call, next, call.io.slope != nullptr ? call.io.z_dst : nullptr, call.dst_pixels);
+  add_block(ahead, call, next, call.io.src, call.src_pixels);
+  ahead.start(block.count * (block.v_end - block.v) *
+              (call.src_pixels * (kLoadWork + kGateWork) + call.dst_pixels * (kLoadWork + 2 * kWindowWork)));
+  if (call.io.slope != nullptr)
+    load_gradient<true>(call, block, &ahead, b.d);
+  else
+    load_gradient<false>(call, block, &ahead, b.d);
+  if (call.io.d_weight != nullptr) load_mapped(call, block, &ahead, b.src);
+  for (std::int64_t v = block.v; v < block.v_end; ++v) {
+    const std::int64_t c = v * VecF::width, pixels = (v - block.v) * block.count * VecF::width;
+    float *src = b.src + pixels * call.src_pixels, *d = b.d + pixels * call.dst_pixels;
+    if (block.n % call.dst_chunk == 0)
+      for (int t = 0; t < kTaps; ++t) VecF::zero().store(products + t * padded + c);
+    if (block.n % call.src_chunk == 0)
+      for (int i = 0; i < VecF::width; ++i) map[c + i] = map[padded + c + i] = 0;
+    if (call.io.d_weight != nullptr) add_weight_products(call, block.count, v, src, d, &ahead, products + c);
+    if (call.io.d_src != nullptr) backward_windows(call, block.count, v, d, &ahead, b.d_src + pixels * call.src_pixels);
   }
   if (call.io.d_src == nullptr) return;
-  backward_windows(call, count, v, b);
-  PairSums sums = PairSums::load(map, map + padded);
-  with_lanes(call.lanes(v), [&](auto part) {
-    if (gate.open)
-      pass_gate<true>(call, gate, n, count, v, part, b.d_src, sums);
-    else
-      pass_gate<false>(call, gate, n, count, v, part, b.d_src, sums);
-  });
-  sums.store(map, map + padded);
+  if (gate.open)
+    pass_gate<true>(call, gate, block, b.d_src, &ahead, map);
+  else
+    pass_gate<false>(call, gate, block, b.d_src, &ahead, map);
 }
 
 /// Chunk sums added in order, into the layout of the weight.
@@ -386,9 +455,8 @@ void dwconv2d_bn_backward(const ConvBnProblem& p, const ConvBnPointers& io) {
                        static_cast<double*>(scratch_acquire(map_bytes))};
   for_tasks(call, [&](std::int64_t first, std::int64_t last, std::int64_t v0, std::int64_t v1) {
     Between between;
-    for_pictures(call, true, first, last, [&](std::int64_t n, std::int64_t count) {
-      for (std::int64_t v = v0; v < v1; ++v) backward_vector(call, gate, s, n, count, v, between);
-    });
+    for_blocks_of(call, true, {first, last - first, v0, v1},
+                  [&](const Block& block, const Block& next) { backward_block(call, gate, s, block, next, between); });
   });
   if (io.d_weight != nullptr) finish_weight(call, s.products);
   if (io.d_src != nullptr && p.mapped) {
