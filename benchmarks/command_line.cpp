@@ -29,13 +29,14 @@ void describe_modes(CLI::App& app, Options& o) {
   app.add_option("--filter", o.filter,
                  "Only rows whose name matches this regular expression (ECMAScript); names as --list shows them")
       ->group(group);
-  app.add_flag("--chosen", o.chosen, "Only rows that selection runs here")->group(group)->excludes("--network");
+  app.add_flag("--chosen", o.chosen, "Only rows that selection runs here")->group(group);
   auto* list = app.add_flag("--list", o.list, "Name every row, with its problem, and run nothing")->group(group);
   auto* network = app.add_flag("--network", o.network,
                                "MobileNetV1 layer by layer, forward and backward, with the rows that selection runs; "
                                "int8 beside fp32")
                       ->group(group)
                       ->excludes("--filter")
+                      ->excludes("--chosen")
                       ->excludes(list);
   app.add_flag("--decomposed", o.decomposed, "With --network: a pass for each op, batch norm by itself")
       ->group(group)
@@ -49,6 +50,7 @@ void describe_modes(CLI::App& app, Options& o) {
   app.add_flag("--step", o.step, "Whole training steps: fp32, QAT, and PyTorch's with --python, taking turns")
       ->group(group)
       ->excludes("--filter")
+      ->excludes("--chosen")
       ->excludes(list)
       ->excludes(network);
 }

@@ -151,7 +151,7 @@ class NetworkTable {
 
   void add_whole_step() {
     Sheet::Section section;
-    section.title = "forward, backward and update";
+    section.title = "whole step (forward + backward + update)";
     for (const Kind kind : {Kind::stem, Kind::depthwise, Kind::pointwise, Kind::fc, Kind::other}) {
       Total total;
       for (const Stage stage : {Stage::forward, Stage::backward, Stage::update}) total.add(kind_total(stage, kind));

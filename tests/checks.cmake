@@ -27,6 +27,9 @@ endif()
 if(TARGET octet_bench)
   octet_check(bench.smoke LABELS bench TIMEOUT 300
               COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:octet_bench> -P ${here}/benchmarks/smoke.cmake)
+  octet_check(bench.modes LABELS bench TIMEOUT 600
+              COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:octet_bench> -DSCRATCH=${CMAKE_CURRENT_BINARY_DIR}/bench_modes
+                      -P ${here}/benchmarks/modes.cmake)
 endif()
 
 # The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).

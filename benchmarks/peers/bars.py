@@ -86,8 +86,9 @@ class Results:
                                                        str(o.rounds), "--steps", str(o.steps)))
 
     def convolutions(self):
+        batch = 2 if self.options.quick else self.options.batch
         return self.once("convolutions", lambda: measure.bench(
-            self.options, "--chosen", "--filter", f"^conv2d(_bn)?/.*/pw[^/]*/b{self.options.batch}/f32/"))
+            self.options, "--chosen", "--filter", f"^conv2d(_bn)?/[^/]*/pw[0-9-]*/b{batch}/f32/"))
 
     def network(self):
         return self.once("network", lambda: measure.bench(self.options, "--network", "--parts", "fp32"))
