@@ -3,7 +3,9 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 
+#include "core/profile_data.h"
 #include "core/random.h"
 #include "gradcheck.h"
 #include "kernels/select.h"
@@ -265,6 +267,30 @@ TEST(ConvBnAct, TheAffineAloneGivesGradientsToTheConvolution) {
         return d.affine;
       },
       "a consumer that nobody reads");
+}
+
+// The bits would be the same with passes of their own for statistics and their gradient: the profile tells.
+TEST(ConvBnAct, NoPassOfBatchNormIsLeft) {
+  const auto passes = [](Fusion fusion, bool apart) {
+    const Form form(fusion);
+    Chain chain;
+    profile::start();
+    const Deferred last = chain.through(0, 5, chain.start());
+    const Variable y = apart ? ops::affine_act(last.z, last.affine, last.act) : ops::materialise(last);
+    y.backward(random_f32(y.shape(), 9));
+    profile::stop();
+    std::set<std::string> names;
+    for (const profile::Total& total : profile::totals())
+      if (total.kind == profile::Kind::kernel) names.insert(total.name);
+    return names;
+  };
+  using Names = std::set<std::string>;
+  const Names fused{"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd", "affine_act_fwd", "affine_act_bwd"};
+  EXPECT_EQ(passes(Fusion::integers, false), fused);
+  Names with_pass = fused;
+  with_pass.insert("channel_fma_fwd");
+  EXPECT_EQ(passes(Fusion::integers, true), with_pass);
+  EXPECT_TRUE(passes(Fusion::off, false).contains("batchnorm_stats"));
 }
 
 TEST(ConvBnAct, FrozenLeavesGetNoGradient) {
