@@ -27,6 +27,44 @@ QuantParams grid(std::vector<float> scale, std::int32_t z, std::int32_t lo, std:
 
 const float kTiny = std::numeric_limits<float>::min();
 
+TEST(FakeQuantWeight, IsFakeQuantOnItsOwnAbsMax) {
+  for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle})
+    for (const std::int64_t k : {1, 6}) {
+      const Variable w(random_tensor(Shape{k, 2, 1, 5}, 7, DType::f32), true);
+      const ops::QuantizedWeight made = ops::fake_quant_weight(w, grid({}, 0, -127, 127, rule));
+      std::vector<float> scale;
+      for (std::int64_t i = 0; i < k; ++i) {
+        float top = 0;
+        for (std::int64_t j = 0; j < 10; ++j) top = std::max(top, std::fabs(w.value().data<float>()[10 * i + j]));
+        scale.push_back(rule == QuantRule::onnx ? top / 127 : top);
+      }
+      const QuantParams expected = grid(scale, 0, -127, 127, rule);
+      EXPECT_EQ(made.codes.params, expected);
+      const Variable wanted = ops::fake_quant(w, expected, false);
+      EXPECT_EQ(made.codes.codes.defined(), rule == QuantRule::onnx);
+      for (std::int64_t i = 0; i < 10 * k; ++i) {
+        EXPECT_EQ(made.value.value().at(i), wanted.value().at(i));
+        if (rule == QuantRule::paddle) continue;
+        EXPECT_EQ(made.codes.codes.at(i), expected.quantize(w.value().data<float>()[i], static_cast<std::size_t>(i / 10)));
+      }
+      made.value.backward(Tensor::full(w.shape(), 3));
+      EXPECT_EQ(w.grad().at(0), 3);
+    }
+}
+
+TEST(FakeQuantWeight, RefusesWhatHasNoGrid) {
+  const QuantParams bounds = grid({}, 0, -127, 127);
+  Tensor w = random_tensor(Shape{3, 4}, 1, DType::f32);
+  w.data<float>()[5] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_NE(error_of([&] { ops::fake_quant_weight(Variable(w), bounds); }).find("scale 1 is nan"), std::string::npos);
+  w.data<float>()[5] = std::numeric_limits<float>::infinity();
+  EXPECT_NE(error_of([&] { ops::fake_quant_weight(Variable(w), bounds); }).find("scale 1 is inf"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant_weight(Variable(w.to(DType::f64)), bounds); }).find("must be f32"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { ops::fake_quant_weight(Variable(w), grid({}, 3, 0, 255)); }).find("around 0"),
+            std::string::npos);
+}
+
 TEST(FakeQuant, OnnxRulePerTensor) {
   const QuantParams params = grid({0.1f}, 3, 0, 15);
   Tensor x = random_tensor(Shape{5, 7}, 1, DType::f32);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/momentum/momentum.h"
 #include "nn/layers.h"
 #include "ops/ops.h"
 #include "optim/momentum.h"
@@ -50,6 +51,30 @@ TEST_P(Formula, FollowedOverSeveralSteps) {
 INSTANTIATE_TEST_SUITE_P(Options, Formula,
                          ::testing::Values(Case{0.1, 0, 0, false}, Case{0.1, 0.9, 0, false}, Case{0.1, 0.9, 0.05, false},
                                            Case{0.1, 0.9, 0, true}, Case{0.01, 0.5, 0.1, true}));
+
+// The sweep cuts parameters into tasks; every element must be updated once.
+TEST(Momentum, LargeAndSmallParametersInOneSweep) {
+  const std::vector<std::int64_t> counts{1, 70001, 3, 32768, 5};
+  nn::Module::NamedParameters parameters;
+  std::vector<Tensor> expected, velocity, gradients;
+  for (std::size_t p = 0; p < counts.size(); ++p) {
+    parameters.emplace_back("p" + std::to_string(p), Variable(random_f32({counts[p]}, p), true));
+    expected.push_back(parameters[p].second.value().clone());
+    velocity.push_back(Tensor::zeros({counts[p]}));
+    gradients.push_back(random_f32({counts[p]}, 20 + p));
+  }
+  Momentum optimizer(parameters, {.lr = 0.1, .weight_decay = 0.01});
+  for (int step = 0; step < 2; ++step) {
+    for (std::size_t p = 0; p < counts.size(); ++p) {
+      set_grad(parameters[p].second, gradients[p]);
+      kernels::dispatch(kernels::momentum_rows(), "momentum", "f32", kernels::MomentumProblem{counts[p], 0.1, 0.9, 0.01, false},
+                        kernels::MomentumPointers{gradients[p].raw(), velocity[p].raw(), expected[p].raw()});
+    }
+    optimizer.step();
+    optimizer.zero_grad();
+    for (std::size_t p = 0; p < counts.size(); ++p) EXPECT_TRUE(same_bits(parameters[p].second.value(), expected[p])) << p;
+  }
+}
 
 TEST(Momentum, GroupsHaveTheirOwnRateAndDecay) {
   const Tensor start = Tensor::full({2}, 1), g = Tensor::full({2}, 0.5);
