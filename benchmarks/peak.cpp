@@ -122,6 +122,14 @@ Peaks measure_peaks(bool quick) {
   return {rate_of(fma, seconds), rate_of(int8, seconds), memory_rate(quick), fma.how, int8.how};
 }
 
+Peaks better_of(const Peaks& a, const Peaks& b) {
+  Peaks best = a;
+  best.fma_gflops = std::max(a.fma_gflops, b.fma_gflops);
+  best.int8_gops = std::max(a.int8_gops, b.int8_gops);
+  best.memory_gbytes = std::max(a.memory_gbytes, b.memory_gbytes);
+  return best;
+}
+
 const char* name_of(Bound bound) {
   switch (bound) {
     case Bound::fma:

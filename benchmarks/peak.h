@@ -16,6 +16,8 @@ struct Peaks {
 /// Best of several rounds with num_threads(), of the processor's best instructions whatever OCTET_ISA allows the rows.
 /// `quick` takes about a tenth of a second, else about one.
 Peaks measure_peaks(bool quick);
+/// The higher of each: a neighbour may have slowed one of two measurements.
+Peaks better_of(const Peaks& a, const Peaks& b);
 
 /// The roof of a piece of work: the time it would take if only arithmetic, or only memory, counted; the larger one.
 enum class Bound { fma, int8, memory };

@@ -140,6 +140,7 @@ Sheet step_sheet(const std::vector<StepSide>& sides, const StepOptions& options,
   sheet.notes = {
       "allocations: blocks that core/allocator.h asked of the system, per step after the first; page faults: minor "
       "ones, per step;",
+      "x floor: of an fp32 step, also for QAT, whose integer products need less;",
       "/ fp32: median over rounds of the ratio within a round. All sides take turns, each in a process of its own."};
   return sheet;
 }
