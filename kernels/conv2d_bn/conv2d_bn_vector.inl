@@ -164,28 +164,6 @@ inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, con
   if (maps(p)) gradient_through_map(p, io, sums, chunk, 0, pixels, g.c, d_x, g.c, io.src + first * g.c, d_src, g.c);
 }
 
-inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
-  const ConvGeometry& g = p.geometry;
-  const std::int64_t count = g.k * e.depth, parts_floats = io.d_weight != nullptr ? larger(e.chunks - 1, 1) * count : 0;
-  float* parts = acquire_or_null(parts_floats);
-  // Of every tensor a block and the next one stay in the second-level cache.
-  const std::int64_t block = smaller(larger((96 << 10) / (3 * (g.k + g.c)), 8 * kTileRows), kPixelBlock);
-  const std::int64_t rows = block + kTileRows;
-  const std::int64_t d_floats = io.slope != nullptr ? rows * g.k : 0, x_floats = source_floats(p, rows);
-  const std::int64_t d_x_floats = maps(p) && io.d_src != nullptr ? rows * g.c : 0, floats = d_floats + x_floats + d_x_floats;
-  parallel_for(e.chunks, [&](std::int64_t chunk) {
-    float* memory = acquire_or_null(floats);
-    const ChunkScratch scratch{memory, memory + d_floats, memory + d_floats + x_floats};
-    float* d_weight = io.d_weight == nullptr ? nullptr : chunk == 0 ? io.d_weight : parts + (chunk - 1) * count;
-    for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), block, [&](std::int64_t first, std::int64_t pixels) {
-      backward_block(p, io, e, sums, chunk, first, pixels, scratch, d_weight);
-    });
-    release_if(memory, floats);
-  });
-  if (parts != nullptr) add_parts(parts, e.chunks - 1, count, io.d_weight);
-  release_if(parts, parts_floats);
-}
-
 /// The weight gradient's blocks of a layer cut by columns.
 struct WeightTasks {
   std::int64_t rows, row_block, cols, col_block, row_tasks, tasks;
@@ -198,27 +176,74 @@ struct WeightTasks {
         tasks(row_tasks * ceil_div(depth, col_block)) {}
 };
 
+/// What the tasks of a layer cut by columns read beside the pointers: whole gradient and columns of a window, where they
+/// were made before.
+struct Prepared {
+  const float *d = nullptr, *x = nullptr;
+};
+
 /// Task of the weight gradient: its chunks one after the other, each summed from zero.
-inline void weight_gradient_block(const WeightTasks& w, std::int64_t task, const Extents& e, const float* d,
-                                  const float* x, float* d_weight) {
-  const std::int64_t i = task % w.row_tasks * w.row_block, j = task / w.row_tasks * w.col_block;
-  const std::int64_t rows = smaller(w.rows - i, w.row_block), cols = smaller(w.cols - j, w.col_block);
-  const std::int64_t floats = e.chunks > 1 ? rows * cols : 0;
-  float *part = acquire_or_null(floats), *total = d_weight + i * w.cols + j;
-  for (std::int64_t chunk = 0; chunk < e.chunks; ++chunk) {
-    const std::int64_t begin = chunk * e.chunk;
-    for_pixel_blocks(begin, e.chunk_end(chunk), kPixelBlock, [&](std::int64_t first, std::int64_t pixels) {
-      const std::int64_t at = first + pixels, next = smaller(e.chunk_end(chunk) - at, pixels);
-      multiply_block({{d + first * w.rows + i, w.rows, false}, rows, cols, pixels, x + first * w.cols + j, w.cols,
-                      chunk == 0 ? total : part, chunk == 0 ? w.cols : cols, first == begin, nullptr,
-                      {ahead_of(d + at * w.rows + i, w.rows, next, rows), ahead_of(x + at * w.cols + j, w.cols, next, cols)}});
-    });
-    if (chunk == 0) continue;
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (std::int64_t c = 0; c < cols; ++c) total[r * w.cols + c] += part[r * cols + c];
+class WeightTask {
+ public:
+  WeightTask(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const Prepared& prepared,
+             const WeightTasks& w, std::int64_t task)
+      : p_(p), io_(io), e_(e), prepared_(prepared), w_(w),
+        i_(task % w.row_tasks * w.row_block),
+        j_(task / w.row_tasks * w.col_block),
+        rows_(smaller(w.rows - i_, w.row_block)),
+        cols_(smaller(w.cols - j_, w.col_block)) {}
+
+  void run() const {
+    const std::int64_t part_floats = e_.chunks > 1 ? rows_ * cols_ : 0, block = kPixelBlock + kTileRows;
+    const std::int64_t d_floats = completes() ? block * rows_ : 0, x_floats = maps_here() ? block * cols_ : 0;
+    const std::int64_t floats = part_floats + d_floats + x_floats;
+    float* part = acquire_or_null(floats);
+    float* total = io_.d_weight + i_ * w_.cols + j_;
+    for (std::int64_t chunk = 0; chunk < e_.chunks; ++chunk) {
+      const std::int64_t begin = chunk * e_.chunk;
+      for_pixel_blocks(begin, e_.chunk_end(chunk), kPixelBlock, [&](std::int64_t first, std::int64_t pixels) {
+        add_block(chunk, first, pixels, part + part_floats, part + part_floats + d_floats,
+                  chunk == 0 ? total : part, chunk == 0 ? w_.cols : cols_);
+      });
+      if (chunk == 0) continue;
+      for (std::int64_t r = 0; r < rows_; ++r)
+        for (std::int64_t c = 0; c < cols_; ++c) total[r * w_.cols + c] += part[r * cols_ + c];
+    }
+    release_if(part, floats);
   }
-  release_if(part, floats);
-}
+
+ private:
+  bool completes() const { return prepared_.d == nullptr && io_.slope != nullptr; }
+  bool maps_here() const { return prepared_.x == nullptr && maps(p_); }
+
+  void add_block(std::int64_t chunk, std::int64_t first, std::int64_t pixels, float* d_memory, float* x_memory,
+                 float* sums, std::int64_t ld) const {
+    const std::int64_t k = w_.rows, c = w_.cols, next = smaller(e_.chunk_end(chunk) - first - pixels, pixels);
+    const float* raw_d = (prepared_.d != nullptr ? prepared_.d : io_.d_dst) + first * k + i_;
+    const float* raw_x = (prepared_.x != nullptr ? prepared_.x : io_.src) + first * c + j_;
+    const float* z = completes() ? io_.z_dst + first * k + i_ : nullptr;
+    View d{raw_d, k, false};
+    if (completes()) {
+      complete_gradient(io_, i_, pixels, rows_, raw_d, z, k, d_memory, rows_);
+      d = {d_memory, rows_, false};
+    }
+    View x{raw_x, c, false};
+    if (maps_here()) {
+      map_pixels(p_, io_, j_, pixels, cols_, raw_x, c, x_memory, cols_);
+      x = {x_memory, cols_, false};
+    }
+    multiply_block({d, rows_, cols_, pixels, x.data, x.ld, sums, ld, first == chunk * e_.chunk, nullptr,
+                    {ahead_of(raw_d + pixels * k, k, next, rows_), ahead_of(raw_x + pixels * c, c, next, cols_),
+                     ahead_of(z != nullptr ? z + pixels * k : nullptr, k, z != nullptr ? next : 0, rows_)}});
+  }
+
+  const ConvBnProblem& p_;
+  const ConvBnPointers& io_;
+  const Extents& e_;
+  const Prepared& prepared_;
+  const WeightTasks& w_;
+  const std::int64_t i_, j_, rows_, cols_;
+};
 
 /// Task of the source's gradient: kTaskCols channels of one chunk.
 inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
@@ -240,29 +265,72 @@ inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& 
   if (scratch != nullptr) release_floats(scratch, (kRows + kTileRows) * kTaskCols);
 }
 
-inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
-  const ConvGeometry& g = p.geometry;
-  const std::int64_t d_floats = io.slope != nullptr ? e.pixels * g.k : 0;
-  const std::int64_t x_floats = io.d_weight != nullptr ? source_floats(p, e.pixels) : 0;
-  float *d_memory = acquire_or_null(d_floats), *x_memory = acquire_or_null(x_floats);
+/// Scratch of backward_block() for blocks of at most `pixels`.
+struct BlockScratch {
+  std::int64_t d_floats, x_floats, floats;
+  BlockScratch(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t pixels)
+      : d_floats(io.slope != nullptr ? (pixels + kTileRows) * p.geometry.k : 0),
+        x_floats(source_floats(p, pixels + kTileRows)),
+        floats(d_floats + x_floats + (maps(p) && io.d_src != nullptr ? (pixels + kTileRows) * p.geometry.c : 0)) {}
+  ChunkScratch in(float* memory) const { return {memory, memory + d_floats, memory + d_floats + x_floats}; }
+};
+inline void backward_chunk(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums,
+                           std::int64_t chunk, float* d_weight) {
+  // Of every tensor a block and the next one stay in the second-level cache.
+  const std::int64_t most = smaller(larger((96 << 10) / (3 * (p.geometry.k + p.geometry.c)), 8 * kTileRows), kPixelBlock);
+  const BlockScratch scratch(p, io, most);
+  float* memory = acquire_or_null(scratch.floats);
+  for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), most, [&](std::int64_t first, std::int64_t pixels) {
+    backward_block(p, io, e, sums, chunk, first, pixels, scratch.in(memory), d_weight);
+  });
+  release_if(memory, scratch.floats);
+}
+
+inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+  const std::int64_t count = p.geometry.k * e.depth, floats = io.d_weight != nullptr ? larger(e.chunks - 1, 1) * count : 0;
+  float* parts = acquire_or_null(floats);
+  parallel_for(e.chunks, [&](std::int64_t chunk) {
+    float* d_weight = chunk == 0 || parts == nullptr ? io.d_weight : parts + (chunk - 1) * count;
+    backward_chunk(p, io, e, sums, chunk, d_weight);
+  });
+  if (parts != nullptr) add_parts(parts, e.chunks - 1, count, io.d_weight);
+  release_if(parts, floats);
+}
+
+/// d whole, in parallel, into `to`.
+inline void complete_whole_gradient(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, float* to) {
   constexpr std::int64_t kPixels = 64;
   parallel_for(ceil_div(e.pixels, kPixels), [&](std::int64_t task) {
-    const std::int64_t first = task * kPixels, pixels = smaller(e.pixels - first, kPixels);
-    if (d_memory != nullptr) whole_gradient(p, io, first, pixels, d_memory + first * g.k);
-    if (x_memory != nullptr) source_rows(p, io, first, pixels, x_memory + first * e.depth);
+    const std::int64_t first = task * kPixels;
+    whole_gradient(p, io, first, smaller(e.pixels - first, kPixels), to + first * p.geometry.k);
   });
-  const float *d = d_memory != nullptr ? d_memory : io.d_dst, *x = x_memory != nullptr ? x_memory : io.src;
+}
+
+inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+  const ConvGeometry& g = p.geometry;
+  // A few chunks make tasks of the source's gradient that complete d as they go; a single one is cut by columns, each of
+  // which reads all of d.
+  const bool window = !g.is_pointwise(), source_by_chunks = !window && e.chunks > 1;
+  const bool needs_d = io.slope != nullptr && io.d_src != nullptr && !source_by_chunks;
+  const std::int64_t d_floats = needs_d ? e.pixels * g.k : 0;
+  const std::int64_t x_floats = window && io.d_weight != nullptr ? source_floats(p, e.pixels) : 0;
+  float *d_memory = acquire_or_null(d_floats), *x_memory = acquire_or_null(x_floats);
+  if (d_memory != nullptr) complete_whole_gradient(p, io, e, d_memory);
+  if (x_memory != nullptr) whole_source(p, io, e, x_memory);
+  const Prepared prepared{d_memory, x_memory};
   const WeightTasks weight(g.k, e.depth);
   const std::int64_t weight_tasks = io.d_weight != nullptr ? weight.tasks : 0;
-  const bool pointwise_source = io.d_src != nullptr && g.is_pointwise();
-  const std::int64_t source_tasks = pointwise_source ? e.chunks * ceil_div(g.c, kTaskCols) : 0;
-  parallel_for(weight_tasks + source_tasks, [&](std::int64_t task) {
-    if (task < weight_tasks)
-      weight_gradient_block(weight, task, e, d, x, io.d_weight);
+  const std::int64_t source_tasks = window || io.d_src == nullptr ? 0 : e.chunks * (source_by_chunks ? 1 : ceil_div(g.c, kTaskCols));
+  const float* d = d_memory != nullptr ? d_memory : io.d_dst;
+  parallel_for(source_tasks + weight_tasks, [&](std::int64_t task) {
+    if (task >= source_tasks)
+      WeightTask(p, io, e, prepared, weight, task - source_tasks).run();
+    else if (source_by_chunks)
+      backward_chunk(p, io, e, sums, task, nullptr);
     else
-      source_gradient_block(p, io, e, sums, task - weight_tasks, d);
+      source_gradient_block(p, io, e, sums, task, d);
   });
-  if (io.d_src != nullptr && !g.is_pointwise()) gather_gradients(g, d, io.weight, io.d_src);
+  if (io.d_src != nullptr && window) gather_gradients(g, d, io.weight, io.d_src);
   release_if(d_memory, d_floats);
   release_if(x_memory, x_floats);
 }

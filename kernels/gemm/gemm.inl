@@ -43,43 +43,45 @@ struct BlockProduct {
   std::int64_t ldc = 0;
   bool from_zero = true;
   const float* bias = nullptr;  ///< cols, or null
-  Ahead ahead[2] = {};  ///< none: the rows of A that come next
+  Ahead ahead[3] = {};  ///< none: the rows of A that come next
 };
 
 /// Hands out what a product asks for, tile after tile.
 class AheadCursor {
  public:
-  AheadCursor(const Ahead& first, const Ahead& second) : now_(first), then_(second) {}
+  explicit AheadCursor(const Ahead& first, const Ahead& second = {}, const Ahead& third = {})
+      : left_{first, second, third} {}
   /// For a tile that takes `depth` steps; `otherwise` when nothing is left.
   OCTET_SIMD void point(Tile& t, const float* otherwise) {
-    if (now_.lines <= 0 || now_.rows <= 0) now_ = then_, then_ = {}, row_ = 0;
-    if (now_.rows <= 0) {
-      t.ahead = otherwise;
-      t.ahead_step = 0;
-      return;
-    }
-    t.ahead = now_.from + row_ * now_.step;
-    t.ahead_step = now_.step;
+    while (at_ < kMost && (left_[at_].lines <= 0 || left_[at_].rows <= 0)) ++at_;
+    t.ahead = otherwise;
+    t.ahead_step = 0;
+    if (at_ == kMost) return;
+    Ahead& now = left_[at_];
+    t.ahead = now.from + row_ * now.step;
+    t.ahead_step = now.step;
     row_ += t.depth;
-    if (row_ < now_.rows) return;
+    if (row_ < now.rows) return;
     row_ = 0;
-    now_.from += kLine;
-    --now_.lines;
+    now.from += kLine;
+    --now.lines;
   }
 
  private:
-  Ahead now_, then_;
+  static constexpr int kMost = 3;
+  Ahead left_[kMost];
+  int at_ = 0;
   std::int64_t row_ = 0;
 };
 
 inline void multiply_block(const BlockProduct& m) {
-  AheadCursor ahead(m.ahead[0], m.ahead[1]);
-  const bool own_rows = m.ahead[0].rows == 0 && m.ahead[1].rows == 0 && m.a.depth_inner;
+  AheadCursor ahead(m.ahead[0], m.ahead[1], m.ahead[2]);
+  const bool own_rows = m.a.depth_inner && m.ahead[0].rows + m.ahead[1].rows + m.ahead[2].rows == 0;
   int rows = 0;
   for (std::int64_t i = 0; i < m.rows; i += rows) {
     rows = tile_rows(m.rows - i);
     Tile t{at(m.a, i, 0), m.a.ld, m.b, m.ldb, m.depth, m.c + i * m.ldc, m.ldc, kTileCols, m.from_zero, m.bias};
-    if (own_rows) ahead = AheadCursor(ahead_of(at(m.a, i + rows, 0), i + rows < m.rows ? m.a.ld * kTileRows : 0), {});
+    if (own_rows) ahead = AheadCursor(ahead_of(at(m.a, i + rows, 0), i + rows < m.rows ? m.a.ld * kTileRows : 0));
     for (std::int64_t j = 0; j < m.cols; j += kTileCols) {
       t.b = m.b + j;
       t.c = m.c + i * m.ldc + j;
@@ -107,7 +109,7 @@ inline void multiply_deep(BlockProduct m) {
     multiply_block(m);
     m.b += block * m.ldb;
     m.from_zero = false;
-    m.ahead[0] = m.ahead[1] = {};
+    for (Ahead& asked : m.ahead) asked = {};
   }
 }
 
