@@ -50,12 +50,17 @@ Reduced<T> reduce(T x) {
   return {sum, low - (sum - high), k - 4.0 * turns};
 }
 
+// Numbers of the series from their last terms on, as tables: a loop at run time would divide for them.
+constexpr double kSinSteps[] = {19 * 18, 17 * 16, 15 * 14, 13 * 12, 11 * 10, 9 * 8, 7 * 6, 5 * 4, 3 * 2};
+constexpr double kCosSteps[] = {20 * 19, 18 * 17, 16 * 15, 14 * 13, 12 * 11, 10 * 9, 8 * 7, 6 * 5, 4 * 3};
+constexpr double kLogTerms[] = {1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3};
+
 /// |r| <= pi/4; `low` is a correction far below an ulp of r.
 template <class T>
 T sin_series(T r, T low) {
   const T z = r * r;
   T p = z - z;
-  for (int n = 19; n >= 3; n -= 2) p = (1.0 + p) * (-z / (static_cast<double>(n) * (n - 1)));
+  for (const double step : kSinSteps) p = (1.0 + p) * (-z / step);
   return r + (r * p + low);
 }
 
@@ -63,7 +68,7 @@ template <class T>
 T cos_series(T r, T low) {
   const T z = r * r;
   T p = z - z;
-  for (int n = 20; n >= 4; n -= 2) p = (1.0 + p) * (-z / (static_cast<double>(n) * (n - 1)));
+  for (const double step : kCosSteps) p = (1.0 + p) * (-z / step);
   const T half = 0.5 * z, first = 1.0 - half;
   return first + (((1.0 - first) - half) - half * p - r * low);
 }
@@ -74,7 +79,7 @@ template <class T>
 T log_series(T k, T m) {
   const T f = m - 1.0, s = f / (2.0 + f), z = s * s;
   T p = z - z;
-  for (int n = 23; n >= 3; n -= 2) p = z * (1.0 / n + p);
+  for (const double term : kLogTerms) p = z * (term + p);
   return k * kLn2High + (f - (s * (f - 2.0 * p) - k * kLn2Low));
 }
 

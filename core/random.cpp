@@ -35,9 +35,17 @@ std::uint32_t Random::bits() {
   return block_[used_++];
 }
 
+namespace {
+/// In [0, 1): 27 bits and 26 bits.
+double uniform_of(std::uint32_t first, std::uint32_t second) {
+  const std::uint64_t upper = first >> 5, lower = second >> 6;
+  return static_cast<double>(static_cast<std::int64_t>((upper << 26) | lower)) * 0x1p-53;
+}
+}  // namespace
+
 double Random::uniform() {
-  const std::uint64_t upper = bits() >> 5, lower = bits() >> 6;  // 27 and 26 bits
-  return static_cast<double>((upper << 26) | lower) * 0x1p-53;
+  const std::uint32_t first = bits();
+  return uniform_of(first, bits());
 }
 
 std::uint64_t Random::below(std::uint64_t n) {
@@ -70,14 +78,15 @@ void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purp
   const auto count = static_cast<std::int64_t>(values.size());
   const std::int64_t pairs = (count + 1) / 2;
   OCTET_CHECK(pairs <= 0xFFFFFFFF, "random", "{} normal numbers of one stream, 2^33 are possible", count);
+  const Random random(seed, purpose, stream);
   parallel_for((pairs + kPairs - 1) / kPairs, [&](std::int64_t task) {
     double u[kPairs]{}, v[kPairs]{}, x[kPairs], y[kPairs];
     const std::int64_t begin = task * kPairs, n = std::min(kPairs, pairs - begin);
-    Random random(seed, purpose, stream);
-    random.counter_[0] = static_cast<std::uint32_t>(begin);
     for (std::int64_t i = 0; i < n; ++i) {
-      u[i] = 1 - random.uniform();
-      v[i] = random.uniform();
+      const auto block = static_cast<std::uint32_t>(begin + i);
+      const PhiloxBlock bits = philox4x32({block, random.counter_[1], random.counter_[2], random.counter_[3]}, {random.key_[0], random.key_[1]});
+      u[i] = 1 - uniform_of(bits[0], bits[1]);
+      v[i] = uniform_of(bits[2], bits[3]);
     }
     portable::box_muller(n, u, v, x, y);
     for (std::int64_t i = 0; i < n; ++i) {
