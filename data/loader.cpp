@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <deque>
 #include <exception>
 #include <mutex>
@@ -19,6 +19,13 @@ namespace octet::data {
 namespace {
 
 constexpr std::size_t kAhead = 2;  // batches made before they are asked for
+
+// What this thread has computed: neither its waiting, nor the time when others have its processor.
+std::int64_t thread_ns() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
 
 // Fisher-Yates over the numbers of (seed, epoch).
 std::vector<std::int64_t> order_of(std::int64_t count, bool shuffle, std::uint64_t seed, std::uint64_t epoch) {
@@ -63,23 +70,21 @@ struct Loader::Worker {
   }
 
   void run(std::uint64_t epoch, std::int64_t first) {
-    using Clock = std::chrono::steady_clock;
     try {
       profile::name_thread("loader");
-      auto began = Clock::now();
+      const std::int64_t busy_before = busy_ns - thread_ns();
       const auto order = order_of(dataset.size(), options.shuffle, options.seed, epoch);
       for (std::int64_t i = first; i < batches(); ++i) {
         Batch batch = [&] {
           const profile::Span span(profile::Kind::phase, "make batch");
           return make(order, epoch, i);
         }();
-        busy_ns += std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - began).count();
+        busy_ns = busy_before + thread_ns();
         std::unique_lock lock(mutex);
         wake_worker.wait(lock, [&] { return stop || ready.size() < kAhead; });
         if (stop) return;
         ready.push_back(std::move(batch));
         wake_reader.notify_one();
-        began = Clock::now();
       }
     } catch (...) {
       std::lock_guard lock(mutex);

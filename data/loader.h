@@ -36,7 +36,7 @@ class Loader {
   void start(std::uint64_t epoch, std::int64_t first_batch = 0);
   /// The next batch; false at the epoch's end. Errors of the worker are thrown here, after the batches made before.
   bool next(Batch& batch);
-  /// Seconds that the worker has spent on making batches since this loader was made, its waiting left out.
+  /// Seconds of processor time that the worker has spent on batches since this loader was made.
   double busy_seconds() const;
   /// Batch `index` of `epoch` at once, without the worker.
   Batch make(std::uint64_t epoch, std::int64_t index) const;

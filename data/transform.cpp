@@ -2,7 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "core/cpu_features.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "data/dataset.h"
@@ -17,10 +23,27 @@ const std::array<float, 256> kNormalised = [] {
   return table;
 }();
 
+#if defined(__x86_64__)
+// As the table has it: difference and quotient are rounded alike. Returns how many are done.
+__attribute__((target("avx2"))) std::int64_t normalise_by_eights(const std::uint8_t* pixels, std::int64_t count, float* values) {
+  const __m256 middle = _mm256_set1_ps(127.5f);
+  std::int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    const __m256i bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pixels + i)));
+    _mm256_storeu_ps(values + i, _mm256_div_ps(_mm256_sub_ps(_mm256_cvtepi32_ps(bytes), middle), middle));
+  }
+  return i;
+}
+#endif
+
 }  // namespace
 
 void normalise(const std::uint8_t* pixels, std::int64_t count, float* values) {
-  for (std::int64_t i = 0; i < count; ++i) values[i] = kNormalised[pixels[i]];
+  std::int64_t done = 0;
+#if defined(__x86_64__)
+  if (usable_isa() >= Isa::avx2) done = normalise_by_eights(pixels, count, values);
+#endif
+  for (std::int64_t i = done; i < count; ++i) values[i] = kNormalised[pixels[i]];
 }
 
 Tensor normalise(const Tensor& pictures) {
@@ -40,6 +63,7 @@ void crop_flip(const std::uint8_t* pixels, std::uint64_t seed, std::uint64_t epo
   const std::int64_t first = std::max<std::int64_t>(0, right), last = std::min(kSide, kSide + right);  // columns of the picture that are seen
   const std::int64_t shown = last - first;
   const std::int64_t begin = mirrored ? kSide + right - last : first - right;  // where they start in the output
+  std::uint8_t backwards[kSide * kChannels];
   for (std::int64_t row = 0; row < kSide; ++row, values += kSide * kChannels) {
     const std::int64_t from_row = row + down;
     const bool outside = from_row < 0 || from_row >= kSide;
@@ -47,10 +71,11 @@ void crop_flip(const std::uint8_t* pixels, std::uint64_t seed, std::uint64_t epo
     if (outside) continue;
     const std::uint8_t* from = pixels + (from_row * kSide + first) * kChannels;
     float* to = values + begin * kChannels;
-    if (mirrored)
-      for (std::int64_t i = 0; i < shown; ++i) normalise(from + (shown - 1 - i) * kChannels, kChannels, to + i * kChannels);
-    else
-      normalise(from, shown * kChannels, to);
+    if (mirrored) {
+      for (std::int64_t i = 0; i < shown; ++i) std::memcpy(backwards + i * kChannels, from + (shown - 1 - i) * kChannels, kChannels);
+      from = backwards;
+    }
+    normalise(from, shown * kChannels, to);
     std::fill_n(to + shown * kChannels, (kSide - begin - shown) * kChannels, 0.0f);
   }
 }

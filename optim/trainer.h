@@ -37,8 +37,8 @@ struct FitResult {
   std::vector<Scores> epochs;     ///< training scores per epoch run by this process
   std::vector<double> step_ms;    ///< of the steps run by this process
   double seconds = 0;
-  /// The loader's work beside the steps plus the time that steps waited for it, and all of the steps' time with that wait:
-  /// of this process. data_share() is their quotient.
+  /// The processor time of the loader's thread plus the time that steps waited for it; all of the steps' time with that wait.
+  /// Of this process; data_share() is their quotient.
   double data_seconds = 0, training_seconds = 0;
   double data_share() const { return training_seconds > 0 ? data_seconds / training_seconds : 0; }
   double median_step_ms() const;
