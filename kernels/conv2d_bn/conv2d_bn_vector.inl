@@ -4,7 +4,7 @@
 #pragma once
 #include "kernels/conv2d/conv2d_vector.inl"
 #include "kernels/conv2d_bn/conv2d_bn.h"
-#include "kernels/conv_bn_vector.inl"
+#include "kernels/conv2d_bn/edges.inl"
 
 namespace octet::kernels {
 namespace {
@@ -19,9 +19,7 @@ inline const char* refuse_fusion(const ConvBnProblem& p) {
   // The zeros around a mapped picture are not those around the raw one.
   if (maps(p) && !p.geometry.is_pointwise()) return "a window needs its source materialised";
   if (p.geometry.out_pixels() == 0) return "there are no pixels";
-  FakeQuantProblem grid;
-  grid.zero_point = p.zero_point, grid.lo = p.lo, grid.hi = p.hi;
-  return p.quantized ? codes_too_wide(grid) : nullptr;
+  return p.quantized ? codes_too_wide(grid_of(p)) : nullptr;
 }
 
 /// The extents of a layer that both directions use.
@@ -142,7 +140,7 @@ inline const float* whole_gradient(const ConvBnProblem& p, const ConvBnPointers&
 struct ChunkScratch {
   float *d, *x, *d_x;
 };
-inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums,
+inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through,
                            std::int64_t chunk, std::int64_t first, std::int64_t pixels, const ChunkScratch& scratch,
                            float* d_weight) {
   const ConvGeometry& g = p.geometry;
@@ -161,7 +159,7 @@ inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, con
   float* d_x = maps(p) ? scratch.d_x : d_src;
   multiply_deep({{d, k, true}, pixels, g.c, k, io.weight, g.c, d_x, g.c, true, nullptr,
                  {next_z, ahead_of(d_src, maps(p) ? pixels * g.c : 0)}});
-  if (maps(p)) gradient_through_map(p, io, sums, chunk, 0, pixels, g.c, d_x, g.c, io.src + first * g.c, d_src, g.c);
+  if (maps(p)) gradient_through_map(p, io, through, chunk, 0, pixels, g.c, d_x, g.c, io.src + first * g.c, d_src, g.c);
 }
 
 /// The weight gradient's blocks of a layer cut by columns.
@@ -247,7 +245,7 @@ class WeightTask {
 
 /// Task of the source's gradient: kTaskCols channels of one chunk.
 inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
-                                  const ChunkSums& sums, std::int64_t task, const float* d) {
+                                  const MapGradient& through, std::int64_t task, const float* d) {
   const ConvGeometry& g = p.geometry;
   const std::int64_t chunk = task % e.chunks, j = task / e.chunks * kTaskCols, cols = smaller(g.c - j, kTaskCols);
   constexpr std::int64_t kRows = 16 * kTileRows;
@@ -260,7 +258,7 @@ inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& 
     multiply_deep({{d + first * g.k, g.k, true}, pixels, cols, g.k, io.weight + j, g.c, d_x, ld, true, nullptr,
                    {z, ahead_of(d_src, g.c, scratch != nullptr ? pixels : 0, cols)}});
     if (scratch != nullptr)
-      gradient_through_map(p, io, sums, chunk, j, pixels, cols, d_x, ld, io.src + first * g.c + j, d_src, g.c);
+      gradient_through_map(p, io, through, chunk, j, pixels, cols, d_x, ld, io.src + first * g.c + j, d_src, g.c);
   });
   if (scratch != nullptr) release_floats(scratch, (kRows + kTileRows) * kTaskCols);
 }
@@ -274,24 +272,24 @@ struct BlockScratch {
         floats(d_floats + x_floats + (maps(p) && io.d_src != nullptr ? (pixels + kTileRows) * p.geometry.c : 0)) {}
   ChunkScratch in(float* memory) const { return {memory, memory + d_floats, memory + d_floats + x_floats}; }
 };
-inline void backward_chunk(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums,
+inline void backward_chunk(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through,
                            std::int64_t chunk, float* d_weight) {
   // Of every tensor a block and the next one stay in the second-level cache.
   const std::int64_t most = smaller(larger((96 << 10) / (3 * (p.geometry.k + p.geometry.c)), 8 * kTileRows), kPixelBlock);
   const BlockScratch scratch(p, io, most);
   float* memory = acquire_or_null(scratch.floats);
   for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), most, [&](std::int64_t first, std::int64_t pixels) {
-    backward_block(p, io, e, sums, chunk, first, pixels, scratch.in(memory), d_weight);
+    backward_block(p, io, e, through, chunk, first, pixels, scratch.in(memory), d_weight);
   });
   release_if(memory, scratch.floats);
 }
 
-inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through) {
   const std::int64_t count = p.geometry.k * e.depth, floats = io.d_weight != nullptr ? larger(e.chunks - 1, 1) * count : 0;
   float* parts = acquire_or_null(floats);
   parallel_for(e.chunks, [&](std::int64_t chunk) {
     float* d_weight = chunk == 0 || parts == nullptr ? io.d_weight : parts + (chunk - 1) * count;
-    backward_chunk(p, io, e, sums, chunk, d_weight);
+    backward_chunk(p, io, e, through, chunk, d_weight);
   });
   if (parts != nullptr) add_parts(parts, e.chunks - 1, count, io.d_weight);
   release_if(parts, floats);
@@ -306,7 +304,7 @@ inline void complete_whole_gradient(const ConvBnProblem& p, const ConvBnPointers
   });
 }
 
-inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through) {
   const ConvGeometry& g = p.geometry;
   // A few chunks make tasks of the source's gradient that complete d as they go; a single one is cut by columns, each of
   // which reads all of d.
@@ -326,9 +324,9 @@ inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io
     if (task >= source_tasks)
       WeightTask(p, io, e, prepared, weight, task - source_tasks).run();
     else if (source_by_chunks)
-      backward_chunk(p, io, e, sums, task, nullptr);
+      backward_chunk(p, io, e, through, task, nullptr);
     else
-      source_gradient_block(p, io, e, sums, task, d);
+      source_gradient_block(p, io, e, through, task, d);
   });
   if (io.d_src != nullptr && window) gather_gradients(g, d, io.weight, io.d_src);
   release_if(d_memory, d_floats);
@@ -338,11 +336,11 @@ inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io
 /// A window's source gradient gathers from all of d, so d has to be whole before.
 inline void conv2d_bn_backward(const ConvBnProblem& p, const ConvBnPointers& io) {
   const Extents e(p.geometry);
-  ChunkSums sums(e.chunks, p.geometry.c);
+  MapGradient through{ChunkSums(e.chunks, p.geometry.c), gate_of(p, io.step)};
   const bool by_chunks = e.by_chunks && (p.geometry.is_pointwise() || io.d_src == nullptr);
-  by_chunks ? backward_by_chunks(p, io, e, sums) : backward_by_columns(p, io, e, sums);
-  if (io.d_src != nullptr && p.mapped) sums.store_affine_gradient(io);
-  sums.release();
+  by_chunks ? backward_by_chunks(p, io, e, through) : backward_by_columns(p, io, e, through);
+  if (io.d_src != nullptr && p.mapped) through.sums.store_affine_gradient(io);
+  through.sums.release();
 }
 
 }  // namespace

@@ -32,24 +32,6 @@ inline IntConvProblem integer_problem(const ConvBnProblem& p, bool is_unsigned, 
   return problem;
 }
 
-/// Codes of map(from).
-inline void quantize_pixels(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t pixels, const float* from,
-                            std::uint8_t* to) {
-  const std::int64_t c = p.geometry.c;
-  with_map(p, [&](auto tag) {
-    using Tag = decltype(tag);
-    const OnnxGrid grid = grid_of(p, io);
-    const VecI zero_point = VecI::set1(p.zero_point);
-    for_pixel_groups(pixels, c, [&](std::int64_t i, std::int64_t stop, std::int64_t at, auto part) {
-      const OnnxGrid own = grid;
-      const VecI zero = zero_point;
-      const VectorMap<Tag> map(io, at, part);
-      for (; i < stop; ++i)
-        store_bytes(to_int_even(own.code(map.activated(load(from + i * c + at, part)))) + zero, to + i * c + at, part);
-    });
-  });
-}
-
 inline void multiply_codes(const IntegerRow& row, const ConvBnProblem& p, const std::uint8_t* codes, std::int64_t pixels,
                            const void* packed, float* dst) {
   IntConvPointers io;

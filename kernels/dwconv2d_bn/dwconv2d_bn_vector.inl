@@ -9,7 +9,7 @@
 #include "kernels/dwconv2d/pixel_pass.inl"
 #include "kernels/dwconv2d/whole_windows.inl"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
-#include "kernels/dwconv2d_bn/map_vector.inl"
+#include "kernels/conv_bn_map.inl"
 #include "kernels/gemm/column_sums.inl"
 #include "kernels/gemm/transpose.inl"
 
@@ -17,7 +17,7 @@ namespace octet::kernels {
 namespace {
 
 /// Floats of what lies between two passes at most, and where one picture has fewer; pixels of the largest one taken.
-constexpr std::int64_t kBetween = 16384, kUsual = 8192, kMostPixels = kBetween / 16;
+constexpr std::int64_t kBetween = 16384, kUsual = 2048, kMostPixels = kBetween / 16;
 /// Pixels that pass while a channel's constants and sums stay in registers.
 constexpr std::int64_t kPixelGroup = 8;
 constexpr int kTaps = kSide * kSide;
@@ -117,8 +117,8 @@ struct Block {
 template <class F>
 OCTET_SIMD void for_blocks_of(const Call& call, bool both_sides, Block task, F f) {
   const std::int64_t pixels = larger(call.src_pixels, call.dst_pixels), vectors = task.v_end - task.v;
-  const std::int64_t wide = smaller(vectors, kBetween / (pixels * VecF::width));
-  const std::int64_t most = larger(kUsual / (pixels * VecF::width * wide), 1);
+  const std::int64_t wide = vectors;
+  const std::int64_t most = larger(kUsual / (pixels * VecF::width), 1);
   const auto pictures_from = [&](std::int64_t n) {
     std::int64_t count = smaller(smaller(most, task.n + task.count - n), call.dst_chunk - n % call.dst_chunk);
     return both_sides ? smaller(count, call.src_chunk - n % call.src_chunk) : count;
@@ -302,12 +302,13 @@ void dwconv2d_bn_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
       add_block(ahead, call, next, io.src, call.src_pixels);
       ahead.start(block.count * (block.v_end - block.v) *
                   (call.src_pixels * kLoadWork + call.dst_pixels * (kWindowWork + kStoreWork)));
-      load_mapped(call, block, &ahead, between.src);
       for (std::int64_t v = block.v; v < block.v_end; ++v) {
+        const Block one{block.n, block.count, v, v + 1};
+        load_mapped(call, one, &ahead, between.src);
         if (block.n % call.dst_chunk == 0) start_statistics(call, s, block.n / call.dst_chunk, v);
-        forward_vector(call, s, block, v, between, &ahead);
+        forward_vector(call, s, one, v, between, &ahead);
+        store_sums(call, one, &ahead, between.d);
       }
-      store_sums(call, block, &ahead, between.d);
     });
   });
   if (io.mean != nullptr) {
@@ -412,26 +413,28 @@ inline void backward_block(const Call& call, const Gate& gate, const GradientSum
   add_block(ahead, call, next, call.io.src, call.src_pixels);
   ahead.start(block.count * (block.v_end - block.v) *
               (call.src_pixels * (kLoadWork + kGateWork) + call.dst_pixels * (kLoadWork + 2 * kWindowWork)));
-  if (call.io.slope != nullptr)
-    load_gradient<true>(call, block, &ahead, b.d);
-  else
-    load_gradient<false>(call, block, &ahead, b.d);
-  if (call.io.d_weight != nullptr) load_mapped(call, block, &ahead, b.src);
   for (std::int64_t v = block.v; v < block.v_end; ++v) {
-    const std::int64_t c = v * VecF::width, pixels = (v - block.v) * block.count * VecF::width;
-    float *src = b.src + pixels * call.src_pixels, *d = b.d + pixels * call.dst_pixels;
+    const Block one{block.n, block.count, v, v + 1};
+    const std::int64_t c = v * VecF::width;
+    if (call.io.slope != nullptr)
+      load_gradient<true>(call, one, &ahead, b.d);
+    else
+      load_gradient<false>(call, one, &ahead, b.d);
     if (block.n % call.dst_chunk == 0)
       for (int t = 0; t < kTaps; ++t) VecF::zero().store(products + t * padded + c);
     if (block.n % call.src_chunk == 0)
       for (int i = 0; i < VecF::width; ++i) map[c + i] = map[padded + c + i] = 0;
-    if (call.io.d_weight != nullptr) add_weight_products(call, block.count, v, src, d, &ahead, products + c);
-    if (call.io.d_src != nullptr) backward_windows(call, block.count, v, d, &ahead, b.d_src + pixels * call.src_pixels);
+    if (call.io.d_weight != nullptr) {
+      load_mapped(call, one, &ahead, b.src);
+      add_weight_products(call, block.count, v, b.src, b.d, &ahead, products + c);
+    }
+    if (call.io.d_src == nullptr) continue;
+    backward_windows(call, block.count, v, b.d, &ahead, b.d_src);
+    if (gate.open)
+      pass_gate<true>(call, gate, one, b.d_src, &ahead, map);
+    else
+      pass_gate<false>(call, gate, one, b.d_src, &ahead, map);
   }
-  if (call.io.d_src == nullptr) return;
-  if (gate.open)
-    pass_gate<true>(call, gate, block, b.d_src, &ahead, map);
-  else
-    pass_gate<false>(call, gate, block, b.d_src, &ahead, map);
 }
 
 /// Chunk sums added in order, into the layout of the weight.

@@ -3,8 +3,8 @@
 // the channel at which they start. Included after a simd header.
 #pragma once
 #include "core/allocator.h"
-#include "kernels/conv_bn.h"
-#include "kernels/fake_quant/codes_vector.inl"
+#include "kernels/batchnorm/channel_sums.inl"
+#include "kernels/conv_bn_map.inl"
 #include "kernels/gemm/extents.h"
 #include "kernels/vector_loop.h"
 
@@ -23,54 +23,44 @@ inline void for_pixel_groups(std::int64_t pixels, std::int64_t channels, F f) {
   }
 }
 
-template <bool Mapped, Activation Act, bool Quantized>
-struct MapTag {
-  static constexpr bool mapped = Mapped, quantized = Quantized;
-  static constexpr Activation act = Act;
-};
-/// f(tag) with the kind of map known at compile time.
+inline bool maps(const ConvBnProblem& p) { return p.mapped || p.quantized || p.act != Activation::none; }
+OCTET_SIMD int lanes_of(Whole) { return VecF::width; }
+OCTET_SIMD int lanes_of(Part part) { return part.n; }
+
+/// f(pixel, channel, act(fma(z, scale, shift)), Whole or Part) for every vector of the source's rows `from`.
 template <class F>
-inline void with_map(const ConvBnProblem& p, F f) {
-  with_activation(p.act, [&](auto act) {
-    constexpr Activation kAct = decltype(act)::act;
-    if (p.mapped) return p.quantized ? f(MapTag<true, kAct, true>{}) : f(MapTag<true, kAct, false>{});
-    return p.quantized ? f(MapTag<false, kAct, true>{}) : f(MapTag<false, kAct, false>{});
+inline void for_activated(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t first, std::int64_t pixels,
+                          std::int64_t channels, const float* from, std::int64_t ld, F f) {
+  for_pixel_groups(pixels, channels, [&](std::int64_t i, std::int64_t stop, std::int64_t c, auto part) {
+    const F own = f;  // constants within f may stay in registers: no store can alias this copy
+    const MapVector map(p, io, first + c, lanes_of(part));
+    for (; i < stop; ++i) own(i, c, map.activated(load(from + i * ld + c, part)), part);
   });
 }
-inline bool maps(const ConvBnProblem& p) { return p.mapped || p.quantized || p.act != Activation::none; }
-
-inline OnnxGrid grid_of(const ConvBnProblem& p, const ConvBnPointers& io) {
-  FakeQuantProblem grid;
-  grid.zero_point = p.zero_point, grid.lo = p.lo, grid.hi = p.hi;
-  return {grid, io.step};
-}
-
-/// The map's constants for one vector of channels.
-template <class Tag>
-struct VectorMap {
-  VecF scale, shift;
-  template <class Lanes>
-  OCTET_SIMD VectorMap(const ConvBnPointers& io, std::int64_t c, Lanes part)
-      : scale(Tag::mapped ? load(io.scale + c, part) : VecF::zero()),
-        shift(Tag::mapped ? load(io.shift + c, part) : VecF::zero()) {}
-  OCTET_SIMD VecF affine(VecF z) const { return Tag::mapped ? fma(z, scale, shift) : z; }
-  OCTET_SIMD VecF activated(VecF z) const { return activate<Tag::act>(affine(z)); }
-};
 
 /// to = map(from).
 inline void map_pixels(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t first, std::int64_t pixels,
                        std::int64_t channels, const float* from, std::int64_t ld, float* to, std::int64_t ld_to) {
-  with_map(p, [&](auto tag) {
-    using Tag = decltype(tag);
-    const OnnxGrid grid = grid_of(p, io);
-    for_pixel_groups(pixels, channels, [&](std::int64_t i, std::int64_t stop, std::int64_t c, auto part) {
-      const OnnxGrid own = grid;
-      const VectorMap<Tag> map(io, first + c, part);
-      for (; i < stop; ++i) {
-        const VecF y = map.activated(load(from + i * ld + c, part));
-        store(Tag::quantized ? own.value(own.code(y)) : y, to + i * ld_to + c, part);
-      }
+  if (!p.quantized) {
+    for_activated(p, io, first, pixels, channels, from, ld, [=](std::int64_t i, std::int64_t c, VecF y, auto part) {
+      store(y, to + i * ld_to + c, part);
     });
+    return;
+  }
+  const OnnxGrid grid(grid_of(p), io.step);
+  for_activated(p, io, first, pixels, channels, from, ld, [=](std::int64_t i, std::int64_t c, VecF y, auto part) {
+    store(grid.value(grid.code(y)), to + i * ld_to + c, part);
+  });
+}
+
+/// Codes of map(from), whole rows of channels.
+inline void quantize_pixels(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t pixels, const float* from,
+                            std::uint8_t* to) {
+  const std::int64_t ld = p.geometry.c;
+  const OnnxGrid grid(grid_of(p), io.step);
+  const VecI zero = VecI::set1(p.zero_point);
+  for_activated(p, io, 0, pixels, ld, from, ld, [=](std::int64_t i, std::int64_t c, VecF y, auto part) {
+    store_bytes(to_int_even(grid.code(y)) + zero, to + i * ld + c, part);
   });
 }
 
@@ -84,29 +74,6 @@ inline void complete_gradient(const ConvBnPointers& io, std::int64_t first, std:
   });
 }
 
-/// Σ u and Σ u·v of one vector of channels in double, pixel after pixel.
-struct VectorSums {
-  VecD sum0, sum1, product0, product1;
-  OCTET_SIMD VectorSums(const double* sums, const double* products)
-      : sum0(VecD::load(sums)),
-        sum1(VecD::load(sums + VecD::width)),
-        product0(VecD::load(products)),
-        product1(VecD::load(products + VecD::width)) {}
-  OCTET_SIMD void add(VecF u, VecF v) {
-    const VecD u0 = widen_low(u), u1 = widen_high(u);
-    sum0 = sum0 + u0;
-    sum1 = sum1 + u1;
-    product0 = fma(u0, widen_low(v), product0);
-    product1 = fma(u1, widen_high(v), product1);
-  }
-  OCTET_SIMD void store(double* sums, double* products) const {
-    sum0.store(sums);
-    sum1.store(sums + VecD::width);
-    product0.store(products);
-    product1.store(products + VecD::width);
-  }
-};
-
 /// Sums per channel of every reduction chunk, in double, and extremes, where the passes of this file leave them: arrays
 /// of `stride` entries, channels rounded up to a vector. To be released by hand: a destructor would bring exception
 /// tables, with inline code of the compiler's library.
@@ -116,7 +83,7 @@ class ChunkSums {
       : chunks_(chunks),
         channels_(channels),
         stride_(ceil_div(channels, 16) * 16),
-        doubles_(2 * stride_ * chunks_),
+        doubles_(2 * stride_ * (chunks_ + 1)),
         bytes_(static_cast<std::size_t>(doubles_ + stride_ * chunks_) * sizeof(double)),
         parts_(static_cast<double*>(scratch_acquire(bytes_))),
         extremes_(reinterpret_cast<float*>(parts_ + doubles_)) {
@@ -132,44 +99,37 @@ class ChunkSums {
   double* products(std::int64_t chunk) const { return sums(chunk) + stride_; }
   float* low(std::int64_t chunk) const { return extremes_ + 2 * chunk * stride_; }
   float* high(std::int64_t chunk) const { return low(chunk) + stride_; }
-  /// Chunks added in order.
-  double sum(std::int64_t c) const { return total(c); }
-  double product(std::int64_t c) const { return total(stride_ + c); }
 
   /// mean, variance and extremes of a convolution's output, those that are wanted.
   void store_statistics(std::int64_t pixels, const ConvBnPointers& io) const {
-    const double n = static_cast<double>(pixels);
+    const double* totals = add_up();
+    if (io.mean != nullptr) moments_of(totals, totals + stride_, pixels, channels_, io.mean, io.variance);
+    if (io.low == nullptr) return;
     for (std::int64_t c = 0; c < channels_; ++c) {
-      const double squares = product(c);
-      if (io.mean != nullptr) {
-        const double mean = sum(c) / n, variance = __builtin_fma(-mean, mean, squares / n);
-        io.mean[c] = static_cast<float>(mean);
-        io.variance[c] = static_cast<float>(0.0 > variance ? 0.0 : variance);
-      }
-      if (io.low == nullptr) continue;
       float least = low(0)[c], most = high(0)[c];
       for (std::int64_t chunk = 1; chunk < chunks_; ++chunk) {
         least = low(chunk)[c] < least ? low(chunk)[c] : least;
         most = high(chunk)[c] > most ? high(chunk)[c] : most;
       }
       // A sum of squares is NaN just when an element was.
-      const bool lost = squares != squares;
+      const bool lost = totals[stride_ + c] != totals[stride_ + c];
       io.low[c] = lost ? __builtin_nanf("") : least;
       io.high[c] = lost ? __builtin_nanf("") : most;
     }
   }
   void store_affine_gradient(const ConvBnPointers& io) const {
+    const double* totals = add_up();
     for (std::int64_t c = 0; c < channels_; ++c) {
-      io.d_scale[c] = static_cast<float>(product(c));
-      io.d_shift[c] = static_cast<float>(sum(c));
+      io.d_scale[c] = static_cast<float>(totals[stride_ + c]);
+      io.d_shift[c] = static_cast<float>(totals[c]);
     }
   }
 
  private:
-  double total(std::int64_t at) const {
-    double sum = 0;
-    for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) sum += parts_[2 * chunk * stride_ + at];
-    return sum;
+  const double* add_up() const {
+    double* totals = parts_ + 2 * stride_ * chunks_;
+    add_chunk_sums(parts_, chunks_, 2 * stride_, totals);
+    return totals;
   }
   const std::int64_t chunks_, channels_, stride_, doubles_;
   const std::size_t bytes_;
@@ -183,7 +143,7 @@ inline void add_statistics(const ChunkSums& to, std::int64_t chunk, std::int64_t
   double *sums = to.sums(chunk) + first, *products = to.products(chunk) + first;
   float *lows = to.low(chunk) + first, *highs = to.high(chunk) + first;
   for_pixel_groups(pixels, channels, [&](std::int64_t i, std::int64_t stop, std::int64_t c, auto part) {
-    VectorSums total(sums + c, products + c);
+    PairSums total = PairSums::load(sums + c, products + c);
     VecF low = VecF::load(lows + c), high = VecF::load(highs + c);
     for (; i < stop; ++i) {
       const VecF v = load(z + i * ld + c, part);
@@ -197,33 +157,32 @@ inline void add_statistics(const ChunkSums& to, std::int64_t chunk, std::int64_t
   });
 }
 
+/// What the gradient through a map needs and adds to: Σ g and Σ g·z.
+struct MapGradient {
+  ChunkSums sums;
+  Gate gate;
+};
+
 /// From the gradient d_x of the mapped source to that of the raw source z: writes d_src and, when mapped, adds to
-/// chunk's sums Σ g and Σ g·z. d_x has rows ld_x apart, z and d_src `ld`.
-inline void gradient_through_map(const ConvBnProblem& p, const ConvBnPointers& io, const ChunkSums& to,
+/// chunk's sums. d_x has rows ld_x apart, z and d_src `ld`.
+inline void gradient_through_map(const ConvBnProblem& p, const ConvBnPointers& io, const MapGradient& to,
                                  std::int64_t chunk, std::int64_t first, std::int64_t pixels, std::int64_t channels,
                                  const float* d_x, std::int64_t ld_x, const float* z, float* d_src, std::int64_t ld) {
-  double *sums = to.sums(chunk) + first, *products = to.products(chunk) + first;
-  with_map(p, [&](auto tag) {
-    using Tag = decltype(tag);
-    const OnnxGrid grid = grid_of(p, io);
-    const bool masked = p.masked;
-    for_pixel_groups(pixels, channels, [&](std::int64_t i, std::int64_t stop, std::int64_t c, auto part) {
-      const OnnxGrid own = grid;
-      const VectorMap<Tag> map(io, first + c, part);
-      VectorSums total(sums + c, products + c);
-      for (; i < stop; ++i) {
-        const VecF raw = load(z + i * ld + c, part), t = map.affine(raw);
-        VecF g = load(d_x + i * ld_x + c, part);
-        if (Tag::quantized && masked) {
-          const VecF place = own.position(activate<Tag::act>(t));
-          g = select((place >= own.lo) & (place <= own.hi), g, VecF::zero());
-        }
-        g = gate<Tag::act>(t, g);
-        store(Tag::mapped ? g * map.scale : g, d_src + i * ld + c, part);
-        if (Tag::mapped) total.add(g, raw);
-      }
-      if (Tag::mapped) total.store(sums + c, products + c);
-    });
+  double *sums = to.sums.sums(chunk) + first, *products = to.sums.products(chunk) + first;
+  const bool mapped = p.mapped, open = to.gate.open;
+  const VecF least = VecF::set1(to.gate.least), most = VecF::set1(to.gate.most);
+  for_pixel_groups(pixels, channels, [&](std::int64_t i, std::int64_t stop, std::int64_t c, auto part) {
+    const VecF from = least, upto = most;
+    const MapVector map(p, io, first + c, lanes_of(part));
+    PairSums total = PairSums::load(sums + c, products + c);
+    for (; i < stop; ++i) {
+      const VecF raw = load(z + i * ld + c, part), t = map.affine(raw);
+      VecF g = load(d_x + i * ld_x + c, part);
+      if (!open) g = select((t >= from) & (t <= upto), g, VecF::zero());
+      store(mapped ? g * map.scale : g, d_src + i * ld + c, part);
+      if (mapped) total.add(g, raw);
+    }
+    if (mapped) total.store(sums + c, products + c);
   });
 }
 
