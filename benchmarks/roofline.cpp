@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kWidth = 1280, kHeight = 800, kLeft = 76, kRight = 220, kTop = 58, kBottom = 62;
 constexpr double kStrip = 96;  // of cases without operations, at the left
-constexpr double kLetter = 5.6, kLine = 11;
+constexpr double kLetter = 6.2, kLine = 11;
 constexpr const char* kColours[] = {"#1f6fb4", "#d9541e", "#2c9145", "#8a4fb0", "#b8860b", "#c2337a",
                                     "#148f9a", "#6b5b3e", "#5a6b7b", "#a02c2c", "#3f51b5", "#557a1f"};
 
@@ -36,17 +36,24 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-/// Whole decades around the values.
+/// Logarithmic.
 struct Axis {
-  double low = 1, high = 10;  // powers of ten
-  double from = 0, to = 1;    // in pixels
-  double at(double value) const {
-    return from + (to - from) * (std::log10(value) - std::log10(low)) / std::log10(high / low);
-  }
-  void cover(double least, double most) {
-    low = std::pow(10, std::floor(std::log10(least)));
-    high = std::pow(10, std::ceil(std::log10(most) + 1e-9));
-    if (high <= low) high = low * 10;
+  double low = 1, high = 10;
+  double from = 0, to = 1;  // in pixels
+  double at(double value) const { return from + (to - from) * std::log(value / low) / std::log(high / low); }
+  struct Tick {
+    double value;
+    bool decade, named;
+  };
+  /// 1 to 9 of every decade; 2 and 5 have names too where few decades leave room.
+  std::vector<Tick> ticks() const {
+    std::vector<Tick> ticks;
+    const bool roomy = high / low < 2000;
+    for (double decade = std::pow(10, std::floor(std::log10(low))); decade <= high; decade *= 10)
+      for (int i = 1; i < 10; ++i)
+        if (const double value = decade * i; value >= low * 0.999 && value <= high * 1.001)
+          ticks.push_back({value, i == 1, i == 1 || (roomy && (i == 2 || i == 5))});
+    return ticks;
   }
 };
 
@@ -55,7 +62,7 @@ class Plot {
   Plot(std::vector<RooflinePoint> points, const Peaks& peaks) : points_(std::move(points)), peaks_(peaks) {
     for (const RooflinePoint& point : points_) {
       rooms_.insert(point.room);
-      (point.flop_per_byte > 0 ? has_points_ : has_strip_) = true;
+      has_strip_ = has_strip_ || point.flop_per_byte <= 0;
     }
     fit_axes();
   }
@@ -77,23 +84,20 @@ class Plot {
   }
 
  private:
+  /// Round the points and the ridges. Cases without operations may lie below: they are drawn at the edge.
   void fit_axes() {
-    double least_x = 0.5, most_x = 200, least_y = peaks_.fma_gflops / 20,
-           most_y = std::max(peaks_.fma_gflops, peaks_.int8_gops) * 1.3;
+    const double top = std::max(peaks_.fma_gflops, peaks_.int8_gops);
+    double least_x = 0.5, most_x = 1.5 * top / peaks_.memory_gbytes, least_y = peaks_.fma_gflops / 20, most_y = top;
     for (const RooflinePoint& point : points_) {
       if (point.flop_per_byte <= 0) continue;
-      least_x = std::min(least_x, point.flop_per_byte / 1.3), most_x = std::max(most_x, point.flop_per_byte * 1.3);
-      least_y = std::min(least_y, point.gops / 1.3), most_y = std::max(most_y, point.gops * 1.3);
+      least_x = std::min(least_x, point.flop_per_byte), most_x = std::max(most_x, point.flop_per_byte);
+      least_y = std::min(least_y, point.gops), most_y = std::max(most_y, point.gops);
     }
-    x_.from = kLeft + (has_strip_ ? kStrip : 0), x_.to = kWidth - kRight;
-    y_.from = kHeight - kBottom, y_.to = kTop;
-    x_.cover(least_x, most_x);
+    x_ = {least_x / 1.4, most_x * 1.8, kLeft + (has_strip_ ? kStrip : 0), kWidth - kRight};
+    if (has_strip_) least_y = std::min(least_y, peaks_.memory_gbytes * x_.low / 4);
     for (const RooflinePoint& point : points_)  // the strip hangs from the memory roof at the axis' left end
-      if (point.flop_per_byte <= 0) {
-        least_y = std::min(least_y, point.gops * x_.low / 1.3);
-        most_y = std::max(most_y, point.gops * x_.low * 1.3);
-      }
-    y_.cover(least_y, most_y);
+      if (point.flop_per_byte <= 0) most_y = std::max(most_y, point.gops * x_.low);
+    y_ = {least_y / 1.5, most_y * 1.6, kHeight - kBottom, kTop};
   }
 
   void text(double x, double y, const std::string& words, const char* anchor, double size, const char* colour,
@@ -108,17 +112,13 @@ class Plot {
   }
 
   void draw_grid() {
-    for (double decade = x_.low; decade <= x_.high * 1.001; decade *= 10) {
-      for (int i = 2; i < 10 && decade < x_.high; ++i)
-        line(x_.at(decade * i), y_.from, x_.at(decade * i), y_.to, "#f2f2f2", 1);
-      line(x_.at(decade), y_.from, x_.at(decade), y_.to, "#dcdcdc", 1);
-      text(x_.at(decade), y_.from + 18, fmt::format("{:g}", decade), "middle", 12, "#444");
+    for (const Axis::Tick& tick : x_.ticks()) {
+      line(x_.at(tick.value), y_.from, x_.at(tick.value), y_.to, tick.decade ? "#dcdcdc" : "#f2f2f2", 1);
+      if (tick.named) text(x_.at(tick.value), y_.from + 18, fmt::format("{:g}", tick.value), "middle", 12, "#444");
     }
-    for (double decade = y_.low; decade <= y_.high * 1.001; decade *= 10) {
-      for (int i = 2; i < 10 && decade < y_.high; ++i)
-        line(x_.from, y_.at(decade * i), x_.to, y_.at(decade * i), "#f2f2f2", 1);
-      line(x_.from, y_.at(decade), x_.to, y_.at(decade), "#dcdcdc", 1);
-      text(kLeft - 8, y_.at(decade) + 4, fmt::format("{:g}", decade), "end", 12, "#444");
+    for (const Axis::Tick& tick : y_.ticks()) {
+      line(x_.from, y_.at(tick.value), x_.to, y_.at(tick.value), tick.decade ? "#dcdcdc" : "#f2f2f2", 1);
+      if (tick.named) text(kLeft - 8, y_.at(tick.value) + 4, fmt::format("{:g}", tick.value), "end", 12, "#444");
     }
     line(x_.from, y_.from, x_.to, y_.from, "#888", 1);
     line(kLeft, y_.from, kLeft, y_.to, "#888", 1);
@@ -127,7 +127,7 @@ class Plot {
     text(22, middle, "GOP/s", "middle", 13, "#333", fmt::format(" transform=\"rotate(-90 22 {:.1f})\"", middle));
     if (!has_strip_) return;
     line(x_.from, y_.from, x_.from, y_.to, "#bbb", 1, " stroke-dasharray=\"3 3\"");
-    text(kLeft + 4, y_.from + 18, "bytes only", "start", 12, "#444");
+    text(kLeft + 4, y_.from + 34, "bytes only", "start", 12, "#444");
   }
 
   /// A flat roof from where the memory's slope meets it.
@@ -135,9 +135,10 @@ class Plot {
     const double ridge = std::clamp(gops / peaks_.memory_gbytes, x_.low, x_.high);
     line(x_.at(ridge), y_.at(gops), x_.to, y_.at(gops), colour, 2);
     const std::string words = fmt::format("{}: {:.0f} GOP/s", name, gops);
-    const double width = kLetter * 1.15 * static_cast<double>(words.size());
+    const double width = kLetter * 1.1 * static_cast<double>(words.size());
     text(x_.to - 6, y_.at(gops) - 5, words, "end", 12, colour);
     layout.take({x_.to - 6 - width, y_.at(gops) - 18, width, 20});
+    layout.take({x_.at(ridge), y_.at(gops) - 2, x_.to - x_.at(ridge), 4});
   }
 
   void draw_roofs(LabelLayout& layout) {
@@ -158,11 +159,29 @@ class Plot {
     draw_flat(peaks_.fma_gflops, "fp32 FMA", "#333", layout);
   }
 
+  struct Spot {
+    double x, y;
+  };
+  /// Of a few places on the memory roof, the one farthest from any point.
+  Spot emptiest_place(double begin, double end) const {
+    const std::vector<Spot> points = spots();
+    Spot best{};
+    double farthest = -1;
+    for (const double part : {0.5, 0.35, 0.65, 0.2, 0.8}) {
+      const double at = begin * std::pow(end / begin, part);
+      const Spot place{x_.at(at), y_.at(at * peaks_.memory_gbytes)};
+      double nearest = 200;  // beyond that all are alike, and the first is best
+      for (const Spot& p : points) nearest = std::min(nearest, std::hypot(p.x - place.x, p.y - place.y));
+      if (nearest > farthest) farthest = nearest, best = place;
+    }
+    return best;
+  }
+
   void draw_slope_name(double begin, double end, LabelLayout& layout) {
     const std::string words = fmt::format("memory: {:.1f} GB/s", peaks_.memory_gbytes);
-    const double at = begin * std::pow(end / begin, 0.3), x = x_.at(at), y = y_.at(at * peaks_.memory_gbytes);
-    const double angle =
-        std::atan2(y_.at(10 * y_.low) - y_.at(y_.low), x_.at(10 * x_.low) - x_.at(x_.low)) * 180 / M_PI;
+    const Spot spot = emptiest_place(begin, end);
+    const double x = spot.x, y = spot.y;
+    const double angle = std::atan2(y_.at(2 * y_.low) - y_.at(y_.low), x_.at(2 * x_.low) - x_.at(x_.low)) * 180 / M_PI;
     text(x, y - 7, words, "middle", 12, "#333",
          fmt::format(" transform=\"rotate({:.1f} {:.1f} {:.1f})\"", angle, x, y));
     const double half = kLetter * static_cast<double>(words.size()) / 2, slope = std::tan(angle * M_PI / 180);
@@ -174,9 +193,6 @@ class Plot {
     return kColours[place % std::size(kColours)];
   }
 
-  struct Spot {
-    double x, y;
-  };
   /// Cases without operations share the strip, spread over its width.
   std::vector<Spot> spots() const {
     std::vector<Spot> spots;
@@ -186,7 +202,7 @@ class Plot {
         spots.push_back({x_.at(point.flop_per_byte), y_.at(point.gops)});
       } else {
         const double place = 0.08 + 0.24 * static_cast<double>(in_strip++ % 3);
-        spots.push_back({kLeft + kStrip * place, y_.at(point.gops * x_.low)});
+        spots.push_back({kLeft + kStrip * place, std::min(y_.at(point.gops * x_.low), y_.from - 6)});
       }
     }
     return spots;
@@ -236,15 +252,22 @@ class Plot {
       text(x + 18, y, room, "start", 12, "#333");
     }
     y += 34;
+    const auto any = [&](auto&& fits) { return std::any_of(points_.begin(), points_.end(), fits); };
+    const auto row = [&](const char* words, const std::string& shape) {
+      y += 19;
+      out_ += shape + "\n";
+      text(x + 18, y, words, "start", 12, "#333");
+    };
     text(x, y, "Operands", "start", 13, "#222");
-    out_ += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" fill=\"#777\"/>\n", x + 6, y + 15);
-    text(x + 18, y + 19, "fp32", "start", 12, "#333");
-    out_ += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"8\" height=\"8\" fill=\"#777\"/>\n", x + 2, y + 30);
-    text(x + 18, y + 38, "codes of 8 bits", "start", 12, "#333");
-    out_ +=
-        fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.2\" fill=\"#fff\" stroke=\"#777\"/>\n", x + 6, y + 53);
-    text(x + 18, y + 57, "a row not chosen here", "start", 12, "#333");
-    y += 86;
+    if (any([](const RooflinePoint& p) { return p.dtypes == "f32"; }))
+      row("fp32", fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" fill=\"#777\"/>", x + 6, y + 15));
+    if (any([](const RooflinePoint& p) { return p.dtypes != "f32"; }))
+      row("codes of 8 bits",
+          fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"8\" height=\"8\" fill=\"#777\"/>", x + 2, y + 11));
+    if (any([](const RooflinePoint& p) { return !p.chosen; }))
+      row("hollow: not chosen here",
+          fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.2\" fill=\"#fff\" stroke=\"#777\"/>", x + 6, y + 15));
+    y += 30;
     if (has_strip_)
       for (const char* words : {"bytes only: as far below the", "roof as slower than memory"})
         text(x, y, words, "start", 11, "#666"), y += 15;
@@ -255,7 +278,7 @@ class Plot {
   const Peaks& peaks_;
   std::set<std::string> rooms_;
   Axis x_, y_;
-  bool has_points_ = false, has_strip_ = false;
+  bool has_strip_ = false;
   std::size_t unlabelled_ = 0;
   std::string out_;
 };

@@ -46,19 +46,31 @@ void print_figures(const Sheet& sheet, std::FILE* file) {
     if (!value.text.empty()) fmt::print(file, "{}  {}\n", padded(name, width, true), value.text);
 }
 
+/// People see the columns that have a heading and, in this section, something to say.
+std::vector<bool> visible_of(const Sheet& sheet, const Sheet::Section& section) {
+  std::vector<bool> visible;
+  for (std::size_t c = 0; c < sheet.columns.size(); ++c)
+    visible.push_back(!sheet.columns[c].heading.empty() &&
+                      std::any_of(section.lines.begin(), section.lines.end(),
+                                  [&](const Sheet::Line& line) { return !value_at(line, c).text.empty(); }));
+  return visible;
+}
+
 void print_table(const Sheet& sheet) {
   const std::vector<std::size_t> widths = widths_of(sheet);
+  std::vector<bool> visible;
   const auto print_line = [&](auto&& text_of) {
     std::string line;
     for (std::size_t c = 0; c < sheet.columns.size(); ++c)
-      if (!sheet.columns[c].heading.empty()) line += padded(text_of(c), widths[c], sheet.columns[c].left) + "  ";
+      if (visible[c]) line += padded(text_of(c), widths[c], sheet.columns[c].left) + "  ";
     while (!line.empty() && line.back() == ' ') line.pop_back();
     fmt::print("{}\n", line);
   };
   for (const Sheet::Section& section : sheet.sections) {
+    visible = visible_of(sheet, section);
     fmt::print("\n{}\n", section.title);
     print_line([&](std::size_t c) { return sheet.columns[c].heading; });
-    bool in_sums = false;
+    bool in_sums = !section.lines.empty() && section.lines[0].sum;
     for (const Sheet::Line& line : section.lines) {
       if (line.sum && !in_sums) fmt::print("\n");
       in_sums = line.sum;
@@ -73,19 +85,19 @@ void print_table(const Sheet& sheet) {
 
 void print_md(const Sheet& sheet) {
   for (const Sheet::Section& section : sheet.sections) {
+    const std::vector<bool> visible = visible_of(sheet, section);
     fmt::print("\n{}\n\n|", section.title);
-    for (const Sheet::Column& column : sheet.columns)
-      if (!column.heading.empty()) fmt::print(" {} |", column.heading);
+    for (std::size_t c = 0; c < sheet.columns.size(); ++c)
+      if (visible[c]) fmt::print(" {} |", sheet.columns[c].heading);
     fmt::print("\n|");
-    for (const Sheet::Column& column : sheet.columns)
-      if (!column.heading.empty()) fmt::print("{}|", column.left ? "---" : "--:");
+    for (std::size_t c = 0; c < sheet.columns.size(); ++c)
+      if (visible[c]) fmt::print("{}|", sheet.columns[c].left ? "---" : "--:");
     fmt::print("\n");
     for (const Sheet::Line& line : section.lines) {
       fmt::print("|");
       for (std::size_t c = 0; c < sheet.columns.size(); ++c) {
         const std::string& text = value_at(line, c).text;
-        if (!sheet.columns[c].heading.empty())
-          fmt::print(" {} |", line.sum && !text.empty() ? "**" + text + "**" : text);
+        if (visible[c]) fmt::print(" {} |", line.sum && !text.empty() ? "**" + text + "**" : text);
       }
       fmt::print("\n");
     }
