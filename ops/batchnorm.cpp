@@ -54,6 +54,8 @@ Saved make_affine(const Tensor& mean, const Tensor& variance, const Tensor& gamm
                   Tensor& affine) {
   Saved saved;
   const std::int64_t c = gamma.numel();
+  for (auto* list : {&saved.mean, &saved.invstd, &saved.scale}) list->reserve(static_cast<std::size_t>(c));
+  saved.constant.reserve(static_cast<std::size_t>(c));
   T* scale = affine.data<T>();
   T* shift = scale + c;
   for (std::int64_t i = 0; i < c; ++i) {
