@@ -36,13 +36,22 @@ OCTET_SIMD void load_taps(const VectorPictures& p, VecF (&w)[kSide * kSide]) {
   for (int t = 0; t < kSide * kSide; ++t) w[t] = VecF::load(p.weight + t * p.weight_pitch);
 }
 
-/// visit.at<RowMask, ColMask>(y, x) for every output pixel in order.
+/// Sums that are made side by side: one is a chain of dependent operations, which would fill the processor's queues.
+constexpr int kAbreast = VecF::width == 16 ? 4 : 2;
+
+/// visit.at<RowMask, ColMask, count>(y, x) for every output pixel in order, `count` of them from x on.
 template <int Stride, int RowMask, class Visit>
 OCTET_SIMD void visit_row(std::int64_t y, std::int64_t out_w, Visit& visit) {
   constexpr std::int64_t kClipped = Stride == 1 ? 1 : 0;
-  visit.template at<RowMask, 6>(y, 0);
-  for (std::int64_t x = 1; x < out_w - kClipped; ++x) visit.template at<RowMask, 7>(y, x);
-  if (kClipped != 0) visit.template at<RowMask, 3>(y, out_w - 1);
+  visit.template at<RowMask, 6, 1>(y, 0);
+  std::int64_t x = 1;
+  for (; x + kAbreast <= out_w - kClipped; x += kAbreast) visit.template at<RowMask, 7, kAbreast>(y, x);
+  if (kAbreast > 2 && x + 2 <= out_w - kClipped) {
+    visit.template at<RowMask, 7, 2>(y, x);
+    x += 2;
+  }
+  if (x < out_w - kClipped) visit.template at<RowMask, 7, 1>(y, x);
+  if (kClipped != 0) visit.template at<RowMask, 3, 1>(y, out_w - 1);
 }
 template <int Stride, class Visit>
 OCTET_SIMD void visit_windows(std::int64_t out_h, std::int64_t out_w, Ahead* ahead, Visit& visit) {
@@ -59,6 +68,22 @@ OCTET_SIMD void visit_windows(std::int64_t out_h, std::int64_t out_w, Ahead* ahe
   ahead->step(work);
 }
 
+/// The sums of neighbouring windows, `Step` pixels from one to the next around `middle`; Step -1: the windows of step 1
+/// read from the other end, their masks as those of what is read.
+template <int RowMask, int ColMask, int Step, int Count>
+OCTET_SIMD void sum_abreast(const float* middle, std::int64_t row, const VecF (&w)[kSide * kSide], VecF (&sums)[Count]) {
+  constexpr int kTurn = Step < 0 ? -1 : 1;
+  OCTET_UNROLL
+  for (int i = 0; i < Count; ++i) sums[i] = VecF::zero();
+  OCTET_UNROLL
+  for (int t = 0; t < kSide * kSide; ++t)
+    if (reads_tap(RowMask, ColMask, kTurn < 0 ? kSide * kSide - 1 - t : t)) {
+      const float* at = middle + kTurn * (t / kSide - 1) * row + kTurn * (t % kSide - 1) * VecF::width;
+      OCTET_UNROLL
+      for (int i = 0; i < Count; ++i) sums[i] = fma(VecF::load(at + i * kTurn * Step * VecF::width), w[t], sums[i]);
+    }
+}
+
 /// Gives the sum of every window to sink(sum), pixels in order.
 template <int Stride, class Sink>
 struct SumWindows {
@@ -66,15 +91,13 @@ struct SumWindows {
   std::int64_t row;  ///< floats of a source row
   const VecF (&w)[kSide * kSide];
   Sink& sink;
-  template <int RowMask, int ColMask>
+  template <int RowMask, int ColMask, int Count>
   OCTET_SIMD void at(std::int64_t y, std::int64_t x) {
     const float* middle = src + y * Stride * row + x * Stride * VecF::width;
-    VecF sum = VecF::zero();
+    VecF sums[Count];
+    sum_abreast<RowMask, ColMask, Stride>(middle, row, w, sums);
     OCTET_UNROLL
-    for (int t = 0; t < kSide * kSide; ++t)
-      if (reads_tap(RowMask, ColMask, t))
-        sum = fma(VecF::load(middle + (t / kSide - 1) * row + (t % kSide - 1) * VecF::width), w[t], sum);
-    sink(sum);
+    for (int i = 0; i < Count; ++i) sink(sums[i]);
   }
 };
 
@@ -85,15 +108,12 @@ struct SumMirrored {
   std::int64_t row;
   const VecF (&w)[kSide * kSide];
   Sink& sink;
-  template <int RowMask, int ColMask>
+  template <int RowMask, int ColMask, int Count>
   OCTET_SIMD void at(std::int64_t y, std::int64_t x) {
-    const float* middle = d + y * row + x * VecF::width;
-    VecF sum = VecF::zero();
+    VecF sums[Count];
+    sum_abreast<RowMask, ColMask, -1>(d + y * row + x * VecF::width, row, w, sums);
     OCTET_UNROLL
-    for (int t = 0; t < kSide * kSide; ++t)
-      if (reads_tap(RowMask, ColMask, kSide * kSide - 1 - t))
-        sum = fma(VecF::load(middle + (1 - t / kSide) * row + (1 - t % kSide) * VecF::width), w[t], sum);
-    sink(sum);
+    for (int i = 0; i < Count; ++i) sink(sums[i]);
   }
 };
 
@@ -103,15 +123,17 @@ struct AddProducts {
   const float *src, *d;
   std::int64_t row;
   VecF (&sums)[kSide * kSide];
-  template <int RowMask, int ColMask>
+  template <int RowMask, int ColMask, int Count>
   OCTET_SIMD void at(std::int64_t y, std::int64_t x) {
     const float* middle = src + y * Stride * row + x * Stride * VecF::width;
-    const VecF gradient = VecF::load(d);
-    d += VecF::width;
     OCTET_UNROLL
-    for (int t = 0; t < kSide * kSide; ++t)
-      if (reads_tap(RowMask, ColMask, t))
-        sums[t] = fma(gradient, VecF::load(middle + (t / kSide - 1) * row + (t % kSide - 1) * VecF::width), sums[t]);
+    for (int i = 0; i < Count; ++i, middle += Stride * VecF::width, d += VecF::width) {
+      const VecF gradient = VecF::load(d);
+      OCTET_UNROLL
+      for (int t = 0; t < kSide * kSide; ++t)
+        if (reads_tap(RowMask, ColMask, t))
+          sums[t] = fma(gradient, VecF::load(middle + (t / kSide - 1) * row + (t % kSide - 1) * VecF::width), sums[t]);
+    }
   }
 };
 

@@ -17,7 +17,7 @@ namespace octet::kernels {
 namespace {
 
 /// Floats of what lies between two passes at most, and where one picture has fewer; pixels of the largest one taken.
-constexpr std::int64_t kBetween = 16384, kUsual = 2048, kMostPixels = kBetween / 16;
+constexpr std::int64_t kBetween = 16384, kUsual = 8192, kMostPixels = kBetween / 16;
 /// Pixels that pass while a channel's constants and sums stay in registers.
 constexpr std::int64_t kPixelGroup = 8;
 constexpr int kTaps = kSide * kSide;
@@ -117,8 +117,8 @@ struct Block {
 template <class F>
 OCTET_SIMD void for_blocks_of(const Call& call, bool both_sides, Block task, F f) {
   const std::int64_t pixels = larger(call.src_pixels, call.dst_pixels), vectors = task.v_end - task.v;
-  const std::int64_t wide = vectors;
-  const std::int64_t most = larger(kUsual / (pixels * VecF::width), 1);
+  const std::int64_t wide = smaller(vectors, kBetween / (pixels * VecF::width));
+  const std::int64_t most = larger(kUsual / (pixels * VecF::width * wide), 1);
   const auto pictures_from = [&](std::int64_t n) {
     std::int64_t count = smaller(smaller(most, task.n + task.count - n), call.dst_chunk - n % call.dst_chunk);
     return both_sides ? smaller(count, call.src_chunk - n % call.src_chunk) : count;
@@ -144,7 +144,7 @@ inline std::int64_t floats_of_pixel(const Call& call, const Block& block) {
   return smaller(block.v_end * VecF::width, call.g.c) - block.v * VecF::width;
 }
 /// Work of the passes, in about cycles of a vector of a pixel, for Ahead.
-constexpr std::int64_t kLoadWork = 4, kStoreWork = 4, kGateWork = 10;
+constexpr std::int64_t kLoadWork = 4;
 
 /// f(v, first pixel, last, Whole or Part) for a few of `pixels` at a time and every vector: near the order of memory.
 /// `work` of a pixel: what Ahead shall count.
@@ -187,41 +187,22 @@ inline void load_mapped(const Call& call, const Block& block, Ahead* ahead, floa
     load_mapped<false>(call, block, ahead, to);
 }
 
-/// The sums of a block of forward, in the order of memory.
-[[gnu::noinline]] inline void store_sums(const Call& call, const Block& block, Ahead* ahead, const float* from) {
-  const std::int64_t c = call.g.c, pixels = block.count * call.dst_pixels;
-  float* dst = call.io.dst + block.n * call.dst_pixels * c;
-  for_pixel_groups(call, block, pixels, kStoreWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
-    const float* sum = from + ((v - block.v) * pixels + first) * VecF::width;
-    float* to = dst + first * c + v * VecF::width;
-    for (std::int64_t i = first; i < last; ++i, sum += VecF::width, to += c) store(VecF::load(sum), to, part);
-  });
-}
-
-/// Where forward's sums go: into the block, and the statistics of a chunk.
+/// Where forward's sums go: to dst, and into the statistics of a chunk.
 struct Output {
   float* to;
+  std::int64_t pitch;
   PairSums moments;
   VecF low, high;
   MaskF lost;
   OCTET_SIMD void operator()(VecF z) {
     z.store(to);
-    to += VecF::width;
+    to += pitch;
     moments.add(z, z);
     low = min(z, low);
     high = max(z, high);
     lost = lost | is_nan(z);
   }
 };
-/// Where backward's go: the gradient of the mapped source.
-struct Keep {
-  float* to;
-  OCTET_SIMD void operator()(VecF d) {
-    d.store(to);
-    to += VecF::width;
-  }
-};
-
 /// Per chunk and channel: Σ z and Σ z² [2][padded], least, greatest, and not 0 when there was a NaN [3][padded].
 struct Statistics {
   double* moments;
@@ -258,17 +239,24 @@ inline void forward_vector(const Call& call, const Statistics& s, const Block& b
   const std::int64_t chunk = block.n / call.dst_chunk, c = v * VecF::width, padded = call.padded;
   double* moments = s.moments + chunk * 2 * padded + c;
   float* extremes = s.extremes + chunk * 3 * padded + c;
-  const std::int64_t pixels = (v - block.v) * block.count * VecF::width;
-  Output output{b.d + pixels * call.dst_pixels,
+  const std::int64_t pixels = block.count * call.dst_pixels;
+  const int lanes = call.lanes(v);
+  const bool whole = lanes == VecF::width;
+  float* dst = call.io.dst + block.n * call.dst_pixels * call.g.c + c;
+  Output output{whole ? dst : b.d,
+                whole ? call.g.c : VecF::width,
                 PairSums::load(moments, moments + padded),
                 VecF::load(extremes),
                 VecF::load(extremes + padded),
                 VecF::load(extremes + 2 * padded) > VecF::zero()};
-  forward_windows(call, block.count, v, b.src + pixels * call.src_pixels, b.d_src, ahead, output);
+  forward_windows(call, block.count, v, b.src + (v - block.v) * block.count * call.src_pixels * VecF::width, b.d_src,
+                  ahead, output);
   output.moments.store(moments, moments + padded);
   output.low.store(extremes);
   output.high.store(extremes + padded);
   select(output.lost, VecF::set1(1.0f), VecF::zero()).store(extremes + 2 * padded);
+  if (whole) return;
+  for (std::int64_t i = 0; i < pixels; ++i) VecF::load(b.d + i * VecF::width).store(dst + i * call.g.c, lanes);
 }
 
 /// Chunks in order; of equal zeros the first one stays.
@@ -301,13 +289,11 @@ void dwconv2d_bn_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
       add_block(ahead, call, block, io.dst, call.dst_pixels);
       add_block(ahead, call, next, io.src, call.src_pixels);
       ahead.start(block.count * (block.v_end - block.v) *
-                  (call.src_pixels * kLoadWork + call.dst_pixels * (kWindowWork + kStoreWork)));
+                  (call.src_pixels * kLoadWork + call.dst_pixels * kWindowWork));
+      load_mapped(call, block, &ahead, between.src);
       for (std::int64_t v = block.v; v < block.v_end; ++v) {
-        const Block one{block.n, block.count, v, v + 1};
-        load_mapped(call, one, &ahead, between.src);
         if (block.n % call.dst_chunk == 0) start_statistics(call, s, block.n / call.dst_chunk, v);
-        forward_vector(call, s, one, v, between, &ahead);
-        store_sums(call, one, &ahead, between.d);
+        forward_vector(call, s, block, v, between, &ahead);
       }
     });
   });
@@ -337,29 +323,32 @@ template <bool Late>
   });
 }
 
-/// d_src of a block from the gradient of the mapped source; adds Σ g and Σ g · src to `sums`, [2][padded].
+/// Where backward's go: through the gate to d_src, and into Σ g and Σ g · src of a chunk.
 template <bool Open>
-[[gnu::noinline]] void pass_gate(const Call& call, const Gate& gate, const Block& block, const float* d_mapped,
-                                 Ahead* ahead, double* sums) {
-  const std::int64_t c = call.g.c, at = block.n * call.src_pixels * c, pixels = block.count * call.src_pixels;
-  const VecF least = VecF::set1(gate.least), most = VecF::set1(gate.most);
-  for_pixel_groups(call, block, pixels, kGateWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
-    const std::int64_t from = at + first * c + v * VecF::width;
-    const float *src = call.io.src + from, *d = d_mapped + ((v - block.v) * pixels + first) * VecF::width;
-    float* d_src = call.io.d_src + from;
-    const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
-    double *sum = sums + v * VecF::width, *products = sum + call.padded;
-    PairSums own = PairSums::load(sum, products);
-    for (std::int64_t i = first; i < last; ++i, src += c, d_src += c, d += VecF::width) {
-      const VecF x = load(src, part), t = map.affine(x);
-      VecF g = VecF::load(d);
-      if (!Open) g = select((t >= least) & (t <= most), g, VecF::zero());
-      store(g * map.scale, d_src, part);
-      own.add(g, x);
-    }
-    own.store(sum, products);
-  });
-}
+struct GatedOutput {
+  const float* src;
+  float* d_src;
+  std::int64_t pitch;
+  VecF scale, shift, least, most;
+  PairSums sums;
+  OCTET_SIMD void operator()(VecF d) { add(d, Whole{}); }
+  template <class Lanes>
+  OCTET_SIMD void add(VecF d, Lanes part) {
+    const VecF x = load(src, part), t = fma(x, scale, shift);
+    const VecF g = Open ? d : select((t >= least) & (t <= most), d, VecF::zero());
+    store(g * scale, d_src, part);
+    sums.add(g, x);
+    src += pitch, d_src += pitch;
+  }
+};
+/// Where they go on the way there: of the last, partial vector of channels, and of windows whose pixels come in any order.
+struct Keep {
+  float* to;
+  OCTET_SIMD void operator()(VecF d) {
+    d.store(to);
+    to += VecF::width;
+  }
+};
 
 /// The sums of a backward call: per chunk of dst Σ d · src under each tap [kTaps][padded], per chunk of src Σ g and
 /// Σ g · src [2][padded].
@@ -389,16 +378,37 @@ inline void add_weight_products(const Call& call, std::int64_t count, std::int64
   for (int t = 0; t < kTaps; ++t) sums[0][t].store(products + t * call.padded);
 }
 
+/// The gradient of the mapped source; not for Windows::other.
+template <class Sink>
 inline void backward_windows(const Call& call, std::int64_t count, std::int64_t v, const float* d, Ahead* ahead,
-                             float* d_src) {
+                             Sink& sink) {
   const VectorPictures pictures = call.pictures(count, v, nullptr, d, ahead);
-  Keep keep{d_src};
-  if (call.windows == Windows::same) return sum_mirrored(pictures, keep);
-  if (call.windows == Windows::halving) return sum_halved(pictures, keep);
-  if (call.windows == Windows::point) return sum_points(d, pictures, keep);
-  const Pass pass = call.pass(true, count, v, d, d_src);
-  for (std::int64_t row = 0; row < count * pass.down.out; ++row)
-    sum_taps_of_row(pass, call.backward, row / pass.down.out, row % pass.down.out);
+  if (call.windows == Windows::same) return sum_mirrored(pictures, sink);
+  if (call.windows == Windows::halving) return sum_halved(pictures, sink);
+  sum_points(d, pictures, sink);
+}
+
+/// d_src of vector v of a block, and Σ g, Σ g · src in `map`, [2][padded].
+template <bool Open>
+void backward_vector(const Call& call, const Gate& gate, const Block& block, std::int64_t v, const float* d, float* room,
+                     Ahead* ahead, double* map) {
+  const std::int64_t c = v * VecF::width, at = block.n * call.src_pixels * call.g.c + c;
+  const int lanes = call.lanes(v);
+  const MapVector of(call.p, call.io, c, lanes);
+  GatedOutput<Open> output{call.io.src + at,         call.io.d_src + at,       call.g.c, of.scale, of.shift,
+                           VecF::set1(gate.least), VecF::set1(gate.most), PairSums::load(map + c, map + call.padded + c)};
+  if (call.windows != Windows::other && lanes == VecF::width) {
+    backward_windows(call, block.count, v, d, ahead, output);
+  } else {
+    Keep keep{room};
+    const Pass pass = call.pass(true, block.count, v, d, room);
+    if (call.windows != Windows::other) backward_windows(call, block.count, v, d, ahead, keep);
+    for (std::int64_t row = 0; call.windows == Windows::other && row < block.count * pass.down.out; ++row)
+      sum_taps_of_row(pass, call.backward, row / pass.down.out, row % pass.down.out);
+    for (std::int64_t i = 0; i < block.count * call.src_pixels; ++i)
+      output.add(VecF::load(room + i * VecF::width), Part{lanes});
+  }
+  output.sums.store(map + c, map + call.padded + c);
 }
 
 inline void backward_block(const Call& call, const Gate& gate, const GradientSums& s, const Block& block,
@@ -412,28 +422,25 @@ inline void backward_block(const Call& call, const Gate& gate, const GradientSum
   add_block(ahead, call, next, call.io.slope != nullptr ? call.io.z_dst : nullptr, call.dst_pixels);
   add_block(ahead, call, next, call.io.src, call.src_pixels);
   ahead.start(block.count * (block.v_end - block.v) *
-              (call.src_pixels * (kLoadWork + kGateWork) + call.dst_pixels * (kLoadWork + 2 * kWindowWork)));
+              (call.src_pixels * kLoadWork + call.dst_pixels * (kLoadWork + 2 * kWindowWork)));
+  if (call.io.slope != nullptr)
+    load_gradient<true>(call, block, &ahead, b.d);
+  else
+    load_gradient<false>(call, block, &ahead, b.d);
+  if (call.io.d_weight != nullptr) load_mapped(call, block, &ahead, b.src);
   for (std::int64_t v = block.v; v < block.v_end; ++v) {
-    const Block one{block.n, block.count, v, v + 1};
-    const std::int64_t c = v * VecF::width;
-    if (call.io.slope != nullptr)
-      load_gradient<true>(call, one, &ahead, b.d);
-    else
-      load_gradient<false>(call, one, &ahead, b.d);
+    const std::int64_t c = v * VecF::width, pixels = (v - block.v) * block.count * VecF::width;
+    float *src = b.src + pixels * call.src_pixels, *d = b.d + pixels * call.dst_pixels;
     if (block.n % call.dst_chunk == 0)
       for (int t = 0; t < kTaps; ++t) VecF::zero().store(products + t * padded + c);
     if (block.n % call.src_chunk == 0)
       for (int i = 0; i < VecF::width; ++i) map[c + i] = map[padded + c + i] = 0;
-    if (call.io.d_weight != nullptr) {
-      load_mapped(call, one, &ahead, b.src);
-      add_weight_products(call, block.count, v, b.src, b.d, &ahead, products + c);
-    }
+    if (call.io.d_weight != nullptr) add_weight_products(call, block.count, v, src, d, &ahead, products + c);
     if (call.io.d_src == nullptr) continue;
-    backward_windows(call, block.count, v, b.d, &ahead, b.d_src);
     if (gate.open)
-      pass_gate<true>(call, gate, one, b.d_src, &ahead, map);
+      backward_vector<true>(call, gate, block, v, d, b.d_src, &ahead, map);
     else
-      pass_gate<false>(call, gate, one, b.d_src, &ahead, map);
+      backward_vector<false>(call, gate, block, v, d, b.d_src, &ahead, map);
   }
 }
 
