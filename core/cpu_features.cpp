@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/bf16.h"
 #include "core/error.h"
 
 #if defined(__x86_64__)
@@ -131,6 +132,8 @@ void cap_isa(Isa isa) {
               name_of(detected_isa()));
   cap().store(isa, std::memory_order_relaxed);
 }
+
+bool can_dot_bf16() { return features().avx512bf16 && usable_isa() >= Isa::avx512vnni; }
 
 std::string cpu_description() {
   const Features& f = features();

@@ -11,7 +11,9 @@
 // The map passes a gradient where act' is 1 and, when `masked`, lo − z ≤ t ≤ hi − z for t = act(…) / step.
 // Same bits: each step rounds as the pass of its own room does (affine_act, fake_quant, conv2d or dwconv2d, batchnorm,
 // channel_fma), in the same order of summation, so that fused and decomposed training agree bit for bit. The integer
-// forward (dtypes u8s8, s8s8) is exact up to its one product: dst = float(Σ q_x · q_w) · multiplier[k].
+// forward (dtypes u8s8, s8s8) is exact up to its one product: dst = float(Σ q_x · q_w) · multiplier[k]. Rows of bf16
+// round x, d and weight to bf16 (half to even) and sum their products in f32, in any order: they are held to K·ε. What
+// lies in memory, statistics and the map stay f32.
 #pragma once
 #include "core/qmath.h"
 #include "kernels/problem.h"

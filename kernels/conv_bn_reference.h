@@ -79,8 +79,16 @@ inline void reference_statistics(const ConvGeometry& g, const ConvBnPointers& io
   }
 }
 
-inline void reference_forward(const ConvReference& conv, const ConvBnProblem& p, const ConvBnPointers& io) {
-  const std::vector<float> x = mapped_source(p, io);
+/// What becomes of the operands of a product: they stay as they are, or are rounded.
+using Rounding = float (*)(float);
+inline float unrounded(float x) { return x; }
+inline std::vector<float> rounded(std::vector<float> values, Rounding round) {
+  for (float& value : values) value = round(value);
+  return values;
+}
+inline void reference_forward(const ConvReference& conv, const ConvBnProblem& p, const ConvBnPointers& io,
+                              Rounding round = unrounded) {
+  const std::vector<float> x = rounded(mapped_source(p, io), round);
   Conv2dPointers c;
   c.src = x.data(), c.weight = io.weight, c.dst = io.dst;
   conv.fwd(p.geometry, c, {});
@@ -117,12 +125,13 @@ inline void backward_through_map(const ConvBnProblem& p, const ConvBnPointers& i
   affine_act_bwd_f32_reference(batchnorm_of(g.n * g.h * g.w, g.c, p.act), x, {});
 }
 
-inline void reference_backward(const ConvReference& conv, const ConvBnProblem& p, const ConvBnPointers& io) {
-  const std::vector<float> d = whole_gradient(p.geometry, io);
+inline void reference_backward(const ConvReference& conv, const ConvBnProblem& p, const ConvBnPointers& io,
+                               Rounding round = unrounded) {
+  const std::vector<float> d = rounded(whole_gradient(p.geometry, io), round);
   Conv2dPointers c;
   c.weight = io.weight, c.d_dst = d.data();
   if (io.d_weight != nullptr) {
-    const std::vector<float> x = mapped_source(p, io);
+    const std::vector<float> x = rounded(mapped_source(p, io), round);
     c.src = x.data(), c.d_weight = io.d_weight;
     conv.bwd_weight(p.geometry, c, {});
   }

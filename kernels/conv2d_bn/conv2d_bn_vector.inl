@@ -243,9 +243,10 @@ class WeightTask {
   const std::int64_t i_, j_, rows_, cols_;
 };
 
-/// Task of the source's gradient: kTaskCols channels of one chunk.
+/// Task of the source's gradient: kTaskCols channels of one chunk; rows of d are as long as the weight is deep.
+template <class Step = F32Step>
 inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
-                                  const MapGradient& through, std::int64_t task, const float* d) {
+                                  const MapGradient& through, std::int64_t task, const View& d, const float* weight) {
   const ConvGeometry& g = p.geometry;
   const std::int64_t chunk = task % e.chunks, j = task / e.chunks * kTaskCols, cols = smaller(g.c - j, kTaskCols);
   constexpr std::int64_t kRows = 16 * kTileRows;
@@ -255,7 +256,7 @@ inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& 
     float* d_x = scratch != nullptr ? scratch : d_src;
     const std::int64_t ld = scratch != nullptr ? kTaskCols : g.c;
     const Ahead z = ahead_of(io.src + first * g.c + j, g.c, scratch != nullptr ? pixels : 0, cols);
-    multiply_deep({{d + first * g.k, g.k, true}, pixels, cols, g.k, io.weight + j, g.c, d_x, ld, true, nullptr,
+    multiply_deep<Step>({{d.data + first * d.ld, d.ld, true}, pixels, cols, d.ld, weight + j, g.c, d_x, ld, true, nullptr,
                    {z, ahead_of(d_src, g.c, scratch != nullptr ? pixels : 0, cols)}});
     if (scratch != nullptr)
       gradient_through_map(p, io, through, chunk, j, pixels, cols, d_x, ld, io.src + first * g.c + j, d_src, g.c);
@@ -326,7 +327,7 @@ inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io
     else if (source_by_chunks)
       backward_chunk(p, io, e, through, task, nullptr);
     else
-      source_gradient_block(p, io, e, through, task, d);
+      source_gradient_block(p, io, e, through, task, {d, g.k, true}, io.weight);
   });
   if (io.d_src != nullptr && window) gather_gradients(g, d, io.weight, io.d_src);
   release_if(d_memory, d_floats);

@@ -1,5 +1,6 @@
 #include "kernels/conv2d_bn/conv2d_bn.h"
 
+#include "core/bf16.h"
 #include "core/parallel.h"
 #include "kernels/conv_bn_reference.h"
 
@@ -38,6 +39,15 @@ void integer_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
   reference_statistics(g, io);
 }
 
+/// `run` with the weight rounded too.
+void with_bf16(void (*run)(const ConvReference&, const ConvBnProblem&, const ConvBnPointers&, Rounding),
+               const ConvBnProblem& p, ConvBnPointers io) {
+  const ConvGeometry& g = p.geometry;
+  const std::vector<float> weight = rounded({io.weight, io.weight + g.k * g.r * g.s * g.c}, round_to_bf16);
+  io.weight = weight.data();
+  run(kConv, p, io, round_to_bf16);
+}
+
 const char* needs_grid(const ConvBnProblem& p, bool is_unsigned) {
   if (!p.quantized) return "the source has no grid";
   return (p.hi > 127) == is_unsigned ? nullptr : "the codes are of the other sign";
@@ -52,6 +62,14 @@ void conv2d_bn_fwd_f32_reference(const ConvBnProblem& p, const ConvBnPointers& i
 const char* conv2d_bn_bwd_f32_reference_why_not(const ConvBnProblem&) { return nullptr; }
 void conv2d_bn_bwd_f32_reference(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {
   reference_backward(kConv, p, io);
+}
+const char* conv2d_bn_fwd_bf16_reference_why_not(const ConvBnProblem&) { return nullptr; }
+void conv2d_bn_fwd_bf16_reference(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {
+  with_bf16(reference_forward, p, io);
+}
+const char* conv2d_bn_bwd_bf16_reference_why_not(const ConvBnProblem&) { return nullptr; }
+void conv2d_bn_bwd_bf16_reference(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {
+  with_bf16(reference_backward, p, io);
 }
 const char* conv2d_bn_fwd_u8s8_reference_why_not(const ConvBnProblem& p) { return needs_grid(p, true); }
 void conv2d_bn_fwd_u8s8_reference(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {

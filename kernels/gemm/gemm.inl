@@ -74,6 +74,7 @@ class AheadCursor {
   std::int64_t row_ = 0;
 };
 
+template <class Step = F32Step>
 inline void multiply_block(const BlockProduct& m) {
   AheadCursor ahead(m.ahead[0], m.ahead[1], m.ahead[2]);
   const bool own_rows = m.a.depth_inner && m.ahead[0].rows + m.ahead[1].rows + m.ahead[2].rows == 0;
@@ -91,13 +92,14 @@ inline void multiply_block(const BlockProduct& m) {
       ahead.point(t, t.b);
       const bool whole = t.cols == kTileCols;
       if (m.a.depth_inner)
-        whole ? multiply_tile<true, true>(rows, t) : multiply_tile<true, false>(rows, t);
+        whole ? multiply_tile<Step, true, true>(rows, t) : multiply_tile<Step, true, false>(rows, t);
       else
-        whole ? multiply_tile<false, true>(rows, t) : multiply_tile<false, false>(rows, t);
+        whole ? multiply_tile<Step, false, true>(rows, t) : multiply_tile<Step, false, false>(rows, t);
     }
   }
 }
 /// The same over any depth, a block of it after the other; the bias is added with the last.
+template <class Step = F32Step>
 inline void multiply_deep(BlockProduct m) {
   const std::int64_t depth = m.depth, block = even_block(depth, kDepthBlock, 1);
   const float* bias = m.bias;
@@ -106,7 +108,7 @@ inline void multiply_deep(BlockProduct m) {
     m.depth = smaller(depth - k, block);
     m.a.data = at(a, 0, k);
     m.bias = k + m.depth == depth ? bias : nullptr;
-    multiply_block(m);
+    multiply_block<Step>(m);
     m.b += block * m.ldb;
     m.from_zero = false;
     for (Ahead& asked : m.ahead) asked = {};

@@ -43,6 +43,12 @@ struct Tile {
   std::int64_t ahead_step = 0;
 };
 
+/// What a step of the depth adds to a sum: by default one product of f32. A step over pairs of bf16, which take the place
+/// of an f32 in every operand, replaces it.
+struct F32Step {
+  OCTET_SIMD static VecF add(VecF a, VecF b, VecF sum) { return fma(a, b, sum); }
+};
+
 template <bool Whole>
 OCTET_SIMD VecF load_lanes(const float* p, int lanes) {
   return Whole ? VecF::load(p) : VecF::load(p, lanes);
@@ -52,7 +58,7 @@ OCTET_SIMD void store_lanes(VecF v, float* p, int lanes) {
   Whole ? v.store(p) : v.store(p, lanes);
 }
 
-template <int R, bool DepthInner, bool Whole>
+template <class Step, int R, bool DepthInner, bool Whole>
 [[gnu::noinline]] void multiply_tile(const Tile& t) {
   constexpr int W = VecF::width, kGroup = 3, kBases = (R + kGroup - 1) / kGroup;
   const int lanes[kTileVecs] = {static_cast<int>(smaller(t.cols, W)), static_cast<int>(larger(t.cols - W, 0))};
@@ -84,7 +90,7 @@ template <int R, bool DepthInner, bool Whole>
     for (int i = 0; i < R; ++i) {
       const VecF ai = VecF::set1(DepthInner ? base[i / kGroup][i % kGroup * lda] : base[0][i]);
       OCTET_UNROLL
-      for (int v = 0; v < kTileVecs; ++v) sum[i][v] = fma(ai, bv[v], sum[i][v]);
+      for (int v = 0; v < kTileVecs; ++v) sum[i][v] = Step::add(ai, bv[v], sum[i][v]);
     }
     if (DepthInner) {
       OCTET_UNROLL
@@ -112,13 +118,13 @@ inline int tile_rows(std::int64_t rest) {
   return rest >= kTileRows ? kTileRows : rest >= kMiddle ? kMiddle : rest >= kSmall ? kSmall : 1;
 }
 
-template <bool DepthInner, bool Whole>
+template <class Step, bool DepthInner, bool Whole>
 inline void multiply_tile(int rows, const Tile& t) {
   switch (rows) {
-    case kTileRows: return multiply_tile<kTileRows, DepthInner, Whole>(t);
-    case kTileRows * 2 / 3: return multiply_tile<kTileRows * 2 / 3, DepthInner, Whole>(t);
-    case kTileRows / 3: return multiply_tile<kTileRows / 3, DepthInner, Whole>(t);
-    default: return multiply_tile<1, DepthInner, Whole>(t);
+    case kTileRows: return multiply_tile<Step, kTileRows, DepthInner, Whole>(t);
+    case kTileRows * 2 / 3: return multiply_tile<Step, kTileRows * 2 / 3, DepthInner, Whole>(t);
+    case kTileRows / 3: return multiply_tile<Step, kTileRows / 3, DepthInner, Whole>(t);
+    default: return multiply_tile<Step, 1, DepthInner, Whole>(t);
   }
 }
 

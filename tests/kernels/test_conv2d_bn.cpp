@@ -112,5 +112,42 @@ TEST(Conv2dBn, IntegerForward) {
       }
 }
 
+/// Operands within ±1, so that no sum's rounding comes near this; one product left out would.
+void expect_near(const PageEnd<float>& wanted, const PageEnd<float>& got, const char* what) {
+  for (std::int64_t i = 0; i < wanted.size(); ++i)
+    ASSERT_NEAR(wanted[i], got[i], 1e-4 + 1e-5 * std::fabs(wanted[i])) << what << " at " << i;
+  EXPECT_TRUE(got.intact()) << what;
+}
+
+TEST(Conv2dBn, Bf16IsNearItsReference) {
+  int ran = 0;
+  for (std::int64_t pixels : {1, 2, 29, 1101, 9000})
+    for (std::int64_t channels : {2, 18, 64})
+      for (const char* which : {"fwd", "bwd"}) {
+        ConvBnCase c = pointwise(pixels, channels, channels == 18 ? 70 : 34);
+        c.problem.quantized = channels == 64;
+        c.problem.lo = 0, c.problem.hi = 255, c.step = 0.004f;
+        SCOPED_TRACE(std::string(which) + " " + c.str());
+        const ConvBnInputs in = make_inputs(room(), c.problem.geometry, static_cast<std::uint64_t>(pixels + channels), false);
+        const std::string pass = room().pass(which);
+        const ConvBnOutputs wanted = run_row(reference_row(room(), pass, "bf16"), c, in);
+        for_own_rows(conv2d_bn_rows(), pass.c_str(), "bf16", [&](const ConvBnRow& row) {
+          if (row.why_not(c.problem) != nullptr) return;
+          ++ran;
+          for_threads([&] {
+            const ConvBnOutputs got = run_row(row, c, in);
+            expect_near(wanted.dst, got.dst, "dst");
+            expect_near(wanted.mean, got.mean, "mean");
+            expect_near(wanted.low, got.low, "low");
+            expect_near(wanted.d_src, got.d_src, "d_src");
+            expect_near(wanted.d_weight, got.d_weight, "d_weight");
+            expect_near(wanted.d_scale, got.d_scale, "d_scale");
+            expect_near(wanted.d_shift, got.d_shift, "d_shift");
+          });
+        });
+      }
+  if (ran == 0) GTEST_SKIP() << "no dot product of bf16 here";
+}
+
 }  // namespace
 }  // namespace octet::kernels
