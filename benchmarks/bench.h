@@ -32,6 +32,7 @@ struct Task {
   Work work;
   std::int64_t terms;  ///< of a sum: the K of a vendor row's K·ε; 0 where every row must give the bits
   std::function<Pointers(Operands&)> bind;
+  bool any_order = false;  ///< our own rows may sum in any order too (bf16): all are held to K·ε
 };
 
 /// A task with its types hidden. Memory is taken by the first check() and given back by release().
@@ -71,7 +72,7 @@ class TaskOf : public AnyTask {
     if (operands_ == nullptr) take_memory();
     if (runs_[row] != nullptr) return verdicts_[row];
     runs_[row] = prepared(*rows_[row], task_.problem, pointers_);
-    const bool near = kernels::is_vendor(rows_[row]->impl) && task_.terms > 0;
+    const bool near = task_.terms > 0 && (task_.any_order || kernels::is_vendor(rows_[row]->impl));
     verdicts_[row] =
         near ? operands_->compare_near(runs_[row], reference_, task_.terms) : operands_->compare_bits(runs_[row]);
     return verdicts_[row];

@@ -24,10 +24,28 @@ constexpr const char* kExamples =
     "OCTET_ISA caps the instruction set, OCTET_KERNEL forces rows (the mark > follows).\n"
     "Exit codes: 0 all right, 1 a row failed its check or the work could not be done, 2 wrong command line.";
 
+/// CLI11's help without what needs and excludes what: a wrong combination says it.
+class PlainHelp : public CLI::Formatter {
+ public:
+  PlainHelp() { column_width(30); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text;
+    if (option->get_type_size() != 0) text += " " + option->get_type_name();
+    if (!option->get_default_str().empty()) text += " (" + option->get_default_str() + ")";
+    return text;
+  }
+  std::string make_group(std::string group, bool positional, std::vector<const CLI::Option*> options) const override {
+    std::string text = CLI::Formatter::make_group(group, positional, std::move(options));
+    while (text.starts_with("\n\n")) text.erase(0, 1);
+    return text;
+  }
+};
+
 void describe_modes(CLI::App& app, Options& o) {
   const char* group = "What to measure (default: every row)";
   app.add_option("--filter", o.filter,
                  "Only rows whose name matches this regular expression (ECMAScript); names as --list shows them")
+      ->type_name("REGEX")
       ->group(group);
   app.add_flag("--chosen", o.chosen, "Only rows that selection runs here")->group(group);
   auto* list = app.add_flag("--list", o.list, "Name every row, with its problem, and run nothing")->group(group);
@@ -74,10 +92,12 @@ void describe_output(CLI::App& app, Options& o) {
 void describe_conditions(CLI::App& app, Options& o) {
   const char* group = "Conditions";
   app.add_option("--batch", o.batch, "Pictures of the training shapes (256; with --quick few)")
-      ->check(CLI::Range(1, 4096))
+      ->check(CLI::Range(1, 4096).description(""))
+      ->type_name("N")
       ->group(group);
   app.add_option("--threads", o.threads, "Threads of all rows and of the peaks (default: all processors)")
-      ->check(CLI::Range(1, 256))
+      ->check(CLI::Range(1, 256).description(""))
+      ->type_name("N")
       ->group(group);
   app.add_flag("--quick", o.quick, "Few pictures and short runs: shows that all works, its times are rough")
       ->group(group);
@@ -87,10 +107,14 @@ void describe_step(CLI::App& app, Options& o) {
   const char* group = "With --step";
   StepOptions& s = o.step_options;
   const auto needs_step = [&](CLI::Option* option) { option->group(group)->needs("--step"); };
-  needs_step(
-      app.add_option("--rounds", s.rounds, "Turns of every side")->check(CLI::Range(1, 1000))->capture_default_str());
-  needs_step(
-      app.add_option("--steps", s.steps, "Timed steps in a turn")->check(CLI::Range(1, 500))->capture_default_str());
+  needs_step(app.add_option("--rounds", s.rounds, "Turns of every side")
+                 ->check(CLI::Range(1, 1000).description(""))
+                 ->type_name("N")
+                 ->capture_default_str());
+  needs_step(app.add_option("--steps", s.steps, "Timed steps in a turn")
+                 ->check(CLI::Range(1, 500).description(""))
+                 ->type_name("N")
+                 ->capture_default_str());
   needs_step(app.add_option("--python", s.python, "A Python with PyTorch: its steps too, eager and compiled")
                  ->type_name("PY"));
   needs_step(app.add_flag("--peer-qat", s.peer_qat, "With --python: torch.ao's FX QAT as well"));
@@ -100,7 +124,10 @@ void describe_step(CLI::App& app, Options& o) {
                  ->check(CLI::IsMember(step_sides()).description("")));
   needs_step(app.add_option("--peer-script", s.peer_script, "In place of benchmarks/peers/torch_step.py")
                  ->type_name("FILE.py"));
-  app.add_option("--scale", s.scale, "Width of the net, 0.25 to 1")->check(CLI::Range(0.25, 1.0))->group(group);
+  app.add_option("--scale", s.scale, "Width of the net, 0.25 to 1")
+      ->check(CLI::Range(0.25, 1.0).description(""))
+      ->type_name("X")
+      ->group(group);
   app.add_option("--serve-step", o.serve_step, "One side of --step, on stdin and stdout")
       ->check(CLI::IsMember({"fp32", "qat"}))
       ->group("");  // not for people
@@ -114,6 +141,7 @@ void describe(CLI::App& app, Options& options) {
   describe_output(app, options);
   describe_conditions(app, options);
   describe_step(app, options);
+  app.formatter(std::make_shared<PlainHelp>());
   app.footer(kExamples);
 }
 

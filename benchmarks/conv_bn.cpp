@@ -1,5 +1,7 @@
-// conv2d_bn and dwconv2d_bn: the convolutions as a training step runs them, batch norm split into its neighbours. Shapes
-// named "-qat" have a quantizer in the map; the stem has no batch norm in front.
+// conv2d_bn and dwconv2d_bn: the convolutions as a training step runs them, batch norm split into its neighbours.
+// Shapes named "-qat" have a quantizer in the map; the stem has no batch norm in front.
+#include <algorithm>
+
 #include "benchmarks/conv_tasks.h"
 #include "kernels/conv2d_bn/conv2d_bn.h"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
@@ -12,6 +14,14 @@ using kernels::ConvBnProblem;
 using ConvBnTask = Task<ConvBnProblem, ConvBnPointers>;
 
 enum class Grid { none, u8, s8 };
+/// What a row multiplies.
+enum class Numbers { f32, codes, bf16 };
+Numbers numbers_of(const std::string& dtypes) {
+  return dtypes == "f32" ? Numbers::f32 : dtypes == "bf16" ? Numbers::bf16 : Numbers::codes;
+}
+Unit unit_of(Numbers numbers) {
+  return numbers == Numbers::f32 ? Unit::fma : numbers == Numbers::bf16 ? Unit::bf16 : Unit::int8;
+}
 
 /// A ReLU's output has u8 codes, a picture s8 ones.
 ConvBnProblem problem_of(const Layer& layer, Grid grid) {
@@ -35,19 +45,19 @@ ConvBnPointers bind_source(const Layer& layer, const ConvBnProblem& problem, Ope
   return io;
 }
 
-ConvBnPointers bind_forward(const Layer& layer, const ConvBnProblem& problem, bool integer, Operands& operands) {
+ConvBnPointers bind_forward(const Layer& layer, const ConvBnProblem& problem, Numbers numbers, Operands& operands) {
   const Extents e = extents_of(layer);
   const std::int64_t k = layer.geometry.k;
   ConvBnPointers io = bind_source(layer, problem, operands);
-  if (integer) {
+  if (numbers == Numbers::codes) {
     io.weight_codes = static_cast<const std::int8_t*>(operands.codes(e.weight, DType::s8, -127, 127));
     io.multiplier = operands.input(k, 1e-5, 1e-4);
   } else {
     io.weight = operands.input(e.weight);
   }
   io.dst = static_cast<float*>(operands.output(e.dst));
-  io.mean = static_cast<float*>(operands.output(k));
-  io.variance = static_cast<float*>(operands.output(k));
+  io.mean = static_cast<float*>(numbers == Numbers::bf16 ? operands.unchecked_output(k) : operands.output(k));
+  io.variance = static_cast<float*>(numbers == Numbers::bf16 ? operands.unchecked_output(k) : operands.output(k));
   if (!problem.quantized) return io;
   io.low = static_cast<float*>(operands.output(k));
   io.high = static_cast<float*>(operands.output(k));
@@ -78,31 +88,48 @@ ConvBnTask forward_task(const std::string& room, const char* pass, const Layer& 
                         const char* dtypes = "f32") {
   const ConvBnProblem problem = problem_of(layer, grid);
   const Extents e = extents_of(layer);
-  const bool integer = dtypes[0] != 'f';
-  const double weight_bytes = static_cast<double>(e.weight) * (integer ? 1 : sizeof(float));
-  const Work work{2 * conv_macs(layer), weight_bytes + sizeof(float) * static_cast<double>(e.src + e.dst), integer};
-  return {room,    group_of(pass, shape_of(layer, grid), layer.geometry.n),
-          pass,    dtypes,
-          problem, work,
-          0,       [=](Operands& operands) { return bind_forward(layer, problem, integer, operands); }};
+  const Numbers numbers = numbers_of(dtypes);
+  const std::int64_t terms = numbers == Numbers::bf16 ? e.weight / layer.geometry.k : 0;
+  const double weight_bytes = static_cast<double>(e.weight) * (numbers == Numbers::codes ? 1 : sizeof(float));
+  const Work work{2 * conv_macs(layer), weight_bytes + sizeof(float) * static_cast<double>(e.src + e.dst),
+                  unit_of(numbers)};
+  return {room,
+          group_of(pass, shape_of(layer, grid), layer.geometry.n),
+          pass,
+          dtypes,
+          problem,
+          work,
+          terms,
+          [=](Operands& operands) { return bind_forward(layer, problem, numbers, operands); },
+          numbers == Numbers::bf16};
 }
 
-ConvBnTask backward_task(const std::string& room, const char* pass, const Layer& layer, Grid grid) {
+ConvBnTask backward_task(const std::string& room, const char* pass, const Layer& layer, Grid grid,
+                         const char* dtypes = "f32") {
+  const Numbers numbers = numbers_of(dtypes);
   const ConvBnProblem problem = problem_of(layer, grid);
   const Extents e = extents_of(layer);
+  const std::int64_t terms = numbers == Numbers::bf16 ? layer.geometry.out_pixels() + layer.geometry.k : 0;
   const double sources = problem.mapped ? 2 : 1, products = problem.mapped ? 4 : 2;  // with and without d_src
   const double elements = sources * static_cast<double>(e.src) + 2 * static_cast<double>(e.dst + e.weight);
-  const Work work{products * conv_macs(layer), sizeof(float) * elements};
-  return {room,    group_of(pass, shape_of(layer, grid), layer.geometry.n),
-          pass,    "f32",
-          problem, work,
-          0,       [=](Operands& operands) { return bind_backward(layer, problem, operands); }};
+  const Work work{products * conv_macs(layer), sizeof(float) * elements, unit_of(numbers)};
+  return {room,
+          group_of(pass, shape_of(layer, grid), layer.geometry.n),
+          pass,
+          dtypes,
+          problem,
+          work,
+          terms,
+          [=](Operands& operands) { return bind_backward(layer, problem, operands); },
+          numbers == Numbers::bf16};
 }
 
 }  // namespace
 
 void add_conv2d_bn(Suite& suite) {
   const auto rows = kernels::conv2d_bn_rows();
+  const bool has_bf16 =
+      std::any_of(rows.begin(), rows.end(), [](const auto& row) { return numbers_of(row.dtypes) == Numbers::bf16; });
   const char *room = "conv2d_bn", *forward = "conv2d_bn_fwd", *backward = "conv2d_bn_bwd";
   for (const Layer& layer : layers_of(LayerKind::conv, suite.settings().batch)) {
     suite.add(rows, forward_task(room, forward, layer, Grid::none));
@@ -111,6 +138,9 @@ void add_conv2d_bn(Suite& suite) {
     suite.add(rows, forward_task(room, forward, layer, Grid::s8, "s8s8"));
     suite.add(rows, backward_task(room, backward, layer, Grid::none));
     suite.add(rows, backward_task(room, backward, layer, Grid::u8));
+    if (!has_bf16) continue;
+    suite.add(rows, forward_task(room, forward, layer, Grid::none, "bf16"));
+    suite.add(rows, backward_task(room, backward, layer, Grid::none, "bf16"));
   }
   suite.require_all(rows);
 }

@@ -94,7 +94,7 @@ IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer
   const std::string float_pass = room + "_fwd";  // shown beside it
   return {room,    group_of(float_pass, layer.name, layer.geometry.n),
           pass,    src == DType::u8 ? "u8s8" : "s8s8",
-          problem, {2 * conv_macs(layer), bytes, true},
+          problem, {2 * conv_macs(layer), bytes, Unit::int8},
           0,       [layer, src, dst](Operands& operands) { return bind_codes(layer, src, dst, operands); }};
 }
 

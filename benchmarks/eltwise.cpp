@@ -44,7 +44,7 @@ void add_codes(Suite& suite, const char* beside, const char* pass, const Map& ma
                                               pass,
                                               "int8",
                                               problem,
-                                              {0, (two_sources ? 3.0 : 2.0) * static_cast<double>(count), true},
+                                              {0, (two_sources ? 3.0 : 2.0) * static_cast<double>(count), Unit::int8},
                                               0,
                                               [=](Operands& operands) {
                                                 EltwiseInt8Pointers io;

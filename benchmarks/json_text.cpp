@@ -13,11 +13,9 @@ nlohmann::ordered_json json_header(const Facts& facts, const Peaks& peaks) {
       place.push_back(value);
     }
   }
-  json["peaks"] = {{"fma_gflops_per_second", peaks.fma_gflops},
-                   {"fma_instruction", peaks.fma_how},
-                   {"int8_gops_per_second", peaks.int8_gops},
-                   {"int8_instruction", peaks.int8_how},
-                   {"memory_gbytes_per_second", peaks.memory_gbytes}};
+  json["peaks"] = {{"fma_gflops_per_second", peaks.fma_gflops},   {"fma_instruction", peaks.fma_how},
+                   {"int8_gops_per_second", peaks.int8_gops},     {"int8_instruction", peaks.int8_how},
+                   {"bf16_gflops_per_second", peaks.bf16_gflops}, {"memory_gbytes_per_second", peaks.memory_gbytes}};
   return json;
 }
 

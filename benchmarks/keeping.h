@@ -8,7 +8,7 @@
 
 namespace octet::bench {
 
-/// Hands everything on to `next`, if there is one.
+/// Hands everything on to `next`, if there is one; if not, a terminal is shown how far the run is.
 class Keeping : public Report {
  public:
   explicit Keeping(Report* next = nullptr) : next_(next) {}
@@ -17,7 +17,7 @@ class Keeping : public Report {
   }
   void group(const std::vector<Result>& results) override {
     kept_.insert(kept_.end(), results.begin(), results.end());
-    if (next_ != nullptr) next_->group(results);
+    next_ != nullptr ? next_->group(results) : show_progress();
   }
   void finish(const std::vector<Share>& shares) override {
     if (next_ != nullptr) next_->finish(shares);
@@ -25,6 +25,7 @@ class Keeping : public Report {
   const std::vector<Result>& results() const { return kept_; }
 
  private:
+  void show_progress() const;
   Report* next_;
   std::vector<Result> kept_;
 };

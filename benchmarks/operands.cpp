@@ -66,6 +66,8 @@ std::int32_t* Operands::integers(std::int64_t count, std::int32_t lo, std::int32
 
 void* Operands::output(std::int64_t count, DType dtype) { return add(Role::output, count, dtype); }
 
+void* Operands::unchecked_output(std::int64_t count, DType dtype) { return add(Role::unchecked, count, dtype); }
+
 float* Operands::state(std::int64_t count) {
   float* values = input(count);
   Buffer& buffer = buffers_.back();
@@ -86,7 +88,7 @@ void Operands::keep_reference(const Run& reference) {
   start_anew();
   reference();
   for (Buffer& buffer : buffers_) {
-    if (buffer.role == Role::input) continue;
+    if (buffer.role == Role::input || buffer.role == Role::unchecked) continue;
     const auto* bytes = static_cast<const std::uint8_t*>(buffer.memory.get());
     buffer.reference.assign(bytes, bytes + buffer.bytes());
   }
@@ -97,7 +99,7 @@ std::string Operands::compare_bits(const Run& run) {
   run();
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
     const Buffer& buffer = buffers_[b];
-    if (buffer.role == Role::input || buffer.bytes() == 0) continue;
+    if (buffer.role == Role::input || buffer.role == Role::unchecked || buffer.bytes() == 0) continue;
     if (std::memcmp(buffer.memory.get(), buffer.reference.data(), buffer.bytes()) == 0) continue;
     const std::size_t width = size_of(buffer.dtype);
     const auto* got = static_cast<const std::uint8_t*>(buffer.memory.get());

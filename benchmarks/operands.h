@@ -20,6 +20,8 @@ class Operands {
   std::int32_t* integers(std::int64_t count, std::int32_t lo, std::int32_t hi);
   /// Only written.
   void* output(std::int64_t count, DType dtype = DType::f32);
+  /// Only written, and not compared.
+  void* unchecked_output(std::int64_t count, DType dtype = DType::f32);
   /// Read and overwritten, as weights are by an optimizer: every check starts from the same values.
   float* state(std::int64_t count);
 
@@ -33,7 +35,7 @@ class Operands {
   std::string compare_near(const Run& run, const Run& reference, std::int64_t terms);
 
  private:
-  enum class Role { input, output, state };
+  enum class Role { input, output, unchecked, state };
   struct Buffer {
     Role role;
     DType dtype;

@@ -35,6 +35,7 @@ OCTET_LOOP(fma_zmm, OCTET_CHAINS("vfmadd231ps", "%%zmm14", "%%zmm15", "%%zmm"))
 OCTET_LOOP(fma_ymm, OCTET_CHAINS("vfmadd231ps", "%%ymm14", "%%ymm15", "%%ymm"))
 OCTET_LOOP(dot_zmm, OCTET_CHAINS("vpdpbusd", "%%zmm14", "%%zmm15", "%%zmm"))
 // AVX2 has no dot product of bytes: codes widened to 16 bits, multiplied in pairs, then added.
+OCTET_LOOP(bf16_zmm, OCTET_CHAINS("vdpbf16ps", "%%zmm14", "%%zmm15", "%%zmm"))
 OCTET_LOOP(dot_ymm, OCTET_CHAINS("vpmaddwd", "%%ymm14", "%%ymm15", "%%ymm")
                         OCTET_CHAINS("vpaddd", "%%ymm12", "%%ymm13", "%%ymm"))
 #endif
@@ -102,6 +103,15 @@ double rate_of(const Loop& loop, double seconds) {
   return loop.ops_per_round * static_cast<double>(steps * tasks) / best / 1e9;
 }
 
+/// Nothing to run where the processor has no such instruction: it stands beside the ladder of Isa.
+Loop bf16_loop() {
+#if defined(__x86_64__)
+  if (detected_isa() >= Isa::avx512 && __builtin_cpu_supports("avx512bf16"))
+    return {bf16_zmm, 2.0 * 32 * kChains, "vdpbf16ps zmm"};
+#endif
+  return {nullptr, 0, ""};
+}
+
 double memory_rate(bool quick) {
   const std::int64_t floats = (quick ? 8 : 64) << 20, block = 1 << 16;
   std::vector<float> values(static_cast<std::size_t>(floats), 1.0f);
@@ -119,13 +129,21 @@ double memory_rate(bool quick) {
 Peaks measure_peaks(bool quick) {
   const double seconds = quick ? 0.002 : 0.03;
   const Loop fma = fma_loop(), int8 = int8_loop();
-  return {rate_of(fma, seconds), rate_of(int8, seconds), memory_rate(quick), fma.how, int8.how};
+  const Loop bf16 = bf16_loop();
+  return {rate_of(fma, seconds),
+          rate_of(int8, seconds),
+          memory_rate(quick),
+          fma.how,
+          int8.how,
+          bf16.run == nullptr ? 0 : rate_of(bf16, seconds),
+          bf16.how};
 }
 
 Peaks better_of(const Peaks& a, const Peaks& b) {
   Peaks best = a;
   best.fma_gflops = std::max(a.fma_gflops, b.fma_gflops);
   best.int8_gops = std::max(a.int8_gops, b.int8_gops);
+  best.bf16_gflops = std::max(a.bf16_gflops, b.bf16_gflops);
   best.memory_gbytes = std::max(a.memory_gbytes, b.memory_gbytes);
   return best;
 }
@@ -138,19 +156,24 @@ const char* name_of(Bound bound) {
       return "int8";
     case Bound::memory:
       return "memory";
+    case Bound::bf16:
+      return "bf16";
   }
   return "unknown";
 }
 
+double gops_of(Unit unit, const Peaks& peaks) {
+  if (unit == Unit::int8) return peaks.int8_gops;
+  return unit == Unit::bf16 && peaks.bf16_gflops > 0 ? peaks.bf16_gflops : peaks.fma_gflops;
+}
+
 Bound bound_of(const Work& work, const Peaks& peaks) {
-  const double rate = work.integer ? peaks.int8_gops : peaks.fma_gflops;
-  if (work.ops / rate <= work.bytes / peaks.memory_gbytes) return Bound::memory;
-  return work.integer ? Bound::int8 : Bound::fma;
+  if (work.ops / gops_of(work.unit, peaks) <= work.bytes / peaks.memory_gbytes) return Bound::memory;
+  return work.unit == Unit::int8 ? Bound::int8 : work.unit == Unit::bf16 ? Bound::bf16 : Bound::fma;
 }
 
 double least_seconds(const Work& work, const Peaks& peaks) {
-  const double rate = work.integer ? peaks.int8_gops : peaks.fma_gflops;
-  return std::max(work.ops / rate, work.bytes / peaks.memory_gbytes) / 1e9;
+  return std::max(work.ops / gops_of(work.unit, peaks), work.bytes / peaks.memory_gbytes) / 1e9;
 }
 
 }  // namespace octet::bench

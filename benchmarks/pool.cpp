@@ -54,7 +54,7 @@ void add_forward(Suite& suite, const char* pass, const PoolCase& pool, bool max)
                                            int8_pass,
                                            "int8",
                                            problem,
-                                           {0, elements, true},
+                                           {0, elements, Unit::int8},
                                            0,
                                            [=](Operands& operands) {
                                              const void* src = operands.codes(pool.src(), DType::u8, 0, 255);

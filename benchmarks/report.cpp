@@ -148,8 +148,11 @@ class Json : public Report {
 std::string share_text(const Share& s) {
   return fmt::format(
       "1x1 convolutions, {} {}: {:.1f} % of the {} peak (geometric mean over {} of {} shapes), lowest {:.1f} % ({})",
-      s.pass, s.dtypes, 100 * s.geomean, s.dtypes == "f32" ? "FMA" : "int8", s.shapes, s.of, 100 * s.lowest,
-      s.lowest_shape);
+      s.pass, s.dtypes, 100 * s.geomean,
+      s.dtypes == "f32"    ? "FMA"
+      : s.dtypes == "bf16" ? "bf16"
+                           : "int8",
+      s.shapes, s.of, 100 * s.lowest, s.lowest_shape);
 }
 
 void print_header(const Facts& facts, const Peaks& peaks, Format format) {

@@ -29,7 +29,7 @@ void rate(std::vector<Result>& group, const Peaks& peaks);
 struct Share {
   std::string pass, dtypes;
   std::size_t shapes = 0, of = 0;  ///< measured, of how many distinct ones in the net
-  double geomean = 0, lowest = 0;  ///< of the FMA peak, or of the int8 peak over codes; 0 to 1
+  double geomean = 0, lowest = 0;  ///< of the peak of the unit that multiplies: FMA, int8, bf16; 0 to 1
   std::string lowest_shape;
 };
 /// One for each pass and dtypes that `results` has at `batch` pictures, in order of appearance.

@@ -31,7 +31,7 @@ std::vector<Share> pointwise_shares(const std::vector<Result>& results, const Pe
       parts.pass += kQat;
     }
     if (parts.batch != batch || std::find(names.begin(), names.end(), parts.shape) == names.end()) continue;
-    const double share = result.gops() / (entry.work.integer ? peaks.int8_gops : peaks.fma_gflops);
+    const double share = result.gops() / gops_of(entry.work.unit, peaks);
     auto known = std::find_if(shares.begin(), shares.end(),
                               [&](const Share& s) { return s.pass == parts.pass && s.dtypes == entry.dtypes; });
     if (known == shares.end()) {

@@ -65,8 +65,10 @@ std::string load_warning() {
 }
 
 std::string peaks_text(const Peaks& peaks) {
-  return fmt::format("fma {:.1f} GFLOP/s ({}), int8 {:.1f} GOP/s ({}), memory {:.1f} GB/s (read and write back)",
-                     peaks.fma_gflops, peaks.fma_how, peaks.int8_gops, peaks.int8_how, peaks.memory_gbytes);
+  const std::string bf16 =
+      peaks.bf16_gflops > 0 ? fmt::format("bf16 {:.1f} GFLOP/s ({}), ", peaks.bf16_gflops, peaks.bf16_how) : "";
+  return fmt::format("fma {:.1f} GFLOP/s ({}), int8 {:.1f} GOP/s ({}), {}memory {:.1f} GB/s (read and write back)",
+                     peaks.fma_gflops, peaks.fma_how, peaks.int8_gops, peaks.int8_how, bf16, peaks.memory_gbytes);
 }
 
 }  // namespace octet::bench

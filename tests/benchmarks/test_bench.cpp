@@ -149,12 +149,12 @@ TEST(Bench, EveryRoomHasTasksWithUniqueNames) {
 
 TEST(Bench, TimesAreHeldAgainstTheRoofThatBinds) {
   // At 100 GFLOP/s and 10 GB/s the ridge is 10 operations a byte.
-  EXPECT_EQ(bound_of({2000, 100, false}, kPeaks), Bound::fma);
-  EXPECT_DOUBLE_EQ(least_seconds({2000, 100, false}, kPeaks), 2e-8);
-  EXPECT_EQ(bound_of({500, 100, false}, kPeaks), Bound::memory);
-  EXPECT_DOUBLE_EQ(least_seconds({500, 100, false}, kPeaks), 1e-8);
-  EXPECT_EQ(bound_of({2000, 100, true}, kPeaks), Bound::memory);
-  EXPECT_EQ(bound_of({0, 100, false}, kPeaks), Bound::memory);
+  EXPECT_EQ(bound_of({2000, 100, Unit::fma}, kPeaks), Bound::fma);
+  EXPECT_DOUBLE_EQ(least_seconds({2000, 100, Unit::fma}, kPeaks), 2e-8);
+  EXPECT_EQ(bound_of({500, 100, Unit::fma}, kPeaks), Bound::memory);
+  EXPECT_DOUBLE_EQ(least_seconds({500, 100, Unit::fma}, kPeaks), 1e-8);
+  EXPECT_EQ(bound_of({2000, 100, Unit::int8}, kPeaks), Bound::memory);
+  EXPECT_EQ(bound_of({0, 100, Unit::fma}, kPeaks), Bound::memory);
 }
 
 TEST(Bench, ShapesAreTheNets) {
