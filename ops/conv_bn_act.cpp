@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "core/bf16.h"
 #include "kernels/conv2d_bn/conv2d_bn.h"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
 #include "ops/batchnorm.h"
@@ -30,6 +31,11 @@ Fusion fusion_of_environment() {
 
 std::atomic<Fusion>& fusion_switch() {
   static std::atomic<Fusion> value{fusion_of_environment()};
+  return value;
+}
+
+std::atomic<Precision>& precision_switch() {
+  static std::atomic<Precision> value{Precision::f32};
   return value;
 }
 
@@ -80,6 +86,13 @@ const char* integer_dtypes(const ConvBnProblem& p, const ConvBnActArgs& args) {
   return is_unsigned ? "u8s8" : "s8s8";
 }
 
+/// The row for operands in the precision that is set, where there is one.
+const ConvBnRow* float_row(const Rooms& rooms, const char* pass, const ConvBnProblem& p) {
+  const ConvBnRow* row = nullptr;
+  if (precision() == Precision::bf16 && grad_enabled()) row = fast_row(rooms, pass, "bf16", p);
+  return row != nullptr ? row : fast_row(rooms, pass, "f32", p);
+}
+
 /// How the fused rooms would convolve src; only the shape of src.z is read.
 Plan plan_of(const Rooms& rooms, const Deferred& src, const kernels::ConvGeometry& geometry, const ConvBnActArgs& args) {
   Plan plan;
@@ -93,8 +106,8 @@ Plan plan_of(const Rooms& rooms, const Deferred& src, const kernels::ConvGeometr
   plan.op = rooms.op;
   if (const char* dtypes = integer_dtypes(p, args)) plan.fwd = fast_row(rooms, rooms.fwd, dtypes, p);
   plan.integers = plan.fwd != nullptr;
-  if (!plan.integers) plan.fwd = fast_row(rooms, rooms.fwd, "f32", p);
-  plan.bwd = fast_row(rooms, rooms.bwd, "f32", p);
+  if (!plan.integers) plan.fwd = float_row(rooms, rooms.fwd, p);
+  plan.bwd = float_row(rooms, rooms.bwd, p);
   return plan;
 }
 
@@ -245,6 +258,13 @@ Deferred convolve_deferred(const Deferred& src, const Variable& weight, const Va
 
 void set_fusion(Fusion fusion) { fusion_switch() = fusion; }
 Fusion fusion() { return fusion_switch(); }
+
+void set_precision(Precision precision) {
+  if (precision == Precision::bf16 && !can_dot_bf16() && usable_isa() != Isa::reference)
+    fail("precision", "this processor, or OCTET_ISA, has no dot product of bf16 (AVX512_BF16)", "stay with f32");
+  precision_switch() = precision;
+}
+Precision precision() { return precision_switch(); }
 
 Deferred conv_bn_act(const Deferred& src, const Variable& weight, const Variable& gamma, const Variable& beta,
                      BatchNormState& state, const ConvBnActArgs& args) {

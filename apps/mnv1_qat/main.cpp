@@ -29,6 +29,7 @@ void run_command(const octet::app::Options& options) {
 void dispatch(const octet::app::Options& options) {
   if (options.threads > 0) octet::set_num_threads(options.threads);
   octet::kernels::set_deterministic(options.deterministic);
+  octet::ops::set_precision(options.precision);
   octet::app::ProfileSession profile(options);
   run_command(options);
   profile.finish();

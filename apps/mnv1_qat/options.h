@@ -7,6 +7,7 @@
 #include "data/transform.h"
 #include "nn/models.h"
 #include "optim/schedule.h"
+#include "ops/ops.h"
 #include "quant/config.h"
 
 namespace octet::app {
@@ -30,6 +31,7 @@ struct Options {
   double lr = 0.1, momentum = 0.9, weight_decay = 0;
   optim::ScheduleKind schedule = optim::ScheduleKind::constant;
   data::Augment augment = data::Augment::none;
+  ops::Precision precision = ops::Precision::f32;
   std::int64_t limit_train = 0, limit_test = 0;  ///< use only the first pictures; 0 = all
   std::uint64_t seed = 1;
   // quantization

@@ -32,8 +32,10 @@ constexpr std::int64_t kCompareBatch = 128;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 Json training_json(const Options& o) {
-  return {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
-          {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+  Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
+            {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+  if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
+  return j;
 }
 
 // Index of the largest logit of each row; the lower class among equals.

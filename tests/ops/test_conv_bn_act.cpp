@@ -5,6 +5,8 @@
 #include <limits>
 #include <set>
 
+#include "core/bf16.h"
+#include "core/cpu_features.h"
 #include "core/profile_data.h"
 #include "core/random.h"
 #include "gradcheck.h"
@@ -476,6 +478,39 @@ TEST(IntegerForward, WeightCodesMustFit) {
   EXPECT_ERROR(layer.run(Fusion::integers, kReferenceRows), "one per filter");
   layer.args.weight_codes->codes = Tensor(Shape{4, 1, 1, 9}, DType::s8);
   EXPECT_ERROR(layer.run(Fusion::integers, kReferenceRows), "weight codes must be s8 4x1x1x8");
+}
+
+/// Operands in bf16 for one scope.
+class Bf16 {
+ public:
+  Bf16() { ops::set_precision(ops::Precision::bf16); }
+  ~Bf16() { ops::set_precision(ops::Precision::f32); }
+};
+
+TEST(Precision, Bf16RoundsOperandsWhileTraining) {
+  if (!can_dot_bf16()) GTEST_SKIP() << "no dot product of bf16 here";
+  const Case layer{"mapped 1x1", 3, 4, 5, 32, 16, 1, 1, 0, false, true, Activation::relu, {}, true, true};
+  const Named exact = run_layer(layer, Fusion::integers, "", nullptr);
+  const Bf16 bf16;
+  const Named half = run_layer(layer, Fusion::integers, "", nullptr);
+  const Tensor &z = exact[0].second, &rounded = half[0].second;
+  EXPECT_FALSE(same_bits(z, rounded));
+  // 32 products of factors within 4.5 and 1, each rounded to 2^-8 of itself.
+  for (std::int64_t i = 0; i < z.numel(); ++i) EXPECT_NEAR(z.at(i), rounded.at(i), 32 * 4.5 / 128) << i;
+  // Without gradients nothing is rounded.
+  const NoGrad no_grad;
+  Variable x(random_f32({2, 3, 3, 8}, 1)), weight(random_f32({4, 1, 1, 8}, 2)), one(Tensor::full({4}, 1)), zero(Tensor::zeros({4}));
+  ops::BatchNormState state = fresh_state(4);
+  Deferred src;
+  src.z = x;
+  const Tensor with = ops::conv_bn_act(src, weight, one, zero, state, {}).z.value();
+  ops::set_precision(ops::Precision::f32);
+  EXPECT_TRUE(same_bits(with, ops::conv_bn_act(src, weight, one, zero, state, {}).z.value()));
+}
+
+TEST(Precision, Bf16NeedsTheProcessor) {
+  if (can_dot_bf16() || usable_isa() == Isa::reference) GTEST_SKIP() << "this processor has it";
+  EXPECT_ERROR(ops::set_precision(ops::Precision::bf16), "no dot product of bf16");
 }
 
 TEST(ConvBnAct, RefusesWhatDoesNotFit) {
