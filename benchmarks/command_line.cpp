@@ -59,10 +59,10 @@ void describe_modes(CLI::App& app, Options& o) {
   app.add_flag("--decomposed", o.decomposed, "With --network: a pass for each op, batch norm by itself")
       ->group(group)
       ->needs(network);
-  app.add_option("--parts", o.parts, "With --network: only these of fp32, qat, int8")
+  app.add_option("--parts", o.parts, "With --network: only these of fp32, qat, int8, bf16 (default: all but the last)")
       ->delimiter(',')
       ->type_name("NAMES")
-      ->check(CLI::IsMember({"fp32", "qat", "int8"}).description(""))
+      ->check(CLI::IsMember({"fp32", "qat", "int8", "bf16"}).description(""))
       ->group(group)
       ->needs(network);
   app.add_flag("--step", o.step, "Whole training steps: fp32, QAT, and PyTorch's with --python, taking turns")
@@ -129,7 +129,7 @@ void describe_step(CLI::App& app, Options& o) {
       ->type_name("X")
       ->group(group);
   app.add_option("--serve-step", o.serve_step, "One side of --step, on stdin and stdout")
-      ->check(CLI::IsMember({"fp32", "qat"}))
+      ->check(CLI::IsMember({"fp32", "qat", "bf16"}))
       ->group("");  // not for people
 }
 

@@ -84,7 +84,7 @@ Wanted wanted_parts(const Options& options) {
   const auto has = [&](const char* name) {
     return options.parts.empty() || std::find(options.parts.begin(), options.parts.end(), name) != options.parts.end();
   };
-  return {has("fp32"), has("qat"), has("int8")};
+  return {has("fp32"), has("qat"), has("int8"), !options.parts.empty() && has("bf16")};
 }
 
 int run_network(const Options& options, const Settings& settings, Suite& suite) {
@@ -127,7 +127,8 @@ int run(const Options& options) {
   if (options.network) settings.seconds = 0.03;  // a hundred rows, and the sums matter most
   settings.batch = options.batch > 0 ? options.batch : options.quick ? (options.step ? 8 : 2) : 256;
   if (!options.serve_step.empty())
-    return serve_steps({options.serve_step == "qat", settings.batch, options.step_options.scale});
+    return serve_steps(
+        {options.serve_step == "bf16", options.serve_step == "qat", settings.batch, options.step_options.scale});
   if (options.step) return run_step(options, settings);
   Suite suite(settings);
   add_all(suite);

@@ -57,6 +57,11 @@ class Planner {
       for (const Layer& layer : layers) qat_forward(layer);
       for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) qat_backward(*layer);
     }
+    if (wanted.bf16 && path_ == Path::fused) {
+      for (const Layer& layer : layers) bf16(Stage::bf16_forward, layer, "conv2d_bn_fwd");
+      for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
+        bf16(Stage::bf16_backward, *layer, "conv2d_bn_bwd");
+    }
     if (wanted.int8)
       for (const Layer& layer : layers) int8_forward(layer);
     return std::move(parts_);
@@ -130,6 +135,11 @@ class Planner {
   /// A picture has codes on both sides of zero, a ReLU's output has not.
   static const char* integer_dtypes(const Layer& layer) { return layer.name == "stem" ? "s8s8" : "u8s8"; }
 
+  void bf16(Stage stage, const Layer& layer, const char* pass) {
+    if (kind_of(layer) != Kind::pointwise) return;  // the rest of a bf16 step multiplies in f32
+    add(stage, layer, finder_.need("conv2d_bn", pass, layer.name, "bf16"), finder_.need("conv2d_bn", pass, layer.name));
+  }
+
   void int8_forward(const Layer& layer) {
     const std::string room = room_of(layer);
     add(Stage::int8_forward, layer, finder_.need(room, room + "_fwd", layer.name, integer_dtypes(layer)),
@@ -168,9 +178,14 @@ const char* name_of(Kind kind) {
 }
 
 const char* name_of(Stage stage) {
-  constexpr const char* kNames[] = {"forward",      "backward",
-                                    "update",       "QAT forward (integer products but for depthwise)",
-                                    "QAT backward", "int8 forward, as the engine runs it"};
+  constexpr const char* kNames[] = {"forward",
+                                    "backward",
+                                    "update",
+                                    "QAT forward (integer products but for depthwise)",
+                                    "QAT backward",
+                                    "bf16 forward, 1x1 convolutions",
+                                    "bf16 backward, 1x1 convolutions",
+                                    "int8 forward, as the engine runs it"};
   return kNames[static_cast<int>(stage)];
 }
 

@@ -14,7 +14,8 @@ enum class Path { fused, decomposed };
 enum class Kind { stem, depthwise, pointwise, fc, other };
 const char* name_of(Kind);
 
-enum class Stage { forward, backward, update, qat_forward, qat_backward, int8_forward };
+enum class Stage { forward, backward, update, qat_forward, qat_backward, bf16_forward, bf16_backward, int8_forward };
+constexpr int kStages = 8;
 /// "forward", … in csv and json they name the section.
 const char* name_of(Stage);
 
@@ -28,9 +29,9 @@ struct Part {
   const Entry* fp32 = nullptr;  ///< of QAT and int8: the same in fp32
 };
 
-/// What to plan: a training step, the convolutions of a QAT step, the engine's forward.
+/// What to plan: a training step, the convolutions of a QAT step, the engine's forward, the 1x1 convolutions in bf16.
 struct Wanted {
-  bool fp32 = true, qat = true, int8 = true;
+  bool fp32 = true, qat = true, int8 = true, bf16 = false;
 };
 /// All parts in the order of a step. Throws Error when the suite lacks a pass. QAT needs the fused path.
 std::vector<Part> plan_network(Suite& suite, Path path, const Wanted& wanted);

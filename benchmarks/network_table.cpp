@@ -58,9 +58,7 @@ class NetworkTable {
       if (of_training_step(part.stage)) step_.add(part, *result, nullptr, peaks_);
       stage_total(part.stage).add(part, *result, part.fp32 ? result_of(part.fp32) : nullptr, peaks_);
     }
-    for (const Stage stage :
-         {Stage::forward, Stage::backward, Stage::update, Stage::qat_forward, Stage::qat_backward, Stage::int8_forward})
-      add_section(stage);
+    for (int stage = 0; stage < kStages; ++stage) add_section(static_cast<Stage>(stage));
     if (step_.seconds > 0) add_whole_step();
     add_int8_figure();
     add_notes();
@@ -191,7 +189,7 @@ class NetworkTable {
   const Peaks& peaks_;
   std::int64_t batch_;
   Sheet sheet_;
-  Total step_, stages_[6];
+  Total step_, stages_[kStages];
 };
 
 }  // namespace

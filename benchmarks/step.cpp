@@ -29,6 +29,7 @@ struct Known {
 constexpr Known kSides[] = {{"fp32", "Octet fp32", false},
                             {"qat", "Octet QAT (scheme octet)", false},
                             {"fp32-avx2", "Octet fp32, OCTET_ISA=avx2", false},
+                            {"bf16", "Octet bf16 products", false},
                             {"eager", "PyTorch eager, channels_last", true},
                             {"compile", "PyTorch torch.compile, channels_last", true},
                             {"fx-qat", "PyTorch torch.ao FX QAT", true}};
@@ -59,10 +60,11 @@ std::unique_ptr<Worker> start(const Known& side, const StepOptions& options) {
   const std::string name = side.name;
   std::vector<std::string> environment;
   if (name == "fp32-avx2") environment.push_back("OCTET_ISA=avx2");
-  return std::make_unique<Worker>(side.what,
-                                  std::vector<std::string>{self, "--serve-step", name == "qat" ? "qat" : "fp32",
-                                                           "--batch", batch, "--scale", scale, "--threads", threads},
-                                  environment);
+  return std::make_unique<Worker>(
+      side.what,
+      std::vector<std::string>{self, "--serve-step", name == "qat" || name == "bf16" ? name : "fp32", "--batch", batch,
+                               "--scale", scale, "--threads", threads},
+      environment);
 }
 
 std::vector<std::string> sides_of(const StepOptions& options) {

@@ -19,7 +19,7 @@ struct StepOptions {
   std::vector<std::string> sides;  ///< names of step_sides(); empty: fp32, qat and the peer's as far as asked for
 };
 
-/// "fp32", "qat", "fp32-avx2", "eager", "compile", "fx-qat".
+/// "fp32", "qat", "fp32-avx2", "bf16", "eager", "compile", "fx-qat".
 std::vector<std::string> step_sides();
 
 /// What one side has measured.

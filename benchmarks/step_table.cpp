@@ -127,6 +127,7 @@ Sheet step_sheet(const std::vector<StepSide>& sides, const StepOptions& options,
   add_ratio(sheet, sides, "qat", "fp32");
   add_ratio(sheet, sides, "qat", "fx-qat");
   add_ratio(sheet, sides, "fp32-avx2", "eager");
+  add_ratio(sheet, sides, "bf16", "fp32");
   if (const StepSide* peer = find(sides, "eager"); base != nullptr && peer != nullptr && peer->peak_rss_bytes > 0) {
     const double ratio = base->peak_rss_bytes / peer->peak_rss_bytes;
     sheet.figures.push_back({"peak memory fp32/eager", {fmt::format("{:.3f}", ratio), ratio}});

@@ -11,6 +11,7 @@
 #include "core/cpu_features.h"
 #include "core/error.h"
 #include "nn/models.h"
+#include "ops/ops.h"
 #include "optim/trainer.h"
 #include "quant/qat.h"
 
@@ -43,6 +44,7 @@ class Counter : public optim::Callback {
 class StepServer {
  public:
   explicit StepServer(const StepModel& model) : model_(model) {
+    if (model.bf16) ops::set_precision(ops::Precision::bf16);
     nn::MobileNetV1Options options;
     options.scale = model.scale;
     options.seed = kSeed;

@@ -6,6 +6,7 @@
 namespace octet::bench {
 
 struct StepModel {
+  bool bf16 = false;       ///< products of the 1x1 convolutions in bf16
   bool quantized = false;  ///< QAT with mnv1_qat's own defaults (scheme octet, all convs and the linear)
   std::int64_t batch = 256;
   double scale = 1;  ///< width of the net

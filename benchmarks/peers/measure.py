@@ -85,10 +85,6 @@ def loading(report):
     return report["figures"]["data share"], f"{1e3 * seconds:.2f} ms a batch on one thread"
 
 
-def no_bf16():
-    raise NotMeasured("there is no bf16 option")
-
-
 def data_of(options):
     if not options.data:
         raise NotMeasured("needs --data, CIFAR-10's binary files")

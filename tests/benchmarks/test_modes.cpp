@@ -110,6 +110,8 @@ TEST(NetworkTable, CountsEqualLayersAsOftenAsTheNetHasThem) {
   for (const Part& part : parts)
     if (part.stage == Stage::forward) macs += part.times * part.entry->work.ops / 2;
   EXPECT_EQ(macs, forward_work(2).ops / 2);
+  const Sheet sheet = network_sheet(parts, rated.results, kPeaks, 2);
+  EXPECT_NEAR(number(sheet, sheet.sections.at(0).lines.back(), "ops"), forward_work(2).ops, 1) << "the sum";
   EXPECT_GT(macs / 2, 11.0e6);  // multiply-adds of a picture: 11.6 million with the taps outside it
   EXPECT_LT(macs / 2, 11.6e6);
 }
