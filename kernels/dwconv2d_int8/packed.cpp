@@ -64,6 +64,9 @@ DwWork dw_work(const ConvGeometry& g) {
   work.out_w = g.out_w();
   work.task_rows = std::clamp<std::int64_t>(kTaskCodes / (work.out_w * g.c), 1, work.out_h);
   work.tasks_per_picture = (work.out_h + work.task_rows - 1) / work.task_rows;
+  if (work.tasks_per_picture == 1)
+    work.task_pictures = std::max<std::int64_t>(kTaskCodes / (work.out_h * work.out_w * g.c), 1);
+  work.tasks = (g.n + work.task_pictures - 1) / work.task_pictures * work.tasks_per_picture;
   work.columns = (work.out_w - 1) * g.stride_w + g.s;
   return work;
 }

@@ -23,9 +23,10 @@ DwLayout dw_layout(const ConvGeometry& geometry, std::int64_t channels, std::int
 void pack_depthwise(const IntConvProblem& problem, const DwLayout& layout, const std::uint8_t* channel_of,
                     const IntConvWeights& weights, std::int32_t zero, void* packed);
 
-/// How a depthwise row cuts its work: a task is `task_rows` output rows of one picture.
+/// How a depthwise row cuts its work: a task is `task_rows` output rows of one picture, or some whole pictures.
 struct DwWork {
   std::int64_t out_h = 1, out_w = 1, task_rows = 1, tasks_per_picture = 1;
+  std::int64_t task_pictures = 1, tasks = 1;
   std::int64_t columns = 1;  ///< padded picture columns that the outputs of a row see
 };
 DwWork dw_work(const ConvGeometry& geometry);

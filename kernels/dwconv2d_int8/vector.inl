@@ -154,17 +154,21 @@ void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
   const DwWork work = dw_work(g);
   const VectorStore store = vector_store(problem.store);
   const auto bytes = static_cast<std::size_t>(work.columns * layout.row_groups * kColumnBytes);
-  parallel_for(g.n * work.tasks_per_picture, [&](std::int64_t task) {
+  parallel_for(work.tasks, [&](std::int64_t task) {
     std::uint8_t padding[kChannels];
     __builtin_memset(padding, problem.z_x & 0xff, sizeof padding);
-    const std::int64_t n = task / work.tasks_per_picture, first = task % work.tasks_per_picture * work.task_rows;
+    const std::int64_t begin = task / work.tasks_per_picture * work.task_pictures;
+    const std::int64_t end = begin + work.task_pictures < g.n ? begin + work.task_pictures : g.n;
+    const std::int64_t first = task % work.tasks_per_picture * work.task_rows;
     const std::int64_t last = first + work.task_rows < work.out_h ? first + work.task_rows : work.out_h;
-    const auto* picture = static_cast<const std::uint8_t*>(pointers.src) + n * g.h * g.w * g.c;
     auto* columns = static_cast<std::uint8_t*>(scratch_acquire(bytes));
-    const Job job{&problem, layout, work, store, picture, padding, columns};
-    for (std::int64_t p = first; p < last; ++p)
-      output_row<Signed>(job, static_cast<const char*>(pointers.packed), p, pointers.dst,
-                         (n * work.out_h + p) * work.out_w * g.c);
+    for (std::int64_t n = begin; n < end; ++n) {
+      const auto* picture = static_cast<const std::uint8_t*>(pointers.src) + n * g.h * g.w * g.c;
+      const Job job{&problem, layout, work, store, picture, padding, columns};
+      for (std::int64_t p = first; p < last; ++p)
+        output_row<Signed>(job, static_cast<const char*>(pointers.packed), p, pointers.dst,
+                           (n * work.out_h + p) * work.out_w * g.c);
+    }
     scratch_release(columns, bytes);
   });
 }

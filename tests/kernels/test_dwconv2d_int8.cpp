@@ -36,6 +36,7 @@ TEST(DwConv2dInt8, RowsAgreeOnEveryShape) {
   std::uint64_t seed = 400;
   for (const ConvGeometry& g :
        {geometry(2, 1, 1, 40, 3, 3, 1, 1), geometry(3, 2, 2, 70, 3, 3, 1, 1), geometry(2, 4, 4, 64, 3, 3, 2, 1),
+        geometry(37, 2, 2, 520, 3, 3, 1, 1), geometry(40, 1, 1, 1030, 3, 3, 1, 1),  // several pictures to a task
         geometry(1, 7, 5, 33, 5, 5, 1, 2), geometry(1, 9, 9, 20, 5, 5, 2, 0), geometry(2, 6, 6, 18, 1, 1, 1, 0),
         geometry(1, 8, 8, 66, 7, 2, 3, 1), geometry(4, 16, 16, 32, 3, 3, 1, 1), geometry(1, 3, 3, 4, 1, 3, 1, 2),
         ConvGeometry{2, 9, 6, 7, 7, 3, 5, 2, 1, 0, 3}, ConvGeometry{1, 5, 12, 6, 6, 2, 4, 3, 4, 2, 1}}) {
