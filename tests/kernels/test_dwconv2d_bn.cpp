@@ -105,7 +105,8 @@ TEST(DwConv2dBn, EveryNumberOfChannels) {
 TEST(DwConv2dBn, Chunks) {
   expect_equal(mapped(window(40, 8, 8, 17, 3, 1, 1)), 1);   // three chunks, the last one short
   expect_equal(mapped(window(70, 8, 8, 16, 3, 2, 1)), 2);   // five chunks of src, two of dst
-  expect_equal(mapped(window(80, 16, 16, 3, 3, 2, 1)), 3);  // chunks of 5 pictures of src, of 16 of dst
+  for (std::uint64_t seed : {3, 4, 5})
+    expect_equal(mapped(window(80, 16, 16, 33, 3, 2, 1)), seed);  // chunks of 5 pictures of src, of 16 of dst
   expect_equal(mapped(window(600, 2, 2, 20, 3, 1, 1)), 4);
   expect_equal(mapped(window(1100, 1, 1, 9, 3, 1, 1)), 5);
   expect_equal(mapped(window(1100, 2, 2, 9, 3, 2, 1)), 6);
@@ -159,6 +160,20 @@ TEST(DwConv2dBn, MaskAtTheEndsOfTheGrid) {
         EXPECT_TRUE(same_bits(wanted.d_src, run_row(row, what, in).d_src)) << "step " << step;
       });
     }
+}
+
+/// All sums are zeros, of either sign where a product underflows: the first one is least and greatest.
+TEST(DwConv2dBn, FirstOfEqualExtremes) {
+  for (const ConvGeometry& g : {window(5, 4, 4, 19, 1, 1, 0), window(40, 1, 1, 19, 3, 1, 1), window(2000, 1, 1, 3, 3, 1, 1)}) {
+    ConvBnCase what = mapped(g, Activation::none);
+    what.problem.mapped = false;
+    ConvBnInputs in = make_inputs(room(), g, 9, false);
+    for (float& x : in.src) x = x < 0 ? -1e-30f : 1e-30f;
+    for (float& w : in.weight) w = 1e-30f;
+    const ConvBnOutputs wanted = by_reference("fwd", what, in);
+    for_own_rows(dwconv2d_bn_rows(), "dwconv2d_bn_fwd", "f32",
+                 [&](const ConvBnRow& row) { expect_same_outputs(wanted, run_row(row, what, in)); });
+  }
 }
 
 TEST(DwConv2dBn, HostileValues) {
