@@ -24,9 +24,12 @@ struct ColumnRows {
 
 inline void conv2d_forward(const ConvGeometry& g, const Conv2dPointers& io) {
   const std::int64_t depth = g.r * g.s * g.c, floats = g.k * depth;
+  Product product{g.out_pixels(), g.k, depth, nullptr, f32(io.dst), g.k, f32(io.bias)};
+  if (g.is_pointwise() && product.rows <= kFewRows && product.rows > 0)
+    return multiply_few_rows(product, {f32(io.src), g.c, true}, f32(io.weight));
   float* b = acquire_floats(floats);
   transpose_parallel(f32(io.weight), g.k, depth, b);
-  const Product product{g.out_pixels(), g.k, depth, b, f32(io.dst), g.k, f32(io.bias)};
+  product.b = b;
   if (g.is_pointwise())
     multiply(product, DirectRows{{f32(io.src), g.c, true}});
   else

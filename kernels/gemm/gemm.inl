@@ -150,6 +150,21 @@ inline void multiply(const Product& m, const Source& source) {
   });
 }
 
+/// Rows up to which a product is cut by columns alone, each task transposing the filters that it needs: the whole
+/// transpose would cost a trip through memory that few rows do not pay back.
+constexpr std::int64_t kFewRows = 1024;
+
+/// C = A · Wᵀ (+ bias) for few rows: `a` as it lies, weight [cols][depth].
+inline void multiply_few_rows(const Product& m, const View& a, const float* weight) {
+  parallel_for(ceil_div(m.cols, kTileCols), [&](std::int64_t task) {
+    const std::int64_t j = task * kTileCols, cols = smaller(m.cols - j, kTileCols), floats = kTileCols * m.depth;
+    float* b = acquire_floats(floats);
+    transpose_matrix(weight + j * m.depth, cols, m.depth, m.depth, b, kTileCols);
+    multiply_deep({a, m.rows, cols, m.depth, b, kTileCols, m.c + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr});
+    release_floats(b, floats);
+  });
+}
+
 /// Rows of a matrix in memory.
 struct DirectRows {
   View a;

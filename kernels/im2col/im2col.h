@@ -32,6 +32,19 @@ inline void copy_values(const T* from, std::int64_t count, T* to) {
 template <class T>
 inline void im2col_pixel(const ConvGeometry& g, const T* picture, std::int64_t y0, std::int64_t x0, TapRange taps,
                          std::int64_t r, std::int64_t s, T padding, T* to) {
+  if (s == 0 && x0 >= 0 && x0 + g.s <= g.w && taps.end % g.s == 0) {
+    // Whole window rows within the picture's sides, as most are.
+    const std::int64_t count = g.s * g.c, rows = (taps.end - taps.begin) / g.s;
+    const T* from = picture + ((y0 + r) * g.w + x0) * g.c;
+    for (std::int64_t i = 0; i < rows; ++i, from += g.w * g.c, to += count) {
+      const std::int64_t y = y0 + r + i;
+      if (y >= 0 && y < g.h)
+        copy_values(from, count, to);
+      else
+        for (std::int64_t j = 0; j < count; ++j) to[j] = padding;
+    }
+    return;
+  }
   for (std::int64_t tap = taps.begin; tap < taps.end; s = 0, ++r) {
     const std::int64_t y = y0 + r, wanted = g.s - s < taps.end - tap ? g.s - s : taps.end - tap;
     // Taps of one window row are neighbours in memory: some before the picture, some inside, some behind.
