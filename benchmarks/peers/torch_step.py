@@ -92,4 +92,9 @@ def main():
         say(run(step, int(count)))
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}".replace("\n", " "), flush=True)  # octet_bench reports the last line
+        sys.exit(1)
