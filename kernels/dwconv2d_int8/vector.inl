@@ -25,7 +25,20 @@ struct Job {
   const std::uint8_t* picture;
   const std::uint8_t* padding;  ///< kChannels times z_x
   std::uint8_t* columns;        ///< [padded column][row group] of interleaved groups
+  std::int64_t begin, end;      ///< padded columns that lie in the picture
+  bool sparse;                  ///< padding adds nothing and is much of what outputs see: left out
 };
+
+/// The columns of the picture. Few outputs to a row do not repay weights held in registers, and see much padding.
+template <bool Signed>
+Job job_of(const IntConvProblem& problem, const DwLayout& layout, const DwWork& work, const VectorStore& store) {
+  const ConvGeometry& g = problem.geometry;
+  Job job{&problem, layout, work, store, nullptr, nullptr, nullptr, 0, 0, false};
+  job.begin = g.pad_w < work.columns ? g.pad_w : work.columns;
+  job.end = g.pad_w + g.w < work.columns ? g.pad_w + g.w : work.columns;
+  job.sparse = !Signed && problem.z_x == 0 && work.out_w <= 2;
+  return job;
+}
 
 /// Interleaves the filter rows r … r + kTaps − 1 of all columns under an output row that begins at picture line `top`.
 template <bool Signed>
@@ -40,16 +53,16 @@ void interleave_group(const Job& job, std::int64_t top, std::int64_t r, std::int
     steps[t] = used ? g.c : 0;
   }
   const std::int64_t stride = job.layout.row_groups * kColumnBytes;
-  const std::int64_t begin = g.pad_w < job.work.columns ? g.pad_w : job.work.columns;
-  const std::int64_t end = g.pad_w + g.w < job.work.columns ? g.pad_w + g.w : job.work.columns;
   std::uint8_t* out = job.columns + r / kTaps * kColumnBytes;
-  for (std::int64_t i = 0; i < begin; ++i, out += stride) fill<Signed>(job.problem->z_x, out);
-  for (std::int64_t i = begin; i < end; ++i, out += stride) {
+  for (std::int64_t i = 0; i < job.begin; ++i, out += stride)
+    if (!job.sparse) fill<Signed>(job.problem->z_x, out);
+  for (std::int64_t i = job.begin; i < job.end; ++i, out += stride) {
     interleave<Signed>(taps, channels, out);
     OCTET_UNROLL
     for (int t = 0; t < kTaps; ++t) taps[t] += steps[t];
   }
-  for (std::int64_t i = end; i < job.work.columns; ++i, out += stride) fill<Signed>(job.problem->z_x, out);
+  for (std::int64_t i = job.end; i < job.work.columns && !job.sparse; ++i, out += stride)
+    fill<Signed>(job.problem->z_x, out);
 }
 
 template <StoreKind K>
@@ -102,7 +115,10 @@ void multiply_columns(const Job& job, const char* block, void* dst, std::int64_t
           acc[v] = dot(acc[v], load_group(x + i * kColumnBytes + v * sizeof(VecI)), held[i][v]);
       }
     } else {
-      for (std::int64_t i = 0; i < groups; ++i) {
+      const std::int64_t left = q * g.stride_w, rows = job.layout.row_groups;
+      const std::int64_t first = job.sparse && job.begin > left ? (job.begin - left) * rows : 0;
+      const std::int64_t last = job.sparse && job.end - left < g.s ? (job.end - left) * rows : groups;
+      for (std::int64_t i = first; i < last; ++i) {
         OCTET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           const std::int64_t at = i * kColumnBytes + v * static_cast<std::int64_t>(sizeof(VecI));
@@ -116,7 +132,7 @@ void multiply_columns(const Job& job, const char* block, void* dst, std::int64_t
 
 template <StoreKind K>
 void multiply_columns(const Job& job, const char* block, void* dst, std::int64_t index, int channels) {
-  if (kTaps >= 3 && job.problem->geometry.s * job.layout.row_groups == 3)
+  if (kTaps >= 3 && job.problem->geometry.s * job.layout.row_groups == 3 && !job.sparse)
     multiply_columns<K, 3>(job, block, dst, index, channels);
   else
     multiply_columns<K, 0>(job, block, dst, index, channels);
@@ -162,9 +178,11 @@ void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
     const std::int64_t first = task % work.tasks_per_picture * work.task_rows;
     const std::int64_t last = first + work.task_rows < work.out_h ? first + work.task_rows : work.out_h;
     auto* columns = static_cast<std::uint8_t*>(scratch_acquire(bytes));
+    Job job = job_of<Signed>(problem, layout, work, store);
+    job.padding = padding, job.columns = columns;
     for (std::int64_t n = begin; n < end; ++n) {
       const auto* picture = static_cast<const std::uint8_t*>(pointers.src) + n * g.h * g.w * g.c;
-      const Job job{&problem, layout, work, store, picture, padding, columns};
+      job.picture = picture;
       for (std::int64_t p = first; p < last; ++p)
         output_row<Signed>(job, static_cast<const char*>(pointers.packed), p, pointers.dst,
                            (n * work.out_h + p) * work.out_w * g.c);
