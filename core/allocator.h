@@ -6,16 +6,16 @@
 
 namespace octet {
 
-/// 64-byte aligned memory, returned to a free list of its size when the last owner lets go; a large request without a block of
-/// its size takes a larger one (the last batch of an epoch needs no memory of its own). Contents are unspecified. Throws Error
-/// above 2^39 bytes and when the system has none left. Thread-safe.
+/// 64-byte aligned memory, kept for the next request when the last owner lets go: small blocks by their exact size, large ones
+/// in an arena where neighbours join (core/arena.h). Contents are unspecified. Throws Error above 2^39 bytes and when the
+/// system has none left. Thread-safe.
 std::shared_ptr<void> allocate(std::size_t bytes);
 
 struct AllocatorStats {
-  std::uint64_t system_allocations = 0;  ///< blocks ever asked of the system
-  std::uint64_t reused = 0;              ///< requests served from a free list
+  std::uint64_t system_allocations = 0;  ///< requests that memory in hand could not serve
+  std::uint64_t reused = 0;              ///< requests that it could
   std::size_t bytes_live = 0;            ///< in use now
-  std::size_t bytes_cached = 0;          ///< waiting in free lists
+  std::size_t bytes_cached = 0;          ///< waiting for the next request
   std::size_t peak_live = 0;             ///< most bytes_live ever
   std::size_t peak_held = 0;             ///< most bytes_live + bytes_cached ever: what the system had to give
 };

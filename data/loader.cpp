@@ -46,15 +46,25 @@ struct Loader::Worker {
   std::mutex mutex;
   std::condition_variable wake_worker, wake_reader;
   std::deque<Batch> ready;
+  // Memory for whole batches, made once and used in turn: ready ones, the one being made and the reader's.
+  struct Buffer {
+    Batch whole;
+    bool out = false;
+    bool free_again() const { return whole.images.sole_owner() && whole.labels.sole_owner(); }
+  };
+  std::vector<Buffer> buffers;
   std::exception_ptr error;
   bool stop = false, done = true;
   std::atomic<std::int64_t> busy_ns{0};
 
   std::int64_t batches() const { return (dataset.size() - 1) / options.batch_size + 1; }
 
-  Batch make(const std::vector<std::int64_t>& order, std::uint64_t epoch, std::int64_t index) const {
-    const std::int64_t begin = index * options.batch_size, count = std::min(options.batch_size, dataset.size() - begin);
-    Batch batch{Tensor({count, kSide, kSide, kChannels}), Tensor({count}, DType::s32)};
+  std::int64_t count_of(std::int64_t index) const { return std::min(options.batch_size, dataset.size() - index * options.batch_size); }
+
+  static Batch memory(std::int64_t count) { return {Tensor({count, kSide, kSide, kChannels}), Tensor({count}, DType::s32)}; }
+
+  void fill(Batch& batch, const std::vector<std::int64_t>& order, std::uint64_t epoch, std::int64_t index) const {
+    const std::int64_t begin = index * options.batch_size, count = batch.size();
     const std::uint8_t* pixels = dataset.pictures.data<std::uint8_t>();
     float* values = batch.images.data<float>();
     for (std::int64_t i = 0; i < count; ++i) {
@@ -66,7 +76,28 @@ struct Loader::Worker {
       else
         normalise(from, kPictureBytes, values + i * kPictureBytes);
     }
-    return batch;
+  }
+
+  // A buffer's first `count` pictures; memory of their own when the reader keeps all that there is.
+  Batch take(std::int64_t count) {
+    std::lock_guard lock(mutex);
+    auto free = std::find_if(buffers.begin(), buffers.end(), [](const Buffer& buffer) { return !buffer.out; });
+    if (free == buffers.end()) {
+      if (buffers.size() == kAhead + 2) return memory(count);
+      free = buffers.insert(free, {memory(std::min(options.batch_size, dataset.size()))});
+    }
+    free->out = true;
+    return {free->whole.images.slice(0, count), free->whole.labels.slice(0, count)};
+  }
+
+  // Lets go of the reader's batch. One that somebody else has still is theirs. The caller holds the lock.
+  void let_go(Batch& batch) {
+    const void* const images = batch.images.defined() ? batch.images.raw() : nullptr;
+    batch = {};
+    const auto own = std::find_if(buffers.begin(), buffers.end(), [&](const Buffer& buffer) { return buffer.whole.images.raw() == images; });
+    if (own == buffers.end()) return;
+    own->out = false;
+    if (!own->free_again()) buffers.erase(own);
   }
 
   void run(std::uint64_t epoch, std::int64_t first) {
@@ -77,7 +108,9 @@ struct Loader::Worker {
       for (std::int64_t i = first; i < batches(); ++i) {
         Batch batch = [&] {
           const profile::Span span(profile::Kind::phase, "make batch");
-          return make(order, epoch, i);
+          Batch made = take(count_of(i));
+          fill(made, order, epoch, i);
+          return made;
         }();
         busy_ns = busy_before + thread_ns();
         std::unique_lock lock(mutex);
@@ -126,6 +159,7 @@ void Loader::start(std::uint64_t epoch, std::int64_t first_batch) {
   OCTET_CHECK(first_batch >= 0 && first_batch <= worker_->batches(), "loader", "batch {} is not in [0, {}]", first_batch, worker_->batches());
   worker_->join();
   worker_->ready.clear();
+  for (Worker::Buffer& buffer : worker_->buffers) buffer.out = !buffer.free_again();
   worker_->error = nullptr;
   worker_->stop = worker_->done = false;
   try {
@@ -138,6 +172,7 @@ void Loader::start(std::uint64_t epoch, std::int64_t first_batch) {
 
 bool Loader::next(Batch& batch) {
   std::unique_lock lock(worker_->mutex);
+  worker_->let_go(batch);
   worker_->wake_reader.wait(lock, [&] { return !worker_->ready.empty() || worker_->done; });
   if (worker_->ready.empty()) {
     if (worker_->error) std::rethrow_exception(worker_->error);
@@ -153,7 +188,9 @@ double Loader::busy_seconds() const { return static_cast<double>(worker_->busy_n
 
 Batch Loader::make(std::uint64_t epoch, std::int64_t index) const {
   OCTET_CHECK(index >= 0 && index < worker_->batches(), "loader", "batch {} is not in [0, {})", index, worker_->batches());
-  return worker_->make(order_of(worker_->dataset.size(), worker_->options.shuffle, worker_->options.seed, epoch), epoch, index);
+  Batch batch = Worker::memory(worker_->count_of(index));
+  worker_->fill(batch, order_of(worker_->dataset.size(), worker_->options.shuffle, worker_->options.seed, epoch), epoch, index);
+  return batch;
 }
 
 }  // namespace octet::data

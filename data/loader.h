@@ -34,7 +34,7 @@ class Loader {
   const Dataset& dataset() const;
   /// Makes next() begin with batch `first_batch` of `epoch`.
   void start(std::uint64_t epoch, std::int64_t first_batch = 0);
-  /// The next batch; false at the epoch's end. Errors of the worker are thrown here, after the batches made before.
+  /// The next batch; false at the epoch's end. What `batch` held is let go, and its memory used again when nobody else has it. Errors of the worker are thrown here, after the batches made before.
   bool next(Batch& batch);
   /// Seconds of processor time that the worker has spent on batches since this loader was made.
   double busy_seconds() const;

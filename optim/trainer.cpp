@@ -97,7 +97,6 @@ class Fit {
   bool next(data::Batch& batch) {
     const Span span(Kind::phase, "data");
     const auto start = Clock::now();
-    batch = {};  // its memory is free for the loader's next one
     const bool more = loader_.next(batch);
     waited_ += seconds_since(start);
     return more;

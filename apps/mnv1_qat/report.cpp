@@ -186,6 +186,10 @@ void print_out(const std::string& text) {
 }
 
 std::uint64_t peak_rss_bytes() {
+  // ru_maxrss is also of the program that exec() replaced.
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("VmHWM:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;

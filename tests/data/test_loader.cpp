@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "core/allocator.h"
@@ -48,6 +49,33 @@ std::vector<int> labels_of(const std::vector<Batch>& batches) {
 void expect_same(const Batch& a, const Batch& b) {
   EXPECT_TRUE(same_bits(a.images, b.images));
   EXPECT_TRUE(same_bits(a.labels, b.labels));
+}
+
+TEST(Loader, MemoryOfABatchIsUsedAgainWhenNobodyElseHasIt) {
+  const auto numbers = numbered(103);
+  Loader loader(numbers, {.batch_size = 10, .seed = 7});
+  loader.start(0);
+  std::set<const void*> addresses;
+  std::int64_t index = 0;
+  Batch kept;
+  for (Batch batch; loader.next(batch); ++index) {
+    expect_same(batch, loader.make(0, index));
+    addresses.insert(batch.images.raw());
+    if (index == 3) kept = batch;
+  }
+  EXPECT_EQ(index, 11);
+  EXPECT_LE(addresses.size(), 7u);
+  expect_same(kept, loader.make(0, 3));
+
+  // What never was this loader's is not written into.
+  Batch foreign{Tensor::full({10, 1, 1, 1}, 5), Tensor::zeros({10}, DType::s32)};
+  const Tensor images = foreign.images;
+  loader.start(1);
+  EXPECT_TRUE(loader.next(foreign));
+  EXPECT_EQ(images.at(0), 5);
+  while (loader.next(foreign)) {
+  }
+  EXPECT_EQ(images.at(9), 5);
 }
 
 TEST(Loader, AnEpochIsAPermutationWithASmallerLastBatch) {
