@@ -1,5 +1,5 @@
-// The map in front of a fused convolution over vectors: forward for loads, its gate for gradients. Included after a simd
-// header.
+// The map in front of a fused convolution over vectors: forward for loads, its gate for gradients. Included after a
+// simd header.
 #pragma once
 #include "kernels/conv_bn.h"
 #include "kernels/fake_quant/codes_vector.inl"
@@ -49,8 +49,8 @@ inline std::int64_t first_place(F reached) {
   return at;
 }
 
-/// Where the map passes gradients: t = fma(src, scale, shift) in [least, most]. So neither activation nor division has to
-/// be done again: a quotient rounds monotonously, its bounds are found once per call.
+/// Where the map passes gradients: t = fma(src, scale, shift) in [least, most]. So neither activation nor division has
+/// to be done again: a quotient rounds monotonously, its bounds are found once per call.
 struct Gate {
   bool open;  ///< everywhere, NaN included
   float least, most;

@@ -10,8 +10,7 @@ namespace {
 struct PairSums {
   VecD sum0, sum1, product0, product1;
   OCTET_SIMD static PairSums load(const double* sums, const double* products) {
-    return {VecD::load(sums), VecD::load(sums + VecD::width), VecD::load(products),
-            VecD::load(products + VecD::width)};
+    return {VecD::load(sums), VecD::load(sums + VecD::width), VecD::load(products), VecD::load(products + VecD::width)};
   }
   OCTET_SIMD void add(VecF u, VecF v) {
     const VecD u0 = widen_low(u), u1 = widen_high(u);

@@ -6,7 +6,8 @@
 namespace octet::kernels {
 namespace {
 
-/// Up to four arrays of stretches of `width` floats at equal distances, asked for in the order in which they were added.
+/// Up to four arrays of stretches of `width` floats at equal distances, asked for in the order in which they were
+/// added.
 class Ahead {
  public:
   explicit Ahead(std::int64_t width) : width_(width) {}

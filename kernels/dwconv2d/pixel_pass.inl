@@ -1,5 +1,5 @@
-// Passes of a depthwise window over pictures, row by row in runs of pixels (pixel_run.inl): forward and backward-data are
-// one pass that differs in which source pixel a tap reads, the weight gradient walks the same runs.
+// Passes of a depthwise window over pictures, row by row in runs of pixels (pixel_run.inl): forward and backward-data
+// are one pass that differs in which source pixel a tap reads, the weight gradient walks the same runs.
 #pragma once
 #include "kernels/dwconv2d/pixel_run.inl"
 #include "kernels/problem.h"

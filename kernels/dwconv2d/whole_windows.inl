@@ -1,5 +1,5 @@
-// The windows that a network's depthwise layers have, over pictures that lie as [pixel][VecF::width]: 3x3 with padding 1,
-// in steps of 1 or 2, so that only windows of the first and the last row and column stand half outside. A picture's
+// The windows that a network's depthwise layers have, over pictures that lie as [pixel][VecF::width]: 3x3 with padding
+// 1, in steps of 1 or 2, so that only windows of the first and the last row and column stand half outside. A picture's
 // pixels follow each other without a branch on the taps. Sums are those of dwconv2d.h.
 #pragma once
 #include "kernels/dwconv2d/ahead.inl"
@@ -71,7 +71,8 @@ OCTET_SIMD void visit_windows(std::int64_t out_h, std::int64_t out_w, Ahead* ahe
 /// The sums of neighbouring windows, `Step` pixels from one to the next around `middle`; Step -1: the windows of step 1
 /// read from the other end, their masks as those of what is read.
 template <int RowMask, int ColMask, int Step, int Count>
-OCTET_SIMD void sum_abreast(const float* middle, std::int64_t row, const VecF (&w)[kSide * kSide], VecF (&sums)[Count]) {
+OCTET_SIMD void sum_abreast(const float* middle, std::int64_t row, const VecF (&w)[kSide * kSide],
+                            VecF (&sums)[Count]) {
   constexpr int kTurn = Step < 0 ? -1 : 1;
   OCTET_UNROLL
   for (int i = 0; i < Count; ++i) sums[i] = VecF::zero();
@@ -156,11 +157,13 @@ template <class Sink>
   VecF w[kSide * kSide];
   load_taps(p, w);
   SumMirrored<Sink> visit{p.d, p.w * VecF::width, w, own};
-  for (std::int64_t n = 0; n < p.count; ++n, visit.d += p.h * p.w * VecF::width) visit_windows<1>(p.h, p.w, p.ahead, visit);
+  for (std::int64_t n = 0; n < p.count; ++n, visit.d += p.h * p.w * VecF::width)
+    visit_windows<1>(p.h, p.w, p.ahead, visit);
   sink = own;
 }
 
-/// One source pixel of the backward pass of stride 2: tap 0 of an axis reads the next window's d, taps 1 and 2 this one's.
+/// One source pixel of the backward pass of stride 2: tap 0 of an axis reads the next window's d, taps 1 and 2 this
+/// one's.
 template <int RowMask, int ColMask>
 OCTET_SIMD VecF halved_sum(const float* d, const float* next_row, const VecF (&w)[kSide * kSide]) {
   VecF sum = VecF::zero();
@@ -212,8 +215,7 @@ template <int Stride>
   AddProducts<Stride> visit{p.src, p.d, p.w * VecF::width, own};
   const std::int64_t count = p.count, picture = p.h * p.w * VecF::width, out_h = p.out_h, out_w = p.out_w;
   Ahead* const ahead = p.ahead;
-  for (std::int64_t n = 0; n < count; ++n, visit.src += picture)
-    visit_windows<Stride>(out_h, out_w, ahead, visit);
+  for (std::int64_t n = 0; n < count; ++n, visit.src += picture) visit_windows<Stride>(out_h, out_w, ahead, visit);
   OCTET_UNROLL
   for (int t = 0; t < kSide * kSide; ++t) sums[t] = own[t];
 }

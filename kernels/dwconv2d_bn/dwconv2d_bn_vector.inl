@@ -1,15 +1,15 @@
 // dwconv2d_bn on vectors of channels. A task takes whole pictures that fill whole reduction chunks, and a block of
-// channels. It walks a few pictures at a time: what lies between the passes (the mapped source, the whole gradient, the
-// gradient of the mapped source) stays in the second-level cache as [vector of channels][pixel][VecF::width], where the
-// windows are summed a vector at a time; operands are read and written in the order of memory. Included after a simd
-// header.
+// channels. It walks a few pictures at a time: their mapped source and whole gradient are loaded in the order of memory
+// into [vector of channels][pixel][VecF::width], which stays in the second-level cache; there the windows are summed a
+// vector of channels at a time, and while a sum is in a register it passes the gate, is added to the statistics and
+// stored. Meanwhile the memory of the next pictures is asked for. Included after a simd header.
 #include "core/allocator.h"
 #include "core/parallel.h"
 #include "kernels/batchnorm/channel_sums.inl"
+#include "kernels/conv_bn_map.inl"
 #include "kernels/dwconv2d/pixel_pass.inl"
 #include "kernels/dwconv2d/whole_windows.inl"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
-#include "kernels/conv_bn_map.inl"
 #include "kernels/gemm/column_sums.inl"
 #include "kernels/gemm/transpose.inl"
 
@@ -23,11 +23,11 @@ constexpr std::int64_t kPixelGroup = 8;
 constexpr int kTaps = kSide * kSide;
 
 /// What lies between the passes, each [vector][pixel][VecF::width]; on the stack, where it stays in the cache from task
-/// to task.
+/// to task. `room` takes one vector's sums where they cannot be stored at once.
 struct Between {
   alignas(64) float src[kBetween];
   alignas(64) float d[kBetween];
-  alignas(64) float d_src[kBetween];
+  alignas(64) float room[kMostPixels * VecF::width];
 };
 
 /// Pictures of a reduction chunk of pictures of `pixels`; 0: a chunk ends within a picture.
@@ -88,11 +88,19 @@ struct Call {
   }
   /// The pass of Windows::other from `src` to `dst`, both [pixel][VecF::width].
   Pass pass(bool is_backward, std::int64_t count, std::int64_t v, const float* src, float* dst) const {
-    return {down_axis(g, is_backward), right_axis(g, is_backward), count,       VecF::width, src, taps_of(v), nullptr, dst,
-            VecF::width,               VecF::width,                padded};
+    return {down_axis(g, is_backward),
+            right_axis(g, is_backward),
+            count,
+            VecF::width,
+            src,
+            taps_of(v),
+            nullptr,
+            dst,
+            VecF::width,
+            VecF::width,
+            padded};
   }
 };
-
 
 /// f(first picture, last, first vector, last) for every task, in parallel.
 template <class F>
@@ -170,15 +178,16 @@ template <bool Quantized>
   const std::int64_t c = call.g.c, pixels = block.count * call.src_pixels;
   const float* src = call.io.src + block.n * call.src_pixels * c;
   const OnnxGrid grid(grid_of(call.p), call.io.step);
-  for_pixel_groups(call, block, pixels, kLoadWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
-    const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
-    const float* from = src + first * c + v * VecF::width;
-    float* x = to + ((v - block.v) * pixels + first) * VecF::width;
-    for (std::int64_t i = first; i < last; ++i, from += c, x += VecF::width) {
-      const VecF y = map.activated(load(from, part));
-      (Quantized ? grid.value(grid.code(y)) : y).store(x);
-    }
-  });
+  for_pixel_groups(call, block, pixels, kLoadWork, ahead,
+                   [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
+                     const MapVector map(call.p, call.io, v * VecF::width, call.lanes(v));
+                     const float* from = src + first * c + v * VecF::width;
+                     float* x = to + ((v - block.v) * pixels + first) * VecF::width;
+                     for (std::int64_t i = first; i < last; ++i, from += c, x += VecF::width) {
+                       const VecF y = map.activated(load(from, part));
+                       (Quantized ? grid.value(grid.code(y)) : y).store(x);
+                     }
+                   });
 }
 inline void load_mapped(const Call& call, const Block& block, Ahead* ahead, float* to) {
   if (call.p.quantized)
@@ -243,13 +252,9 @@ inline void forward_vector(const Call& call, const Statistics& s, const Block& b
   const int lanes = call.lanes(v);
   const bool whole = lanes == VecF::width;
   float* dst = call.io.dst + block.n * call.dst_pixels * call.g.c + c;
-  Output output{whole ? dst : b.d,
-                whole ? call.g.c : VecF::width,
-                PairSums::load(moments, moments + padded),
-                VecF::load(extremes),
-                VecF::load(extremes + padded),
-                VecF::load(extremes + 2 * padded) > VecF::zero()};
-  forward_windows(call, block.count, v, b.src + (v - block.v) * block.count * call.src_pixels * VecF::width, b.d_src,
+  Output output{whole ? dst : b.d,    whole ? call.g.c : VecF::width, PairSums::load(moments, moments + padded),
+                VecF::load(extremes), VecF::load(extremes + padded),  VecF::load(extremes + 2 * padded) > VecF::zero()};
+  forward_windows(call, block.count, v, b.src + (v - block.v) * block.count * call.src_pixels * VecF::width, b.room,
                   ahead, output);
   output.moments.store(moments, moments + padded);
   output.low.store(extremes);
@@ -312,15 +317,16 @@ void dwconv2d_bn_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
 template <bool Late>
 [[gnu::noinline]] void load_gradient(const Call& call, const Block& block, Ahead* ahead, float* to) {
   const std::int64_t c = call.g.c, at = block.n * call.dst_pixels * c, pixels = block.count * call.dst_pixels;
-  for_pixel_groups(call, block, pixels, kLoadWork, ahead, [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
-    const std::int64_t from = at + first * c + v * VecF::width;
-    const float *d = call.io.d_dst + from, *z = Late ? call.io.z_dst + from : d;
-    const VecF slope = Late ? load(call.io.slope + v * VecF::width, part) : VecF::zero();
-    const VecF offset = Late ? load(call.io.offset + v * VecF::width, part) : VecF::zero();
-    float* sum = to + ((v - block.v) * pixels + first) * VecF::width;
-    for (std::int64_t i = first; i < last; ++i, d += c, z += c, sum += VecF::width)
-      (Late ? load(d, part) + fma(load(z, part), slope, offset) : load(d, part)).store(sum);
-  });
+  for_pixel_groups(call, block, pixels, kLoadWork, ahead,
+                   [&](std::int64_t v, std::int64_t first, std::int64_t last, auto part) {
+                     const std::int64_t from = at + first * c + v * VecF::width;
+                     const float *d = call.io.d_dst + from, *z = Late ? call.io.z_dst + from : d;
+                     const VecF slope = Late ? load(call.io.slope + v * VecF::width, part) : VecF::zero();
+                     const VecF offset = Late ? load(call.io.offset + v * VecF::width, part) : VecF::zero();
+                     float* sum = to + ((v - block.v) * pixels + first) * VecF::width;
+                     for (std::int64_t i = first; i < last; ++i, d += c, z += c, sum += VecF::width)
+                       (Late ? load(d, part) + fma(load(z, part), slope, offset) : load(d, part)).store(sum);
+                   });
 }
 
 /// Where backward's go: through the gate to d_src, and into Σ g and Σ g · src of a chunk.
@@ -341,7 +347,8 @@ struct GatedOutput {
     src += pitch, d_src += pitch;
   }
 };
-/// Where they go on the way there: of the last, partial vector of channels, and of windows whose pixels come in any order.
+/// Where they go on the way there: of the last, partial vector of channels, and of windows whose pixels come in any
+/// order.
 struct Keep {
   float* to;
   OCTET_SIMD void operator()(VecF d) {
@@ -390,13 +397,19 @@ inline void backward_windows(const Call& call, std::int64_t count, std::int64_t 
 
 /// d_src of vector v of a block, and Σ g, Σ g · src in `map`, [2][padded].
 template <bool Open>
-void backward_vector(const Call& call, const Gate& gate, const Block& block, std::int64_t v, const float* d, float* room,
-                     Ahead* ahead, double* map) {
+void backward_vector(const Call& call, const Gate& gate, const Block& block, std::int64_t v, const float* d,
+                     float* room, Ahead* ahead, double* map) {
   const std::int64_t c = v * VecF::width, at = block.n * call.src_pixels * call.g.c + c;
   const int lanes = call.lanes(v);
   const MapVector of(call.p, call.io, c, lanes);
-  GatedOutput<Open> output{call.io.src + at,         call.io.d_src + at,       call.g.c, of.scale, of.shift,
-                           VecF::set1(gate.least), VecF::set1(gate.most), PairSums::load(map + c, map + call.padded + c)};
+  GatedOutput<Open> output{call.io.src + at,
+                           call.io.d_src + at,
+                           call.g.c,
+                           of.scale,
+                           of.shift,
+                           VecF::set1(gate.least),
+                           VecF::set1(gate.most),
+                           PairSums::load(map + c, map + call.padded + c)};
   if (call.windows != Windows::other && lanes == VecF::width) {
     backward_windows(call, block.count, v, d, ahead, output);
   } else {
@@ -438,9 +451,9 @@ inline void backward_block(const Call& call, const Gate& gate, const GradientSum
     if (call.io.d_weight != nullptr) add_weight_products(call, block.count, v, src, d, &ahead, products + c);
     if (call.io.d_src == nullptr) continue;
     if (gate.open)
-      backward_vector<true>(call, gate, block, v, d, b.d_src, &ahead, map);
+      backward_vector<true>(call, gate, block, v, d, b.room, &ahead, map);
     else
-      backward_vector<false>(call, gate, block, v, d, b.d_src, &ahead, map);
+      backward_vector<false>(call, gate, block, v, d, b.room, &ahead, map);
   }
 }
 

@@ -62,8 +62,15 @@ TEST(DwConv2dBn, HandComputed) {
 
 TEST(DwConv2dBn, LayersOfTheNetwork) {
   std::uint64_t seed = 0;
-  for (const auto& [side, c, stride] : {std::array<std::int64_t, 3>{16, 32, 1}, {16, 64, 2}, {8, 128, 1}, {8, 128, 2},
-                                        {4, 256, 1}, {4, 256, 2}, {2, 512, 1}, {2, 512, 2}, {1, 1024, 1}}) {
+  for (const auto& [side, c, stride] : {std::array<std::int64_t, 3>{16, 32, 1},
+                                        {16, 64, 2},
+                                        {8, 128, 1},
+                                        {8, 128, 2},
+                                        {4, 256, 1},
+                                        {4, 256, 2},
+                                        {2, 512, 1},
+                                        {2, 512, 2},
+                                        {1, 1024, 1}}) {
     expect_equal(mapped(window(6, side, side, c, 3, stride, 1)), ++seed);
     expect_equal(quantized(mapped(window(6, side, side, c, 3, stride, 1))), ++seed);
   }
@@ -103,8 +110,8 @@ TEST(DwConv2dBn, EveryNumberOfChannels) {
 }
 
 TEST(DwConv2dBn, Chunks) {
-  expect_equal(mapped(window(40, 8, 8, 17, 3, 1, 1)), 1);   // three chunks, the last one short
-  expect_equal(mapped(window(70, 8, 8, 16, 3, 2, 1)), 2);   // five chunks of src, two of dst
+  expect_equal(mapped(window(40, 8, 8, 17, 3, 1, 1)), 1);  // three chunks, the last one short
+  expect_equal(mapped(window(70, 8, 8, 16, 3, 2, 1)), 2);  // five chunks of src, two of dst
   for (std::uint64_t seed : {3, 4, 5})
     expect_equal(mapped(window(80, 16, 16, 33, 3, 2, 1)), seed);  // chunks of 5 pictures of src, of 16 of dst
   expect_equal(mapped(window(600, 2, 2, 20, 3, 1, 1)), 4);
@@ -133,8 +140,13 @@ TEST(DwConv2dBn, GridsAndSteps) {
   std::uint64_t seed = 200;
   for (const float step : {1e-45f, 1e-39f, 5.421e-20f, 1e-6f, 0.007874016f, 1.0f, 0.1f, 3e38f, kInfinity, 0.0f, -0.25f,
                            -kInfinity, std::numeric_limits<float>::quiet_NaN()})
-    for (const auto& [lo, hi, zero] : {std::array<std::int32_t, 3>{0, 255, 0}, {0, 255, 128}, {-127, 127, 0}, {-1, 0, 0},
-                                       {3, 9, 1}, {-9, -3, 0}, {0, 4194304, 4194304}}) {
+    for (const auto& [lo, hi, zero] : {std::array<std::int32_t, 3>{0, 255, 0},
+                                       {0, 255, 128},
+                                       {-127, 127, 0},
+                                       {-1, 0, 0},
+                                       {3, 9, 1},
+                                       {-9, -3, 0},
+                                       {0, 4194304, 4194304}}) {
       ++seed;
       const Activation act = seed % 3 == 0 ? Activation::relu6 : Activation::none;
       ConvBnCase what = quantized(mapped(window(2, 3, 3, 9, 3, 1, 1), act), lo, hi);
@@ -164,7 +176,8 @@ TEST(DwConv2dBn, MaskAtTheEndsOfTheGrid) {
 
 /// All sums are zeros, of either sign where a product underflows: the first one is least and greatest.
 TEST(DwConv2dBn, FirstOfEqualExtremes) {
-  for (const ConvGeometry& g : {window(5, 4, 4, 19, 1, 1, 0), window(40, 1, 1, 19, 3, 1, 1), window(2000, 1, 1, 3, 3, 1, 1)}) {
+  for (const ConvGeometry& g :
+       {window(5, 4, 4, 19, 1, 1, 0), window(40, 1, 1, 19, 3, 1, 1), window(2000, 1, 1, 3, 3, 1, 1)}) {
     ConvBnCase what = mapped(g, Activation::none);
     what.problem.mapped = false;
     ConvBnInputs in = make_inputs(room(), g, 9, false);
@@ -206,8 +219,10 @@ TEST(DwConv2dBn, RefusesWithAReason) {
     for_own_rows(dwconv2d_bn_rows(), pass, "f32", [&](const ConvBnRow& row) {
       EXPECT_STREQ(row.why_not(mapped(window(1, 9, 9, 4, 5, 1, 2)).problem), "a window beyond 3x3");
       EXPECT_STREQ(row.why_not(mapped(window(1, 64, 64, 4, 3, 1, 1)).problem), "pictures beyond 1024 pixels");
-      EXPECT_STREQ(row.why_not(mapped(window(300, 3, 3, 4, 3, 1, 1)).problem), "a reduction chunk ends within a picture");
-      EXPECT_STREQ(row.why_not(quantized(mapped(window(1, 3, 3, 4, 3, 1, 1)), 0, 1 << 23).problem), "codes beyond 2^22");
+      EXPECT_STREQ(row.why_not(mapped(window(300, 3, 3, 4, 3, 1, 1)).problem),
+                   "a reduction chunk ends within a picture");
+      EXPECT_STREQ(row.why_not(quantized(mapped(window(1, 3, 3, 4, 3, 1, 1)), 0, 1 << 23).problem),
+                   "codes beyond 2^22");
       EXPECT_EQ(row.why_not(mapped(window(256, 16, 16, 32, 3, 1, 1)).problem), nullptr);
     });
 }
