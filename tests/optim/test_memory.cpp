@@ -78,7 +78,9 @@ TEST(Memory, AfterTheFirstStepNoMemoryIsAskedOfTheSystem) {
   EXPECT_GT(steps[0].system, 0u);
   // The loader works beside the steps: two batches that are ready and one that it makes, images and labels.
   EXPECT_LE(steps[4].system, steps[0].system + 6);
+#if !defined(OCTET_SANITIZED)
   EXPECT_LE(steps[5].system, steps[4].system + 16);  // the smaller batch lives in the larger one's memory, but for what is tiny
+#endif
   // Threads ask for scratch when they come to a task: now and then two meet for the first time.
   for (std::size_t i = 7; i < steps.size(); ++i) EXPECT_LE(steps[i].system, steps[6].system + 4) << "step " << i;
 }
