@@ -139,7 +139,7 @@ Sheet step_sheet(const std::vector<StepSide>& sides, const StepOptions& options,
         {"data share", {fmt::format("{:.2f} % of an fp32 step, as if nothing ran beside it", 100 * share), share}});
   }
   sheet.notes = {
-      "allocations: blocks that core/allocator.h asked of the system, per step after the first; page faults: minor "
+      "allocations: requests that core/allocator.h could not serve from memory in hand, per step; page faults: minor "
       "ones, per step;",
       "x floor: of an fp32 step, also for QAT, whose integer products need less;",
       "/ fp32: median over rounds of the ratio within a round. All sides take turns, each in a process of its own."};
