@@ -1,4 +1,4 @@
-// Issue 4's question to the 1x1 convolutions: which share of the peak do they reach, and which shape the least?
+// How far the 1x1 convolutions get: which share of the peak do they reach, and which shape the least?
 #include <algorithm>
 #include <cmath>
 #include <string_view>

@@ -1,4 +1,4 @@
-"""Measures Octet beside PyTorch and prints issue 4's table, bar by bar. README.md says how to get a Python for it."""
+"""Measures Octet beside PyTorch and prints a table, bar by bar. README.md says how to get a Python for it."""
 import argparse
 import json
 import os

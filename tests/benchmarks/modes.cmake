@@ -100,7 +100,7 @@ run(1 --step --quick --sides eager --python /no/such/python)
 expect("${errors}" "cannot start '/no/such/python'")
 run(1 --step --quick --sides eager)
 expect("${errors}" "needs --python")
-# The table of issue 4, without a peer: what can be measured is, the rest says why not.
+# The table of bars, without a peer: what can be measured is, the rest says why not.
 find_program(python python3)
 get_filename_component(folder ${PROGRAM} DIRECTORY)
 set(bars ${CMAKE_CURRENT_LIST_DIR}/../../benchmarks/peers/bars.py)
