@@ -116,24 +116,28 @@ class Planner {
     if (fused_head) add_head(Stage::backward, finder_.need("batchnorm", "affine_act_bwd", map));
   }
 
-  /// Shapes named "-qat" have a quantizer in the map; dense layers multiply codes.
+  /// Shapes named "-qat" have a quantizer in the map; dense layers multiply codes. The stem's source is a picture that was
+  /// quantized before: its passes are those of fp32.
   void qat_forward(const Layer& layer) {
     if (layer.name == "fc") return;
     const std::string room = room_of(layer) + "_bn", pass = room + "_fwd";
-    const char* dtypes = layer.depthwise ? "f32" : integer_dtypes(layer);
-    add(Stage::qat_forward, layer, finder_.need(room, pass, layer.name + "-qat", dtypes),
+    const bool stem = kind_of(layer) == Kind::stem;
+    add(Stage::qat_forward, layer, finder_.need(room, pass, qat_shape(layer), layer.depthwise || stem ? "f32" : "u8s8"),
         finder_.need(room, pass, layer.name));
   }
 
   void qat_backward(const Layer& layer) {
     if (layer.name == "fc") return;
     const std::string room = room_of(layer) + "_bn", pass = room + "_bwd";
-    add(Stage::qat_backward, layer, finder_.need(room, pass, layer.name + "-qat"),
-        finder_.need(room, pass, layer.name));
+    add(Stage::qat_backward, layer, finder_.need(room, pass, qat_shape(layer)), finder_.need(room, pass, layer.name));
   }
 
   /// A picture has codes on both sides of zero, a ReLU's output has not.
   static const char* integer_dtypes(const Layer& layer) { return layer.name == "stem" ? "s8s8" : "u8s8"; }
+
+  static std::string qat_shape(const Layer& layer) {
+    return kind_of(layer) == Kind::stem ? layer.name : layer.name + "-qat";
+  }
 
   void bf16(Stage stage, const Layer& layer, const char* pass) {
     if (kind_of(layer) != Kind::pointwise) return;  // the rest of a bf16 step multiplies in f32
