@@ -93,14 +93,8 @@ ConvBnTask forward_task(const std::string& room, const char* pass, const Layer& 
   const double weight_bytes = static_cast<double>(e.weight) * (numbers == Numbers::codes ? 1 : sizeof(float));
   const Work work{2 * conv_macs(layer), weight_bytes + sizeof(float) * static_cast<double>(e.src + e.dst),
                   unit_of(numbers)};
-  return {room,
-          group_of(pass, shape_of(layer, grid), layer.geometry.n),
-          pass,
-          dtypes,
-          problem,
-          work,
-          terms,
-          [=](Operands& operands) { return bind_forward(layer, problem, numbers, operands); },
+  const auto bind = [=](Operands& operands) { return bind_forward(layer, problem, numbers, operands); };
+  return {room, group_of(pass, shape_of(layer, grid), layer.geometry.n), pass, dtypes, problem, work, terms, bind,
           numbers == Numbers::bf16};
 }
 
@@ -113,14 +107,8 @@ ConvBnTask backward_task(const std::string& room, const char* pass, const Layer&
   const double sources = problem.mapped ? 2 : 1, products = problem.mapped ? 4 : 2;  // with and without d_src
   const double elements = sources * static_cast<double>(e.src) + 2 * static_cast<double>(e.dst + e.weight);
   const Work work{products * conv_macs(layer), sizeof(float) * elements, unit_of(numbers)};
-  return {room,
-          group_of(pass, shape_of(layer, grid), layer.geometry.n),
-          pass,
-          dtypes,
-          problem,
-          work,
-          terms,
-          [=](Operands& operands) { return bind_backward(layer, problem, operands); },
+  const auto bind = [=](Operands& operands) { return bind_backward(layer, problem, operands); };
+  return {room, group_of(pass, shape_of(layer, grid), layer.geometry.n), pass, dtypes, problem, work, terms, bind,
           numbers == Numbers::bf16};
 }
 

@@ -8,9 +8,6 @@
 namespace octet::kernels {
 namespace {
 
-/// Pixels that pass while a channel's sums stay in registers; between groups they rest in the scratch.
-constexpr std::int64_t kGroup = 8;
-
 /// Per channel Σ u and Σ u·v of f32 values in double. Layout: [chunk][u, uv][channels rounded up to 16].
 class ChannelSums {
  public:
@@ -49,8 +46,8 @@ class ChannelSums {
     const std::int64_t padded = last < c_ ? last : stride_;
     for (std::int64_t c = first; c < padded; ++c) sums[c] = products[c] = 0;
     const std::int64_t end = (chunk + 1) * chunk_ < pixels_ ? (chunk + 1) * chunk_ : pixels_;
-    for (std::int64_t pixel = chunk * chunk_; pixel < end; pixel += kGroup) {
-      const std::int64_t stop = pixel + kGroup < end ? pixel + kGroup : end;
+    for (std::int64_t pixel = chunk * chunk_; pixel < end; pixel += kPixelGroup) {
+      const std::int64_t stop = pixel + kPixelGroup < end ? pixel + kPixelGroup : end;
       for_vectors(first, last, [&](std::int64_t c, auto part) {
         add_group(pixel, stop, c, sums + c, products + c, prepare(c, part));
       });

@@ -6,6 +6,9 @@
 namespace octet::kernels {
 namespace {
 
+/// Pixels that pass while a channel's constants and sums stay in registers; between groups the sums rest in memory.
+constexpr std::int64_t kPixelGroup = 8;
+
 /// The two sums of a vector of channels within a chunk; pixels are added in order.
 struct PairSums {
   VecD sum0, sum1, product0, product1;

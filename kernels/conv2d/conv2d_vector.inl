@@ -23,25 +23,25 @@ struct ColumnRows {
 };
 
 inline void conv2d_forward(const ConvGeometry& g, const Conv2dPointers& io) {
-  const std::int64_t depth = g.r * g.s * g.c, floats = g.k * depth;
-  Product product{g.out_pixels(), g.k, depth, nullptr, f32(io.dst), g.k, f32(io.bias)};
+  const std::int64_t depth = g.r * g.s * g.c, size = g.k * depth;
+  Product product{g.out_pixels(), g.k, depth, nullptr, floats(io.dst), g.k, floats(io.bias)};
   if (g.is_pointwise() && product.rows <= kFewRows && product.rows > 0)
-    return multiply_few_rows(product, {f32(io.src), g.c, true}, f32(io.weight));
-  float* b = acquire_floats(floats);
-  transpose_parallel(f32(io.weight), g.k, depth, b);
+    return multiply_few_rows(product, {floats(io.src), g.c, true}, floats(io.weight));
+  float* b = acquire_floats(size);
+  transpose_parallel(floats(io.weight), g.k, depth, b);
   product.b = b;
   if (g.is_pointwise())
-    multiply(product, DirectRows{{f32(io.src), g.c, true}});
+    multiply(product, DirectRows{{floats(io.src), g.c, true}});
   else
-    multiply(product, ColumnRows{g, f32(io.src), depth});
-  release_floats(b, floats);
+    multiply(product, ColumnRows{g, floats(io.src), depth});
+  release_floats(b, size);
 }
 
 /// d_src from column gradients, a group of pictures at a time so that the columns stay in the cache.
 inline void gather_gradients(const ConvGeometry& g, const float* d_dst, const float* weight, float* d_src) {
   const std::int64_t map = g.out_h() * g.out_w(), cols = g.r * g.s * g.c;
-  const std::int64_t group = smaller(larger((2 << 20) / (map * cols), 1), larger(g.n, 1)), floats = group * map * cols;
-  float* columns = acquire_floats(floats);
+  const std::int64_t group = smaller(larger((2 << 20) / (map * cols), 1), larger(g.n, 1)), size = group * map * cols;
+  float* columns = acquire_floats(size);
   for (std::int64_t n = 0; n < g.n; n += group) {
     const std::int64_t pictures = smaller(g.n - n, group);
     multiply({pictures * map, cols, g.k, weight, columns, cols, nullptr},
@@ -50,16 +50,16 @@ inline void gather_gradients(const ConvGeometry& g, const float* d_dst, const fl
       col2im_row(g, columns + row / g.h * map * cols, row % g.h, d_src + (n * g.h + row) * g.w * g.c);
     });
   }
-  release_floats(columns, floats);
+  release_floats(columns, size);
 }
 
 /// The weight lies as the product wants it: rows of the depth k.
 inline void conv2d_backward_data(const ConvGeometry& g, const Conv2dPointers& io) {
   if (g.is_pointwise())
-    multiply({g.out_pixels(), g.c, g.k, f32(io.weight), f32(io.d_src), g.c, nullptr},
-             DirectRows{{f32(io.d_dst), g.k, true}});
+    multiply({g.out_pixels(), g.c, g.k, floats(io.weight), floats(io.d_src), g.c, nullptr},
+             DirectRows{{floats(io.d_dst), g.k, true}});
   else
-    gather_gradients(g, f32(io.d_dst), f32(io.weight), f32(io.d_src));
+    gather_gradients(g, floats(io.d_dst), floats(io.weight), floats(io.d_src));
 }
 
 /// Pixels whose products a tile of the weight gradient sums before it goes back to memory.
@@ -83,22 +83,22 @@ struct WeightBlock {
   std::int64_t ldc;
 };
 inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, const WeightBlock& m) {
-  const std::int64_t floats = g.is_pointwise() ? 0 : kPixelBlock * m.cols;
-  float* columns = floats == 0 ? nullptr : acquire_floats(floats);
+  const std::int64_t size = g.is_pointwise() ? 0 : kPixelBlock * m.cols;
+  float* columns = size == 0 ? nullptr : acquire_floats(size);
   for (std::int64_t pixel = m.first; pixel < m.end; pixel += kPixelBlock) {
     const std::int64_t depth = smaller(m.end - pixel, kPixelBlock);
-    const float* b = f32(io.src) + pixel * g.c + m.j;
+    const float* b = floats(io.src) + pixel * g.c + m.j;
     if (columns != nullptr) {
-      im2col(g, f32(io.src), pixel, depth, {m.j / g.c, (m.j + m.cols) / g.c}, 0.0f, columns, m.cols);
+      im2col(g, floats(io.src), pixel, depth, {m.j / g.c, (m.j + m.cols) / g.c}, 0.0f, columns, m.cols);
       b = columns;
     }
     const std::int64_t next = smaller(m.end - pixel - depth, kPixelBlock);
-    const Ahead next_d = ahead_of(f32(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, next, m.rows);
+    const Ahead next_d = ahead_of(floats(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, next, m.rows);
     const Ahead next_x = ahead_of(b + depth * g.c, g.c, columns == nullptr ? next : 0, m.cols);
-    multiply_block({{f32(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, b,
+    multiply_block({{floats(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, b,
                     columns != nullptr ? m.cols : g.c, m.c, m.ldc, pixel == m.first, nullptr, {next_d, next_x}});
   }
-  if (columns != nullptr) release_floats(columns, floats);
+  if (columns != nullptr) release_floats(columns, size);
 }
 
 /// One task per block: its chunks one after the other.
@@ -110,7 +110,7 @@ inline void sum_chunks_in_turn(const ConvGeometry& g, const Conv2dPointers& io, 
     m.j = task % blocks.col_blocks * blocks.col_block;
     m.rows = smaller(g.k - m.i, blocks.row_block);
     m.cols = smaller(blocks.inner - m.j, blocks.col_block);
-    float* total = f32(io.d_weight) + m.i * blocks.inner + m.j;
+    float* total = floats(io.d_weight) + m.i * blocks.inner + m.j;
     float* part = acquire_floats(m.rows * m.cols);
     for (m.first = 0; m.first < pixels; m.first += chunk) {
       m.end = smaller(m.first + chunk, pixels);
@@ -129,8 +129,8 @@ inline void sum_chunks_in_turn(const ConvGeometry& g, const Conv2dPointers& io, 
 inline void sum_chunks_at_once(const ConvGeometry& g, const Conv2dPointers& io, const WeightBlocks& blocks,
                                std::int64_t pixels, std::int64_t chunk) {
   const std::int64_t chunks = ceil_div(pixels, chunk), tiles = blocks.row_blocks * blocks.col_blocks;
-  const std::int64_t count = g.k * blocks.inner, floats = larger(chunks - 1, 1) * count;
-  float* parts = acquire_floats(floats);
+  const std::int64_t count = g.k * blocks.inner, size = larger(chunks - 1, 1) * count;
+  float* parts = acquire_floats(size);
   parallel_for(chunks * tiles, [&](std::int64_t task) {
     const std::int64_t part = task / tiles, tile = task % tiles;
     WeightBlock m;
@@ -140,25 +140,25 @@ inline void sum_chunks_at_once(const ConvGeometry& g, const Conv2dPointers& io, 
     m.cols = smaller(blocks.inner - m.j, blocks.col_block);
     m.first = part * chunk;
     m.end = smaller(m.first + chunk, pixels);
-    m.c = (part == 0 ? f32(io.d_weight) : parts + (part - 1) * count) + m.i * blocks.inner + m.j;
+    m.c = (part == 0 ? floats(io.d_weight) : parts + (part - 1) * count) + m.i * blocks.inner + m.j;
     m.ldc = blocks.inner;
     sum_weight_block(g, io, m);
   });
-  add_parts(parts, chunks - 1, count, f32(io.d_weight));
-  release_floats(parts, floats);
+  add_parts(parts, chunks - 1, count, floats(io.d_weight));
+  release_floats(parts, size);
 }
 
 inline void conv2d_backward_weight(const ConvGeometry& g, const Conv2dPointers& io) {
   const std::int64_t pixels = g.out_pixels(), chunk = reduction_chunk(pixels);
   const WeightBlocks blocks(g);
   if (pixels == 0) {
-    for (std::int64_t i = 0; i < g.k * blocks.inner; ++i) f32(io.d_weight)[i] = 0;
+    for (std::int64_t i = 0; i < g.k * blocks.inner; ++i) floats(io.d_weight)[i] = 0;
   } else if (blocks.row_blocks * blocks.col_blocks >= 8 || chunk >= pixels) {
     sum_chunks_in_turn(g, io, blocks, pixels, chunk);
   } else {
     sum_chunks_at_once(g, io, blocks, pixels, chunk);
   }
-  if (io.d_bias != nullptr) column_sums(f32(io.d_dst), pixels, g.k, f32(io.d_bias));
+  if (io.d_bias != nullptr) column_sums(floats(io.d_dst), pixels, g.k, floats(io.d_bias));
 }
 
 }  // namespace

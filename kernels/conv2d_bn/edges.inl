@@ -11,8 +11,6 @@
 namespace octet::kernels {
 namespace {
 
-/// Pixels that pass while a channel's constants and sums stay in registers.
-constexpr std::int64_t kPixelGroup = 8;
 
 /// f(first pixel, past the last, channel, Whole or Part) over groups of pixels and vectors of channels.
 template <class F>

@@ -18,8 +18,6 @@ namespace {
 
 /// Floats of what lies between two passes at most, and where one picture has fewer; pixels of the largest one taken.
 constexpr std::int64_t kBetween = 16384, kUsual = 8192, kMostPixels = kBetween / 16;
-/// Pixels that pass while a channel's constants and sums stay in registers.
-constexpr std::int64_t kPixelGroup = 8;
 constexpr int kTaps = kSide * kSide;
 
 /// What lies between the passes, each [vector][pixel][VecF::width]; on the stack, where it stays in the cache from task

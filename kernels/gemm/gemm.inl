@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "kernels/gemm/tile.inl"
 #include "kernels/gemm/transpose.inl"
+#include "kernels/vector_loop.h"
 
 namespace octet::kernels {
 namespace {
@@ -13,8 +14,6 @@ namespace {
 /// A block of B (depth x columns) stays in the second-level cache.
 constexpr std::int64_t kDepthBlock = 512, kColBlock = 256;
 
-inline const float* f32(const void* p) { return static_cast<const float*>(p); }
-inline float* f32(void* p) { return static_cast<float*>(p); }
 inline float* acquire_floats(std::int64_t count) {
   return static_cast<float*>(scratch_acquire(static_cast<std::size_t>(count) * sizeof(float)));
 }
