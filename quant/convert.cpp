@@ -8,10 +8,8 @@
 namespace octet::quant {
 namespace {
 
-using engine::IntegerNode;
+using engine::GraphNode;
 using engine::OpKind;
-
-bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
 
 /// Does position `tap` of a window of extent `map` ever meet the picture?
 bool meets_picture(std::int64_t tap, std::int64_t outputs, std::int64_t stride, std::int64_t pad, std::int64_t map) {
@@ -48,8 +46,8 @@ void note_idle_scales(const PlanNode& node, const Tensor& codes, ConvertReport& 
   }
 }
 
-IntegerNode integer_node(const Plan& plan, const PlanNode& node, ConvertReport& report) {
-  IntegerNode made;
+GraphNode integer_node(const Plan& plan, const PlanNode& node, ConvertReport& report) {
+  GraphNode made;
   made.op = node.op, made.name = node.name, made.inputs = node.inputs, made.type = node.type;
   made.h = node.h, made.w = node.w, made.c = node.c;
   made.geometry = node.geometry;
@@ -82,10 +80,10 @@ std::string ConvertReport::str() const {
   return text;
 }
 
-engine::IntegerGraph convert(nn::Module& model, const Shape& shape, const QuantConfig& config, ConvertReport* report) {
+engine::Graph convert(nn::Module& model, const Shape& shape, const QuantConfig& config, ConvertReport* report) {
   const Plan plan = make_plan(model, shape, config);
   ConvertReport own;
-  engine::IntegerGraph graph;
+  engine::Graph graph;
   graph.scheme = name_of(config.scheme);
   graph.output = plan.output;
   for (const PlanNode& node : plan.nodes) graph.nodes.push_back(integer_node(plan, node, own));

@@ -6,7 +6,7 @@
 #include "core/shape.h"
 #include "nn/module.h"
 #include "quant/config.h"
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::quant {
 
@@ -24,6 +24,6 @@ struct ConvertReport {
 
 /// Traces, folds and checks (engine::validate). The model must have been prepared with the same config and have seen data.
 /// Throws Error with a hint on what the engine cannot run.
-engine::IntegerGraph convert(nn::Module& model, const Shape& shape, const QuantConfig& config, ConvertReport* report = nullptr);
+engine::Graph convert(nn::Module& model, const Shape& shape, const QuantConfig& config, ConvertReport* report = nullptr);
 
 }  // namespace octet::quant

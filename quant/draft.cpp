@@ -76,8 +76,6 @@ class Drafter {
     out_.ops.push_back(std::move(made));
   }
 
-  static bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
-
   void describe(Draft& made, const nn::GraphNode& node) {
     const std::string& op = node.op;
     if (op == "input") return;

@@ -17,8 +17,6 @@ constexpr const char* kWhere = "convert";
 /// A grid, or none for f32.
 using Wish = std::optional<QuantParams>;
 
-bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
-
 class Planner {
  public:
   Planner(const Drafts& drafts, Scheme scheme) : drafts_(drafts), wishes_(drafts.ops.size()), types_(drafts.ops.size()), integer_(drafts.ops.size()) {

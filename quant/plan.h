@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "nn/layers.h"
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 #include "quant/fold.h"
 
 namespace octet::quant {

@@ -11,7 +11,7 @@ void Qat::quantize(nn::Module& net, const Shape& shape) {
   shape_ = shape;
 }
 
-engine::IntegerGraph Qat::convert(nn::Module& net, ConvertReport* report) const { return quant::convert(net, shape_, config_, report); }
+engine::Graph Qat::convert(nn::Module& net, ConvertReport* report) const { return quant::convert(net, shape_, config_, report); }
 
 void Qat::save_quantized_model(nn::Module& net, const std::string& path) const { engine::save_graph(path, convert(net)); }
 

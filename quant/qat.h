@@ -15,7 +15,7 @@ class Qat {
   /// prepare() in place. `shape`: pictures as the net takes them, pictures extent first.
   void quantize(nn::Module& net, const Shape& shape = {1, 32, 32, 3});
   /// The integer graph of the fine-tuned net, on the shape that quantize() was given.
-  engine::IntegerGraph convert(nn::Module& net, ConvertReport* report = nullptr) const;
+  engine::Graph convert(nn::Module& net, ConvertReport* report = nullptr) const;
   /// convert() and write the int8 file, which the engine runs.
   void save_quantized_model(nn::Module& net, const std::string& path) const;
 

@@ -13,7 +13,7 @@ class Simulator {
   /// Of a prepared model that has seen data; weights are read now. Throws Error as make_plan() does.
   Simulator(nn::Module& model, const Shape& shape, const QuantConfig& config);
 
-  /// pictures N,H,W,C f32 → logits N,classes. With `values`, every node's value under the names of the IntegerGraph: codes
+  /// pictures N,H,W,C f32 → logits N,classes. With `values`, every node's value under the names of the Graph: codes
   /// (u8, s8) or f32, N,H,W,C.
   Tensor run(const Tensor& pictures, NamedTensors* values = nullptr) const;
 

@@ -78,7 +78,7 @@ void export_model(const Options& options) {
   if (loaded.notes.quant.empty())
     fail("export", fmt::format("'{}' is an fp32 model without quantizers", options.model), "mnv1_qat qat makes a qat.safetensors from it");
   quant::ConvertReport report;
-  engine::IntegerGraph graph = quant::convert(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant), &report);
+  engine::Graph graph = quant::convert(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant), &report);
   add_notes(graph, loaded.notes);
   engine::save_graph(options.export_file, graph);
   const std::uint64_t bytes = file_bytes(options.export_file);

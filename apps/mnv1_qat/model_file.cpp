@@ -55,7 +55,7 @@ ModelNotes ModelNotes::from(const Metadata& metadata, const std::string& path) {
   return notes;
 }
 
-void add_notes(engine::IntegerGraph& graph, const ModelNotes& notes) {
+void add_notes(engine::Graph& graph, const ModelNotes& notes) {
   for (const auto& [key, value] : notes.to_metadata()) graph.notes[key] = value;
   graph.notes["normalisation"] = "(x - 127.5) / 127.5";
 }

@@ -9,7 +9,7 @@
 #include "nn/module.h"
 #include "optim/trainer.h"
 #include "quant/config.h"
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::app {
 
@@ -29,7 +29,7 @@ struct ModelNotes {
 };
 
 /// Adds what a model file says of itself, and the normalisation, to an integer graph.
-void add_notes(engine::IntegerGraph& graph, const ModelNotes& notes);
+void add_notes(engine::Graph& graph, const ModelNotes& notes);
 
 std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, std::uint64_t seed);
 

@@ -204,7 +204,7 @@ void Pipeline::evaluate_qat() {
 
 void Pipeline::export_and_run() {
   quant::ConvertReport report;
-  engine::IntegerGraph graph = qat_.convert(*net_, &report);
+  engine::Graph graph = qat_.convert(*net_, &report);
   add_notes(graph, notes_);
   engine::save_graph(path("int8.safetensors"), graph);
   if (!report.channels.empty()) console_.say(fmt::format("convert: {} channels need a remark, see {}", report.channels.size(), path("convert.txt")));

@@ -8,6 +8,7 @@
 
 #include "core/allocator.h"
 #include "kernels/conv2d_int8/conv2d_int8.h"
+#include "kernels/dwconv2d/dwconv2d.h"
 #include "kernels/dwconv2d_int8/dwconv2d_int8.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/eltwise_int8/eltwise_int8.h"
@@ -29,7 +30,7 @@ std::int64_t tile_of(const MemoryPlan& place) {
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(kMostArena / std::max<std::size_t>(place.bytes_per_picture, 1)), 1, kTile);
 }
 
-DType storage(const IntegerNode& node) {
+DType storage(const GraphNode& node) {
   if (!node.type.is_codes) return DType::f32;
   return node.type.grid.is_unsigned() ? DType::u8 : DType::s8;
 }
@@ -37,7 +38,7 @@ DType storage(const IntegerNode& node) {
 /// Runs one node for n pictures: sources in the order of its inputs, then the destination.
 using Step = std::function<void(std::int64_t n, const void* const* src, void* dst)>;
 
-kernels::IntConvPlan plan_conv(const IntegerNode& node, const IntegerNode& input) {
+kernels::IntConvPlan plan_conv(const GraphNode& node, const GraphNode& input) {
   const float s_x = input.type.grid.step();
   const bool codes = node.type.is_codes, onnx = node.rule == QuantRule::onnx;
   kernels::IntConvProblem problem;
@@ -60,7 +61,23 @@ kernels::IntConvPlan plan_conv(const IntegerNode& node, const IntegerNode& input
   return node.op == OpKind::conv2d ? kernels::plan_conv2d_int8(problem, weights) : kernels::plan_dwconv2d_int8(problem, weights);
 }
 
-Step quantize_step(const IntegerNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes) {
+// A layer of floats by the plain rows, activation behind.
+Step float_layer_step(const GraphNode& node) {
+  const bool depthwise = node.op == OpKind::dwconv2d;
+  return [node, depthwise](std::int64_t n, const void* const* src, void* dst) {
+    kernels::ConvGeometry geometry = node.geometry;
+    geometry.n = n;
+    kernels::Conv2dPointers io;
+    io.src = src[0], io.weight = node.weight.raw(), io.bias = node.float_bias.empty() ? nullptr : node.float_bias.data(), io.dst = dst;
+    kernels::dispatch(depthwise ? kernels::dwconv2d_rows() : kernels::conv2d_rows(), depthwise ? "dwconv2d_fwd" : "conv2d_fwd", "f32", geometry, io);
+    if (node.act == kernels::Activation::none) return;
+    kernels::EltwiseProblem problem;
+    problem.count = geometry.out_pixels() * geometry.k, problem.act = node.act;
+    kernels::dispatch(kernels::eltwise_rows(), "act_fwd", "f32", problem, kernels::EltwisePointers{dst, nullptr, nullptr, nullptr, dst});
+  };
+}
+
+Step quantize_step(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes) {
   kernels::QuantizeProblem problem;
   problem.zero_point = grid.zero_point, problem.lo = grid.lo, problem.hi = grid.hi, problem.rule = grid.rule;
   const std::int64_t count = node.h * node.w * node.c;
@@ -71,7 +88,7 @@ Step quantize_step(const IntegerNode& node, const QuantParams& grid, const char*
   };
 }
 
-Step add_step(const IntegerNode& node, const IntegerNode& a, const IntegerNode& b) {
+Step add_step(const GraphNode& node, const GraphNode& a, const GraphNode& b) {
   const std::int64_t pixels = node.h * node.w;
   if (!node.type.is_codes)
     return [=, c = node.c](std::int64_t n, const void* const* src, void* dst) {
@@ -93,7 +110,7 @@ Step add_step(const IntegerNode& node, const IntegerNode& a, const IntegerNode& 
   };
 }
 
-Step activation_step(const IntegerNode& node) {
+Step activation_step(const GraphNode& node) {
   return [act = node.act, count = node.h * node.w * node.c](std::int64_t n, const void* const* src, void* dst) {
     kernels::EltwiseProblem problem;
     problem.count = n * count, problem.act = act;
@@ -101,10 +118,10 @@ Step activation_step(const IntegerNode& node) {
   };
 }
 
-Step concat_step(const IntegerNode& node, const std::vector<const IntegerNode*>& inputs) {
+Step concat_step(const GraphNode& node, const std::vector<const GraphNode*>& inputs) {
   const std::int64_t bytes = node.type.is_codes ? 1 : static_cast<std::int64_t>(sizeof(float));
   std::vector<std::int64_t> widths;
-  for (const IntegerNode* input : inputs) widths.push_back(input->c * bytes);
+  for (const GraphNode* input : inputs) widths.push_back(input->c * bytes);
   return [=, pixels = node.h * node.w, row = node.c * bytes](std::int64_t n, const void* const* src, void* dst) {
     auto* to = static_cast<std::uint8_t*>(dst);
     for (std::size_t i = 0; i < widths.size(); ++i) {
@@ -114,7 +131,7 @@ Step concat_step(const IntegerNode& node, const std::vector<const IntegerNode*>&
   };
 }
 
-Step float_pool_step(const IntegerNode& node) {
+Step float_pool_step(const GraphNode& node) {
   return [of_one = node.geometry, largest = node.op == OpKind::max_pool](std::int64_t n, const void* const* src, void* dst) {
     kernels::PoolProblem geometry = of_one;
     geometry.n = n;
@@ -125,7 +142,7 @@ Step float_pool_step(const IntegerNode& node) {
   };
 }
 
-Step pool_step(const IntegerNode& node, const IntegerNode& input) {
+Step pool_step(const GraphNode& node, const GraphNode& input) {
   if (!node.type.is_codes) return float_pool_step(node);
   kernels::PoolInt8Problem problem;
   problem.geometry = node.geometry;
@@ -144,13 +161,13 @@ Step pool_step(const IntegerNode& node, const IntegerNode& input) {
 }  // namespace
 
 struct Engine::Plan {
-  IntegerGraph graph;
+  Graph graph;
   std::vector<Step> steps;        // empty for the input and for flatten, which is its input's memory
   std::vector<std::string> rows;  // implementation of each conv
   MemoryPlan memory, keeping_all;
 
-  void add_step(const IntegerNode& node) {
-    std::vector<const IntegerNode*> in;
+  void add_step(const GraphNode& node) {
+    std::vector<const GraphNode*> in;
     for (int i : node.inputs) in.push_back(&graph.nodes[static_cast<std::size_t>(i)]);
     rows.emplace_back();
     switch (node.op) {
@@ -164,6 +181,10 @@ struct Engine::Plan {
         break;
       case OpKind::conv2d:
       case OpKind::dwconv2d: {
+        if (is_float_layer(node)) {
+          steps.push_back(float_layer_step(node));
+          break;
+        }
         const kernels::IntConvPlan plan = plan_conv(node, *in[0]);
         rows.back() = plan.impl();
         steps.emplace_back([plan](std::int64_t n, const void* const* src, void* dst) { plan.run(src[0], dst, n); });
@@ -191,11 +212,11 @@ struct Engine::Plan {
   }
 };
 
-Engine::Engine(const IntegerGraph& graph) {
+Engine::Engine(const Graph& graph) {
   validate(graph);
   auto plan = std::make_unique<Plan>();
   plan->graph = graph;
-  for (const IntegerNode& node : plan->graph.nodes) plan->add_step(node);
+  for (const GraphNode& node : plan->graph.nodes) plan->add_step(node);
   plan->memory = plan_memory(graph, false);
   plan->keeping_all = plan_memory(graph, true);
   plan_ = std::move(plan);
@@ -205,7 +226,7 @@ Engine Engine::load(const std::string& path) { return Engine(load_graph(path)); 
 Engine::Engine(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
-const IntegerGraph& Engine::graph() const { return plan_->graph; }
+const Graph& Engine::graph() const { return plan_->graph; }
 std::size_t Engine::bytes_per_picture() const { return plan_->memory.bytes_per_picture; }
 
 std::string Engine::plan_text() const {
@@ -228,7 +249,7 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
   Tensor logits({count, nodes[output].c});
   if (values) {
     values->clear();
-    for (const IntegerNode& node : nodes) values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
+    for (const GraphNode& node : nodes) values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
   }
   for (std::int64_t begin = 0; begin < count; begin += tile_size) {
     const std::int64_t n = std::min(tile_size, count - begin);

@@ -1,11 +1,11 @@
-// The integer engine: runs an IntegerGraph on the kernels of the integer rooms. No autograd, no training code.
+// The integer engine: runs a Graph on the kernels of the integer rooms. No autograd, no training code.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "core/safetensors.h"
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::engine {
 
@@ -14,7 +14,7 @@ namespace octet::engine {
 class Engine {
  public:
   /// Throws Error when validate() does.
-  explicit Engine(const IntegerGraph& graph);
+  explicit Engine(const Graph& graph);
   /// load_graph() and plan.
   static Engine load(const std::string& path);
   Engine(Engine&&) noexcept;
@@ -24,7 +24,7 @@ class Engine {
   /// N,H,W,C. Throws Error when the extent is not the graph's.
   Tensor run(const Tensor& pictures, NamedTensors* values = nullptr) const;
 
-  const IntegerGraph& graph() const;
+  const Graph& graph() const;
   /// Bytes of activations that a picture needs under the static plan.
   std::size_t bytes_per_picture() const;
   /// A line per node: name and the row chosen.

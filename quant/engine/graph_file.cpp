@@ -1,5 +1,7 @@
 #include "quant/engine/graph_file.h"
 
+#include <algorithm>
+
 #include "core/safetensors.h"
 #include "quant/engine/graph_text.h"
 
@@ -8,10 +10,12 @@ namespace {
 
 constexpr const char *kKind = "octet.kind", *kFormat = "octet.format", *kGraph = "octet.graph";
 
-bool has_weights(const IntegerNode& node) { return node.op == OpKind::conv2d || node.op == OpKind::dwconv2d; }
+constexpr const char *kInt8 = "int8", *kFloat = "float";
+
+const char* kind_of(const Graph& graph) { return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_float_layer) ? kFloat : kInt8; }
 
 /// Gives the node its tensors; returns how many they are.
-std::size_t take_tensors(const TensorFile& file, IntegerNode& node) {
+std::size_t take_tensors(const TensorFile& file, GraphNode& node) {
   std::size_t taken = 0;
   const auto vector_of = [&]<class T>(const char* suffix, std::vector<T>& to) {
     const Tensor* tensor = file.find(node.name + suffix);
@@ -29,13 +33,13 @@ std::size_t take_tensors(const TensorFile& file, IntegerNode& node) {
   return taken + 1;
 }
 
-IntegerGraph graph_from(const TensorFile& file) {
-  IntegerGraph graph = read_graph_text(file.meta(kGraph));
+Graph graph_from(const TensorFile& file) {
+  Graph graph = read_graph_text(file.meta(kGraph));
   OCTET_CHECK(file.tensors.size() <= 3 * graph.nodes.size(), "graph", "{} tensors in the file, too many for {} nodes", file.tensors.size(),
               graph.nodes.size());
   std::size_t taken = 0;
-  for (IntegerNode& node : graph.nodes)
-    if (has_weights(node)) taken += take_tensors(file, node);
+  for (GraphNode& node : graph.nodes)
+    if (is_layer(node.op)) taken += take_tensors(file, node);
   OCTET_CHECK(taken == file.tensors.size(), "graph", "{} tensors in the file, the graph uses {}", file.tensors.size(), taken);
   validate(graph);
   return graph;
@@ -48,27 +52,30 @@ Tensor tensor_of(const std::vector<T>& values) {
 
 }  // namespace
 
-void save_graph(const std::string& path, const IntegerGraph& graph) {
+void save_graph(const std::string& path, const Graph& graph) {
   validate(graph);
   NamedTensors tensors;
-  for (const IntegerNode& node : graph.nodes) {
-    if (!has_weights(node)) continue;
+  for (const GraphNode& node : graph.nodes) {
+    if (!is_layer(node.op)) continue;
     tensors.emplace_back(node.name + ".weight", node.weight);
-    tensors.emplace_back(node.name + ".weight_step", tensor_of(node.weight_step));
+    if (!node.weight_step.empty()) tensors.emplace_back(node.name + ".weight_step", tensor_of(node.weight_step));
     if (!node.bias.empty()) tensors.emplace_back(node.name + ".bias", tensor_of(node.bias));
     if (!node.float_bias.empty()) tensors.emplace_back(node.name + ".float_bias", tensor_of(node.float_bias));
   }
-  write_safetensors(path, tensors, {{kKind, "int8"}, {kFormat, std::to_string(kFormatVersion)}, {kGraph, write_graph_text(graph)}});
+  write_safetensors(path, tensors, {{kKind, kind_of(graph)}, {kFormat, std::to_string(kFormatVersion)}, {kGraph, write_graph_text(graph)}});
 }
 
-IntegerGraph load_graph(const std::string& path) {
+Graph load_graph(const std::string& path) {
   const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
   const auto kind = file.metadata.find(kKind);
-  OCTET_CHECK(kind != file.metadata.end() && kind->second == "int8", "engine", "'{}' is no int8 model of octet ---> HINT give the int8.safetensors of a run", path);
+  OCTET_CHECK(kind != file.metadata.end() && (kind->second == kInt8 || kind->second == kFloat), "engine",
+              "'{}' is no model of the engine ---> HINT give the int8.safetensors of a run, or what export wrote", path);
   OCTET_CHECK(file.meta(kFormat) == std::to_string(kFormatVersion), "engine", "'{}' has format {}, this program reads {}", path,
               file.meta(kFormat), kFormatVersion);
   try {
-    return graph_from(file);
+    Graph graph = graph_from(file);
+    OCTET_CHECK(kind->second == kind_of(graph), "graph", "the file calls itself {}, its weights are {}", kind->second, kind_of(graph));
+    return graph;
   } catch (const Error& error) {
     fail("engine", fmt::format("'{}': {}", path, error.what()));
   }

@@ -1,8 +1,8 @@
-// The int8 file: an IntegerGraph as safetensors (docs/format.md).
+// The engine's file: a Graph as safetensors (docs/format.md).
 #pragma once
 #include <string>
 
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::engine {
 
@@ -10,8 +10,8 @@ namespace octet::engine {
 inline constexpr int kFormatVersion = 1;
 
 /// Validates and writes atomically; equal graphs give equal bytes.
-void save_graph(const std::string& path, const IntegerGraph& graph);
+void save_graph(const std::string& path, const Graph& graph);
 /// Reads, checks the checksum and validates. Throws Error, one line naming the file, on anything that is wrong with it.
-IntegerGraph load_graph(const std::string& path);
+Graph load_graph(const std::string& path);
 
 }  // namespace octet::engine

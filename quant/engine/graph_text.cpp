@@ -18,12 +18,11 @@ constexpr OpKind kOps[] = {OpKind::input,    OpKind::quantize, OpKind::dequantiz
                            OpKind::concat,   OpKind::max_pool, OpKind::avg_pool,   OpKind::flatten, OpKind::activation};
 constexpr kernels::Activation kActs[] = {kernels::Activation::relu, kernels::Activation::relu6};
 
-bool is_conv(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
-bool has_geometry(OpKind op) { return is_conv(op) || op == OpKind::max_pool || op == OpKind::avg_pool; }
+bool has_geometry(OpKind op) { return is_layer(op) || op == OpKind::max_pool || op == OpKind::avg_pool; }
 
 const char* rule_name(QuantRule rule) { return rule == QuantRule::paddle ? "paddle" : "onnx"; }
 
-json to_json(const IntegerNode& node) {
+json to_json(const GraphNode& node) {
   json j{{"op", name_of(node.op)}, {"name", node.name}, {"inputs", node.inputs}, {"extent", {node.h, node.w, node.c}}};
   if (node.type.is_codes) {
     const QuantParams& grid = node.type.grid;
@@ -36,7 +35,7 @@ json to_json(const IntegerNode& node) {
     j["stride"] = {g.stride_h, g.stride_w};
     j["padding"] = {g.pad_h, g.pad_w};
   }
-  if (is_conv(node.op)) j["rule"] = rule_name(node.rule);
+  if (is_layer(node.op)) j["rule"] = rule_name(node.rule);
   if (node.act != kernels::Activation::none) j["activation"] = name_of(node.act);
   return j;
 }
@@ -129,7 +128,7 @@ class Fields {
   std::set<std::string> asked_;
 };
 
-void read_grid(Fields& fields, IntegerNode& node) {
+void read_grid(Fields& fields, GraphNode& node) {
   Fields grid(fields.at("grid"), fmt::format("the grid of '{}'", node.name));
   node.type.is_codes = true;
   node.type.grid = {{grid.real("scale")}, grid.whole<std::int32_t>("zero_point"), grid.whole<std::int32_t>("lo"), grid.whole<std::int32_t>("hi"), -1,
@@ -139,18 +138,18 @@ void read_grid(Fields& fields, IntegerNode& node) {
   node.clamp_lo = clamp[0], node.clamp_hi = clamp[1];
 }
 
-void read_geometry(Fields& fields, const std::vector<IntegerNode>& before, IntegerNode& node) {
+void read_geometry(Fields& fields, const std::vector<GraphNode>& before, GraphNode& node) {
   OCTET_CHECK(node.inputs.size() == 1 && node.inputs[0] >= 0 && static_cast<std::size_t>(node.inputs[0]) < before.size(), kWhere,
               "node '{}' does not read one earlier node", node.name);
-  const IntegerNode& input = before[static_cast<std::size_t>(node.inputs[0])];
+  const GraphNode& input = before[static_cast<std::size_t>(node.inputs[0])];
   const auto window = fields.numbers<std::int64_t, 2>("window"), stride = fields.numbers<std::int64_t, 2>("stride"),
              padding = fields.numbers<std::int64_t, 2>("padding");
   node.geometry = {1, input.h, input.w, input.c, node.c, window[0], window[1], stride[0], stride[1], padding[0], padding[1]};
 }
 
-IntegerNode read_node(const json& j, const std::vector<IntegerNode>& before) {
+GraphNode read_node(const json& j, const std::vector<GraphNode>& before) {
   Fields fields(j, fmt::format("node {}", before.size()));
-  IntegerNode node;
+  GraphNode node;
   node.op = fields.named("op", kOps);
   node.name = fields.text("name");
   node.inputs = fields.indices("inputs");
@@ -158,7 +157,7 @@ IntegerNode read_node(const json& j, const std::vector<IntegerNode>& before) {
   node.h = extent[0], node.w = extent[1], node.c = extent[2];
   if (fields.has("grid")) read_grid(fields, node);
   if (has_geometry(node.op)) read_geometry(fields, before, node);
-  if (is_conv(node.op)) node.rule = fields.rule();
+  if (is_layer(node.op)) node.rule = fields.rule();
   if (fields.has("activation")) node.act = fields.named("activation", kActs);
   fields.finish();
   return node;
@@ -180,9 +179,9 @@ json parse(const std::string& text) {
 
 }  // namespace
 
-std::string write_graph_text(const IntegerGraph& graph) {
+std::string write_graph_text(const Graph& graph) {
   json nodes = json::array();
-  for (const IntegerNode& node : graph.nodes) nodes.push_back(to_json(node));
+  for (const GraphNode& node : graph.nodes) nodes.push_back(to_json(node));
   std::string text;
   try {
     text = json{{"scheme", graph.scheme}, {"output", graph.output}, {"notes", graph.notes}, {"nodes", std::move(nodes)}}.dump();
@@ -193,7 +192,7 @@ std::string write_graph_text(const IntegerGraph& graph) {
   return text;
 }
 
-IntegerGraph read_graph_text(const std::string& text) {
+Graph read_graph_text(const std::string& text) {
   OCTET_CHECK(text.size() <= kMostText, kWhere, "the description has {} bytes, more than {}", text.size(), kMostText);
   json description;
   try {
@@ -202,7 +201,7 @@ IntegerGraph read_graph_text(const std::string& text) {
     fail(kWhere, fmt::format("the description is no JSON ({})", error.what()), "export it again");
   }
   Fields fields(description, "the description");
-  IntegerGraph graph;
+  Graph graph;
   graph.scheme = fields.text("scheme");
   graph.output = fields.whole<int>("output");
   Fields notes(fields.at("notes"), "'notes'");

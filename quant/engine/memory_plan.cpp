@@ -20,10 +20,10 @@ std::size_t place(std::vector<Block>& live, std::size_t bytes, int dies) {
 }
 
 // The node whose memory holds value i.
-std::vector<int> owners(const IntegerGraph& graph) {
+std::vector<int> owners(const Graph& graph) {
   std::vector<int> owner(graph.nodes.size());
   for (std::size_t i = 0; i < owner.size(); ++i) {
-    const IntegerNode& node = graph.nodes[i];
+    const GraphNode& node = graph.nodes[i];
     owner[i] = node.op == OpKind::flatten ? owner[static_cast<std::size_t>(node.inputs[0])] : static_cast<int>(i);
   }
   return owner;
@@ -31,11 +31,11 @@ std::vector<int> owners(const IntegerGraph& graph) {
 
 }  // namespace
 
-std::size_t value_bytes(const IntegerNode& node) {
+std::size_t value_bytes(const GraphNode& node) {
   return static_cast<std::size_t>(node.h * node.w * node.c) * (node.type.is_codes ? 1 : sizeof(float));
 }
 
-MemoryPlan plan_memory(const IntegerGraph& graph, bool keep_all) {
+MemoryPlan plan_memory(const Graph& graph, bool keep_all) {
   const std::vector<int> owner = owners(graph);
   const int count = static_cast<int>(graph.nodes.size());
   std::vector<int> dies(graph.nodes.size(), 0);

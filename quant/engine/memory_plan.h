@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::engine {
 
@@ -14,9 +14,9 @@ struct MemoryPlan {
 };
 
 /// Bytes of a value of one picture.
-std::size_t value_bytes(const IntegerNode& node);
+std::size_t value_bytes(const GraphNode& node);
 /// Greedy first fit by lifetime, in order of execution; offsets are multiples of 64. Flatten shares its input's place. With
 /// `keep_all` no value gives its place up.
-MemoryPlan plan_memory(const IntegerGraph& graph, bool keep_all);
+MemoryPlan plan_memory(const Graph& graph, bool keep_all);
 
 }  // namespace octet::engine

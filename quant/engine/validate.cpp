@@ -3,7 +3,7 @@
 #include <cmath>
 #include <set>
 
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::engine {
 namespace {
@@ -19,24 +19,23 @@ bool is_name(const std::string& name) {
 }
 
 bool is_positive(float x) { return std::isfinite(x) && x > 0; }
-bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
 
 class Checker {
  public:
-  explicit Checker(const IntegerGraph& graph) : graph_(graph) {}
+  explicit Checker(const Graph& graph) : graph_(graph) {}
 
   void run() {
     OCTET_CHECK(!graph_.nodes.empty() && static_cast<std::int64_t>(graph_.nodes.size()) <= kMostNodes, "graph", "{} nodes are not in [1, {}]",
                 graph_.nodes.size(), kMostNodes);
     for (at_ = 0; at_ < graph_.nodes.size(); ++at_) check_node();
     require(graph_.output >= 0 && static_cast<std::size_t>(graph_.output) < graph_.nodes.size(), "is not followed by the output that is named");
-    const IntegerNode& output = graph_.nodes[static_cast<std::size_t>(graph_.output)];
+    const GraphNode& output = graph_.nodes[static_cast<std::size_t>(graph_.output)];
     OCTET_CHECK(!output.type.is_codes && output.h == 1 && output.w == 1, "graph", "output '{}' is not a vector of floats", output.name);
   }
 
  private:
-  const IntegerNode& node() const { return graph_.nodes[at_]; }
-  const IntegerNode& input(std::size_t i = 0) const { return graph_.nodes[static_cast<std::size_t>(node().inputs[i])]; }
+  const GraphNode& node() const { return graph_.nodes[at_]; }
+  const GraphNode& input(std::size_t i = 0) const { return graph_.nodes[static_cast<std::size_t>(node().inputs[i])]; }
   void require(bool holds, const char* what) const {
     if (holds) return;
     const std::size_t at = std::min(at_, graph_.nodes.size() - 1);
@@ -108,7 +107,7 @@ class Checker {
   }
 
   bool same_extent() const { return node().h == input().h && node().w == input().w && node().c == input().c; }
-  bool same_type(const IntegerNode& other) const {
+  bool same_type(const GraphNode& other) const {
     return node().type.is_codes == other.type.is_codes && (!node().type.is_codes || node().type.grid == other.type.grid);
   }
 
@@ -125,14 +124,27 @@ class Checker {
     check_geometry();
     const kernels::ConvGeometry& g = node().geometry;
     const bool depthwise = node().op == OpKind::dwconv2d;
-    require(input().type.is_codes, "reads floats instead of codes");
     require(!depthwise || g.k == g.c, "changes the channels of a depthwise convolution");
-    require(node().weight.defined() && node().weight.dtype() == DType::s8 && node().weight.shape() == Shape{g.k, g.r, g.s, depthwise ? 1 : g.c},
-            "has weights of another shape or type");
+    require(node().weight.defined() && node().weight.shape() == Shape{g.k, g.r, g.s, depthwise ? 1 : g.c}, "has weights of another shape or type");
     const auto k = static_cast<std::size_t>(g.k);
-    require(node().weight_step.size() == k, "needs a weight step per channel");
     require(node().bias.size() == (node().bias.empty() ? 0 : k) && node().float_bias.size() == (node().float_bias.empty() ? 0 : k),
             "needs a bias per channel or none");
+    is_float_layer(node()) ? check_float_conv() : check_integer_conv();
+  }
+
+  void check_float_conv() const {
+    require(!input().type.is_codes && !node().type.is_codes, "has weights of f32 and reads or makes codes");
+    require(node().weight_step.empty() && node().bias.empty(), "has steps or an integer bias for weights of f32");
+    require(node().rule == QuantRule::onnx, "has a rule of quantization for weights of f32");
+    for (float w : node().weight.span<float>()) require(std::isfinite(w), "has a weight that is not finite");
+    for (float b : node().float_bias) require(std::isfinite(b), "has a bias that is not finite");
+  }
+
+  void check_integer_conv() const {
+    require(node().weight.dtype() == DType::s8, "has weights of another shape or type");
+    require(input().type.is_codes, "reads floats instead of codes");
+    const auto k = static_cast<std::size_t>(node().geometry.k);
+    require(node().weight_step.size() == k, "needs a weight step per channel");
     require(node().bias.empty() || node().float_bias.empty(), "has two biases");
     require(node().rule == QuantRule::onnx || node().bias.empty(), "has an integer bias under the paddle rule");
     require(node().rule == QuantRule::paddle || node().float_bias.empty(), "has a float bias under the onnx rule");
@@ -178,13 +190,13 @@ class Checker {
     require(node().op == OpKind::max_pool || std::min(g.r, g.h) * std::min(g.s, g.w) <= kMostPooled, "can overflow its sum");
   }
 
-  const IntegerGraph& graph_;
+  const Graph& graph_;
   std::size_t at_ = 0;
   std::set<std::string> names_;
 };
 
 }  // namespace
 
-void validate(const IntegerGraph& graph) { Checker(graph).run(); }
+void validate(const Graph& graph) { Checker(graph).run(); }
 
 }  // namespace octet::engine

@@ -6,7 +6,7 @@
 int main() {
   using namespace octet;
   engine::ValueType codes{.is_codes = true, .grid = {.scale = {0.5f}, .zero_point = 0, .lo = -127, .hi = 127}};
-  engine::IntegerGraph graph{.scheme = "octet", .nodes = {}, .output = 2, .notes = {}};
+  engine::Graph graph{.scheme = "octet", .nodes = {}, .output = 2, .notes = {}};
   graph.nodes.resize(3);
   graph.nodes[0].name = "picture";
   graph.nodes[1] = {.op = engine::OpKind::quantize, .name = "codes", .inputs = {0}, .type = codes};

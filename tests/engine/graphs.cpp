@@ -12,14 +12,14 @@ std::vector<int> random_weight(std::mt19937& random, std::size_t count) {
 }  // namespace
 
 Builder::Builder(std::int64_t h, std::int64_t w, std::int64_t c) {
-  IntegerNode node;
+  GraphNode node;
   node.h = h, node.w = w, node.c = c;
   graph_.scheme = "octet";
   graph_.notes["model"] = "test";
   push(node, {});
 }
 
-int Builder::push(IntegerNode node, std::optional<QuantParams> grid) {
+int Builder::push(GraphNode node, std::optional<QuantParams> grid) {
   node.name = std::string(name_of(node.op)) + std::to_string(graph_.nodes.size());
   if (grid) {
     node.type = {true, *grid};
@@ -29,9 +29,9 @@ int Builder::push(IntegerNode node, std::optional<QuantParams> grid) {
   return static_cast<int>(graph_.nodes.size()) - 1;
 }
 
-IntegerNode Builder::windowed(OpKind op, int from, std::int64_t k, Window v) {
-  const IntegerNode& x = at(from);
-  IntegerNode node;
+GraphNode Builder::windowed(OpKind op, int from, std::int64_t k, Window v) {
+  const GraphNode& x = at(from);
+  GraphNode node;
   node.op = op;
   node.inputs = {from};
   node.geometry = {1, x.h, x.w, x.c, k, v.r, v.s, v.stride_h, v.stride_w, v.pad_h, v.pad_w};
@@ -39,7 +39,7 @@ IntegerNode Builder::windowed(OpKind op, int from, std::int64_t k, Window v) {
   return node;
 }
 
-int Builder::weighted(IntegerNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step, std::optional<QuantParams> grid) {
+int Builder::weighted(GraphNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step, std::optional<QuantParams> grid) {
   node.weight = Tensor::from(shape, std::vector<std::int8_t>(weight.begin(), weight.end()));
   node.weight_step = std::move(step);
   node.rule = at(node.inputs[0]).type.grid.rule;
@@ -66,28 +66,28 @@ int Builder::avg_pool(int from, Window v, std::optional<QuantParams> grid) {
 }
 
 int Builder::quantize(int from, const QuantParams& grid) {
-  IntegerNode node;
+  GraphNode node;
   node.op = OpKind::quantize, node.inputs = {from};
   node.h = at(from).h, node.w = at(from).w, node.c = at(from).c;
   return push(std::move(node), grid);
 }
 
 int Builder::dequantize(int from) {
-  IntegerNode node;
+  GraphNode node;
   node.op = OpKind::dequantize, node.inputs = {from};
   node.h = at(from).h, node.w = at(from).w, node.c = at(from).c;
   return push(std::move(node), {});
 }
 
 int Builder::add(int a, int b, std::optional<QuantParams> grid) {
-  IntegerNode node;
+  GraphNode node;
   node.op = OpKind::add, node.inputs = {a, b};
   node.h = at(a).h, node.w = at(a).w, node.c = at(a).c;
   return push(std::move(node), std::move(grid));
 }
 
 int Builder::concat(const std::vector<int>& from) {
-  IntegerNode node;
+  GraphNode node;
   node.op = OpKind::concat, node.inputs = from;
   node.h = at(from[0]).h, node.w = at(from[0]).w, node.c = 0;
   for (int i : from) node.c += at(i).c;
@@ -96,7 +96,7 @@ int Builder::concat(const std::vector<int>& from) {
 }
 
 int Builder::flatten(int from) {
-  IntegerNode node;
+  GraphNode node;
   node.op = OpKind::flatten, node.inputs = {from};
   node.c = at(from).h * at(from).w * at(from).c;
   const ValueType type = at(from).type;
@@ -104,18 +104,18 @@ int Builder::flatten(int from) {
 }
 
 int Builder::activation(int from, kernels::Activation act) {
-  IntegerNode node;
+  GraphNode node;
   node.op = OpKind::activation, node.inputs = {from}, node.act = act;
   node.h = at(from).h, node.w = at(from).w, node.c = at(from).c;
   return push(std::move(node), {});
 }
 
-IntegerGraph Builder::finish() {
+Graph Builder::finish() {
   graph_.output = static_cast<int>(graph_.nodes.size()) - 1;
   return graph_;
 }
 
-IntegerGraph every_op(QuantRule rule, std::uint32_t seed) {
+Graph every_op(QuantRule rule, std::uint32_t seed) {
   std::mt19937 random(seed);
   const bool p = rule == QuantRule::paddle;
   const QuantParams image = p ? paddle(1.0f, 127) : onnx(1.0f / 127, 0, -127, 127), unsigned_grid = p ? paddle(2.5f, 127) : onnx(0.01f, 0, 0, 255),
@@ -146,16 +146,16 @@ IntegerGraph every_op(QuantRule rule, std::uint32_t seed) {
   return b.finish();
 }
 
-Tensor random_pictures(std::int64_t n, const IntegerGraph& graph, std::uint32_t seed) {
+Tensor random_pictures(std::int64_t n, const Graph& graph, std::uint32_t seed) {
   std::mt19937 random(seed);
-  const IntegerNode& in = graph.nodes[0];
+  const GraphNode& in = graph.nodes[0];
   std::vector<float> x(static_cast<std::size_t>(n * in.h * in.w * in.c));
   for (float& value : x) value = (static_cast<float>(random() % 256) - 127.5f) / 127.5f;
   return Tensor::from({n, in.h, in.w, in.c}, x);
 }
 
-IntegerNode& named(IntegerGraph& graph, const std::string& name) {
-  for (IntegerNode& node : graph.nodes)
+GraphNode& named(Graph& graph, const std::string& name) {
+  for (GraphNode& node : graph.nodes)
     if (node.name == name) return node;
   fail("test", "no node " + name);
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 namespace octet::engine::test {
 
@@ -36,19 +36,19 @@ class Builder {
   int activation(int from, kernels::Activation act);
 
   /// The graph with its last node as the output.
-  IntegerGraph finish();
-  IntegerNode& at(int i) { return graph_.nodes[static_cast<std::size_t>(i)]; }
+  Graph finish();
+  GraphNode& at(int i) { return graph_.nodes[static_cast<std::size_t>(i)]; }
 
  private:
-  int push(IntegerNode node, std::optional<QuantParams> grid);
-  IntegerNode windowed(OpKind op, int from, std::int64_t k, Window window);
-  int weighted(IntegerNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step, std::optional<QuantParams> grid);
-  IntegerGraph graph_;
+  int push(GraphNode node, std::optional<QuantParams> grid);
+  GraphNode windowed(OpKind op, int from, std::int64_t k, Window window);
+  int weighted(GraphNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step, std::optional<QuantParams> grid);
+  Graph graph_;
 };
 
 /// Pictures 6x5x3 to 4 logits through every op, in codes and in floats where both exist; random weights.
-IntegerGraph every_op(QuantRule rule, std::uint32_t seed = 1);
-Tensor random_pictures(std::int64_t n, const IntegerGraph& graph, std::uint32_t seed = 1);
-IntegerNode& named(IntegerGraph& graph, const std::string& name);
+Graph every_op(QuantRule rule, std::uint32_t seed = 1);
+Tensor random_pictures(std::int64_t n, const Graph& graph, std::uint32_t seed = 1);
+GraphNode& named(Graph& graph, const std::string& name);
 
 }  // namespace octet::engine::test

@@ -23,9 +23,9 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 std::vector<double> value_of(Builder& b, int i, const std::vector<float>& picture) {
   // The output has to be a vector of floats: whatever the value is, it is flattened behind.
   b.flatten(b.at(i).type.is_codes ? b.dequantize(i) : i);
-  const IntegerGraph graph = b.finish();
+  const Graph graph = b.finish();
   NamedTensors values;
-  const IntegerNode& in = graph.nodes[0];
+  const GraphNode& in = graph.nodes[0];
   const Engine engine(graph);
   engine.run(Tensor::from({1, in.h, in.w, in.c}, picture), &values);
   const auto& [name, value] = values[static_cast<std::size_t>(i)];
@@ -155,7 +155,7 @@ bool equal_bits(const Tensor& a, const Tensor& b) { return a.nbytes() == b.nbyte
 
 class EngineRun : public testing::TestWithParam<QuantRule> {
  protected:
-  const IntegerGraph graph_ = every_op(GetParam());
+  const Graph graph_ = every_op(GetParam());
   const Engine engine_{graph_};
 };
 INSTANTIATE_TEST_SUITE_P(Rules, EngineRun, testing::Values(QuantRule::onnx, QuantRule::paddle),
@@ -193,7 +193,7 @@ TEST_P(EngineRun, CodesStayInTheirClamp) {
   NamedTensors values;
   engine_.run(random_pictures(20, graph_), &values);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const IntegerNode& node = graph_.nodes[i];
+    const GraphNode& node = graph_.nodes[i];
     if (!node.type.is_codes) continue;
     EXPECT_EQ(values[i].second.dtype(), node.type.grid.hi > 127 ? DType::u8 : DType::s8);
     for (std::int64_t k = 0; k < values[i].second.numel(); ++k) {
@@ -243,13 +243,13 @@ TEST(Engine, RefusesOtherPictures) {
 }
 
 TEST(Engine, RefusesABrokenGraph) {
-  IntegerGraph graph = every_op(QuantRule::onnx);
+  Graph graph = every_op(QuantRule::onnx);
   named(graph, "conv2d2").weight_step.clear();
   EXPECT_ERROR(Engine{graph}, "'conv2d2'");
 }
 
 TEST(Engine, PicturesOfAnyFloatsGiveNumbers) {
-  const IntegerGraph graph = every_op(QuantRule::onnx);
+  const Graph graph = every_op(QuantRule::onnx);
   Tensor wild = Tensor::full({3, 6, 5, 3}, std::numeric_limits<double>::infinity());
   wild.slice(1, 2).fill(kNan);
   wild.slice(2, 3).fill(-1e38);

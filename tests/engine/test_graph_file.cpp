@@ -24,7 +24,7 @@ class GraphFile : public testing::Test {
  protected:
   octet::test::TempFolder folder_;
   const std::string path_ = folder_ / "model.int8.safetensors";
-  const IntegerGraph graph_ = every_op(QuantRule::onnx);
+  const Graph graph_ = every_op(QuantRule::onnx);
 
   void SetUp() override { save_graph(path_, graph_); }
 
@@ -41,11 +41,11 @@ class GraphFile : public testing::Test {
     expect_refused([&](TensorFile& file) { file.metadata["octet.graph"] = text; }, what);
   }
   /// A graph of this description with the weights of graph_.
-  IntegerGraph with_weights(const std::string& text) const {
-    IntegerGraph graph = read_graph_text(text);
+  Graph with_weights(const std::string& text) const {
+    Graph graph = read_graph_text(text);
     for (std::size_t i = 0; i < graph.nodes.size() && i < graph_.nodes.size(); ++i) {
-      IntegerNode& node = graph.nodes[i];
-      const IntegerNode& from = graph_.nodes[i];
+      GraphNode& node = graph.nodes[i];
+      const GraphNode& from = graph_.nodes[i];
       if (node.op != OpKind::conv2d && node.op != OpKind::dwconv2d) continue;
       node.weight = from.weight, node.weight_step = from.weight_step, node.bias = from.bias, node.float_bias = from.float_bias;
     }
@@ -62,11 +62,11 @@ class GraphFile : public testing::Test {
 
 TEST_F(GraphFile, EqualGraphsGiveEqualBytes) {
   for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle}) {
-    IntegerGraph graph = every_op(rule);
+    Graph graph = every_op(rule);
     graph.scheme = "paddle", graph.notes = {{"classes", "[\"ä\", \"\\\"\"]"}, {"", "empty key\n"}};
     const std::string first = folder_ / "first", second = folder_ / "second";
     save_graph(first, graph);
-    const IntegerGraph back = load_graph(first);
+    const Graph back = load_graph(first);
     save_graph(second, back);
     EXPECT_EQ(read_file(first), read_file(second));
     EXPECT_EQ(back.scheme, graph.scheme);
@@ -79,7 +79,7 @@ TEST_F(GraphFile, EqualGraphsGiveEqualBytes) {
 }
 
 TEST_F(GraphFile, NothingIsWrittenOfAWrongGraph) {
-  IntegerGraph graph = graph_;
+  Graph graph = graph_;
   graph.nodes[2].weight_step.pop_back();
   EXPECT_ERROR(save_graph(folder_ / "wrong", graph), "'conv2d2'");
   graph = graph_;
@@ -117,8 +117,8 @@ TEST_F(GraphFile, EveryFlippedByteIsSeen) {
 TEST_F(GraphFile, OtherFiles) {
   EXPECT_ERROR(load_graph(folder_ / "nothing"), "nothing");
   EXPECT_ERROR(load_graph(folder_.path().string()), folder_.path().string());
-  expect_refused([](TensorFile& f) { f.metadata.erase("octet.kind"); }, "no int8 model");
-  expect_refused([](TensorFile& f) { f.metadata["octet.kind"] = "model"; }, "no int8 model");
+  expect_refused([](TensorFile& f) { f.metadata.erase("octet.kind"); }, "no model of the engine");
+  expect_refused([](TensorFile& f) { f.metadata["octet.kind"] = "model"; }, "no model of the engine");
   expect_refused([](TensorFile& f) { f.metadata.erase("octet.format"); }, "octet.format");
   expect_refused([](TensorFile& f) { f.metadata["octet.format"] = "2"; }, "has format 2, this program reads 1");
   expect_refused([](TensorFile& f) { f.metadata["octet.format"] = "\n\x1b[31m"; }, "has format");
@@ -139,7 +139,7 @@ TEST_F(GraphFile, Tensors) {
   expect_refused([&](TensorFile& f) { f.tensors.emplace_back("conv2d4.bias", Tensor::zeros({0}, DType::s32)); }, "'conv2d4.bias' is s32 0");
   expect_refused([&](TensorFile& f) { f.tensors.emplace_back("conv2d2.float_bias", Tensor::zeros({7})); }, "two biases");
   expect_refused([&](TensorFile& f) { f.tensors.emplace_back("add5.weight", Tensor::zeros({7})); }, "tensors in the file");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 3}); }, "weights of another shape or type");
+  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 3}); }, "weights of f32 and reads or makes codes");
   expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 1}, DType::s8); }, "weights of another shape or type");
   expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::full({7, 3, 3, 3}, -128, DType::s8); }, "weight of -128");
   expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight_step") = Tensor::zeros({7}); }, "positive finite weight steps");
@@ -228,7 +228,7 @@ TEST_F(GraphFile, ChangedDescriptionsRunOrAreRefused) {
     std::string changed = text;
     for (unsigned count = 1 + random() % 3; count > 0; --count) changed[random() % changed.size()] = alphabet[random() % alphabet.size()];
     try {
-      const IntegerGraph graph = with_weights(changed);
+      const Graph graph = with_weights(changed);
       const Engine engine(graph);
       if (engine.bytes_per_picture() > 1 << 22) continue;
       engine.run(random_pictures(2, graph));

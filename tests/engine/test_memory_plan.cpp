@@ -9,12 +9,12 @@ namespace octet::engine::test {
 namespace {
 
 /// Any number of nodes with any readers: the planner looks at inputs, extents and flatten alone.
-IntegerGraph random_graph(std::uint32_t seed) {
+Graph random_graph(std::uint32_t seed) {
   std::mt19937 random(seed);
-  IntegerGraph graph;
+  Graph graph;
   const int count = 2 + static_cast<int>(random() % 30);
   for (int i = 0; i < count; ++i) {
-    IntegerNode node;
+    GraphNode node;
     node.h = 1 + random() % 9, node.w = 1 + random() % 9, node.c = 1 + random() % 40;
     node.type.is_codes = random() % 2 == 0;
     const auto earlier = [&] { return static_cast<int>(random() % 3 == 0 ? random() % static_cast<unsigned>(i) : static_cast<unsigned>(i) - 1); };
@@ -22,7 +22,7 @@ IntegerGraph random_graph(std::uint32_t seed) {
       node.op = random() % 4 == 0 ? OpKind::flatten : OpKind::concat;
       node.inputs.push_back(earlier());
       if (node.op == OpKind::flatten) {
-        const IntegerNode& from = graph.nodes[static_cast<std::size_t>(node.inputs[0])];
+        const GraphNode& from = graph.nodes[static_cast<std::size_t>(node.inputs[0])];
         node.c = from.h * from.w * from.c, node.h = node.w = 1, node.type = from.type;
       } else {
         for (unsigned more = random() % 3; more > 0; --more) node.inputs.push_back(earlier());
@@ -35,27 +35,27 @@ IntegerGraph random_graph(std::uint32_t seed) {
 }
 
 /// The step from which on value i is needed no more; its own step at least. Flatten hands its input on.
-int last_need(const IntegerGraph& graph, int i) {
+int last_need(const Graph& graph, int i) {
   int last = graph.output == i ? static_cast<int>(graph.nodes.size()) : i;
   for (int j = i + 1; j < static_cast<int>(graph.nodes.size()); ++j) {
-    const IntegerNode& reader = graph.nodes[static_cast<std::size_t>(j)];
+    const GraphNode& reader = graph.nodes[static_cast<std::size_t>(j)];
     for (int input : reader.inputs)
       if (input == i) last = std::max(last, reader.op == OpKind::flatten ? std::max(j, last_need(graph, j)) : j);
   }
   return last;
 }
 
-int source(const IntegerGraph& graph, int i) {
-  const IntegerNode& node = graph.nodes[static_cast<std::size_t>(i)];
+int source(const Graph& graph, int i) {
+  const GraphNode& node = graph.nodes[static_cast<std::size_t>(i)];
   return node.op == OpKind::flatten ? source(graph, node.inputs[0]) : i;
 }
 
-bool apart(const IntegerGraph& graph, const MemoryPlan& plan, int i, int j) {
+bool apart(const Graph& graph, const MemoryPlan& plan, int i, int j) {
   const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
   return plan.offset[a] + value_bytes(graph.nodes[a]) <= plan.offset[b] || plan.offset[b] + value_bytes(graph.nodes[b]) <= plan.offset[a];
 }
 
-void expect_sound(const IntegerGraph& graph, bool keep_all) {
+void expect_sound(const Graph& graph, bool keep_all) {
   const MemoryPlan plan = plan_memory(graph, keep_all);
   const int count = static_cast<int>(graph.nodes.size());
   ASSERT_EQ(plan.offset.size(), graph.nodes.size());
@@ -76,7 +76,7 @@ void expect_sound(const IntegerGraph& graph, bool keep_all) {
 TEST(MemoryPlan, LiveValuesLieApart) {
   for (std::uint32_t seed = 0; seed < 500; ++seed) {
     SCOPED_TRACE(seed);
-    const IntegerGraph graph = random_graph(seed);
+    const Graph graph = random_graph(seed);
     expect_sound(graph, false);
     expect_sound(graph, true);
     EXPECT_LE(plan_memory(graph, false).bytes_per_picture, plan_memory(graph, true).bytes_per_picture);
@@ -95,9 +95,9 @@ TEST(MemoryPlan, AChainNeedsTwoPlaces) {
 
 TEST(MemoryPlan, GapsAreUsed) {
   // Three values of 1024, 4096 and 1024 bytes; the first dies when the second is made, the third then fits in its place.
-  IntegerGraph graph;
+  Graph graph;
   for (std::int64_t c : {256, 1024, 256}) {
-    IntegerNode node;
+    GraphNode node;
     node.c = c;
     if (!graph.nodes.empty()) node.inputs = {static_cast<int>(graph.nodes.size()) - 1};
     graph.nodes.push_back(node);
@@ -109,7 +109,7 @@ TEST(MemoryPlan, GapsAreUsed) {
 }
 
 TEST(MemoryPlan, BytesOfAValue) {
-  IntegerNode node;
+  GraphNode node;
   node.h = 3, node.w = 5, node.c = 7;
   EXPECT_EQ(value_bytes(node), 420u);
   node.type.is_codes = true;

@@ -45,7 +45,7 @@ std::shared_ptr<nn::Module> gap() { return std::make_shared<nn::GlobalAvgPool>()
 std::shared_ptr<nn::Module> flatten() { return std::make_shared<nn::Flatten>(); }
 std::shared_ptr<nn::Module> linear(std::int64_t in) { return std::make_shared<nn::Linear>(in, 4); }
 
-std::string ops_of(const engine::IntegerGraph& graph) {
+std::string ops_of(const engine::Graph& graph) {
   std::string text;
   for (const auto& node : graph.nodes) text += std::string(engine::name_of(node.op)) + (node.type.is_codes ? " " : "/f32 ");
   return text;

@@ -20,7 +20,7 @@ namespace {
 struct Executed {
   Tensor trained, simulated, deployed;
   CodeMismatches mismatches;
-  engine::IntegerGraph graph;
+  engine::Graph graph;
 };
 
 /// Runs a prepared model that has seen data through all three.

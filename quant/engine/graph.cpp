@@ -1,4 +1,4 @@
-#include "quant/engine/integer_graph.h"
+#include "quant/engine/graph.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -22,7 +22,11 @@ const char* name_of(OpKind op) {
   return "?";
 }
 
-std::int64_t accumulator_bound(const IntegerNode& node, const QuantParams& input_grid, std::int64_t channel) {
+bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
+
+bool is_float_layer(const GraphNode& node) { return is_layer(node.op) && node.weight.defined() && node.weight.dtype() == DType::f32; }
+
+std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel) {
   const std::int64_t inner = node.weight.numel() / node.weight.shape()[0];
   const std::int8_t* row = node.weight.data<std::int8_t>() + channel * inner;
   // The extremes of q_x − z_x, met with the sign of each weight; padding adds nothing.
@@ -36,10 +40,10 @@ std::int64_t accumulator_bound(const IntegerNode& node, const QuantParams& input
   return std::max(std::abs(low + bias), std::abs(high + bias));
 }
 
-std::string str(const IntegerGraph& graph) {
+std::string str(const Graph& graph) {
   std::string text = fmt::format("scheme {}\n", graph.scheme);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const IntegerNode& node = graph.nodes[i];
+    const GraphNode& node = graph.nodes[i];
     text += fmt::format("{:3} {:10} {:28} {:>3}x{}x{:<5} {}", i, name_of(node.op), node.name, node.h, node.w, node.c,
                         node.type.is_codes ? node.type.grid.str() : std::string("f32"));
     for (int input : node.inputs) text += fmt::format(" {}", input);

@@ -1,5 +1,6 @@
-// The integer graph: what convert() makes of a trained net, what a file holds, and what the engine runs. Plain data, no
-// autograd, no training code. docs/format.md describes it for readers in other languages; docs/quantization.md the maths.
+// The engine's graph: what convert() makes of a trained net in integers and float_graph() in floats, what a file holds, and
+// what the engine runs. Plain data, no autograd, no training code. docs/format.md describes it for readers in other
+// languages; docs/quantization.md the maths.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -22,7 +23,7 @@ enum class OpKind {
   input,       ///< the picture: f32 N,H,W,C
   quantize,    ///< f32 → codes
   dequantize,  ///< codes → f32
-  conv2d,      ///< codes → codes or f32; linear is a 1x1 conv on a 1x1 map
+  conv2d,      ///< codes → codes or f32, or f32 → f32; linear is a 1x1 conv on a 1x1 map
   dwconv2d,
   add,         ///< two codes → codes, or two f32 → f32
   concat,      ///< along channels; all of one type
@@ -33,7 +34,7 @@ enum class OpKind {
 const char* name_of(OpKind);
 
 /// A node makes the value of the same index.
-struct IntegerNode {
+struct GraphNode {
   OpKind op = OpKind::input;
   std::string name;              ///< module path, unique, for reports and dump-codes
   std::vector<int> inputs;       ///< earlier nodes
@@ -46,27 +47,32 @@ struct IntegerNode {
   QuantRule rule = QuantRule::onnx;
   kernels::Activation act = kernels::Activation::none;  ///< f32 values only; codes clamp by grid.lo, grid.hi and clamp_*
   std::int32_t clamp_lo = 0, clamp_hi = 0;  ///< bounds of the codes stored here: the grid's, narrowed by relu / relu6
-  Tensor weight;               ///< s8 K,R,S,C (dwconv2d C,R,S,1)
-  std::vector<float> weight_step;   ///< s'_w, one per output channel (BN folded in)
+  Tensor weight;               ///< K,R,S,C (dwconv2d C,R,S,1), BN folded in: s8, or f32 when the input is f32
+  std::vector<float> weight_step;   ///< s8 weights: s'_w, one per output channel
   std::vector<std::int32_t> bias;   ///< q_b in steps of s_x·s'_w (onnx); empty under paddle
-  std::vector<float> float_bias;    ///< paddle: b in real units; empty under onnx
+  std::vector<float> float_bias;    ///< paddle and f32 weights: b in real units; empty under onnx
 };
 
-struct IntegerGraph {
-  std::string scheme;                        ///< "octet", "paddle", "tensorrt"
-  std::vector<IntegerNode> nodes;            ///< topological; nodes[0] is the input
+struct Graph {
+  std::string scheme;                        ///< "octet", "paddle", "tensorrt"; "float" when nothing is quantized
+  std::vector<GraphNode> nodes;            ///< topological; nodes[0] is the input
   int output = 0;                            ///< f32 logits
   std::map<std::string, std::string> notes;  ///< model name, classes, normalisation, tool version …
 };
 
+/// conv2d or dwconv2d: has weights.
+bool is_layer(OpKind op);
+/// A layer of f32 weights on f32 values.
+bool is_float_layer(const GraphNode& node);
+
 /// Checks everything a hostile file could have wrong: order, arity, types, extents, sizes of weights and vectors, finite positive
 /// scales, grid bounds, |a| < 2^31 for every channel. Throws Error naming the node.
-void validate(const IntegerGraph& graph);
+void validate(const Graph& graph);
 
 /// Largest |accumulator| that channel c of a conv node can reach, exactly, from Σ|q_w| and its input grid.
-std::int64_t accumulator_bound(const IntegerNode& node, const QuantParams& input_grid, std::int64_t channel);
+std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel);
 
 /// A line per node: index, op, name, extent, type, rule.
-std::string str(const IntegerGraph& graph);
+std::string str(const Graph& graph);
 
 }  // namespace octet::engine
