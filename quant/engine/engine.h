@@ -1,38 +1,69 @@
-// The integer engine: runs a Graph on the kernels of the integer rooms. No autograd, no training code.
+// The engine: runs a Graph on the kernels, with memory laid out beforehand. No autograd, no training code.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/safetensors.h"
 #include "quant/engine/graph.h"
 
 namespace octet::engine {
 
-/// A model planned for this machine: rows chosen, weights packed, memory laid out. Immutable: run() may be called from several
-/// threads at once.
+/// A model planned for this machine: rows chosen, weights packed, memory laid out. Immutable: any number of threads and sessions
+/// may use one at the same time.
 class Engine {
  public:
   /// Throws Error when validate() does.
-  explicit Engine(const Graph& graph);
-  /// load_graph() and plan.
+  explicit Engine(Graph graph);
+  /// Reads a file's weights through a mapping of it, packs them and lets the mapping go. Throws Error as load_graph() does.
   static Engine load(const std::string& path);
-  Engine(Engine&&) noexcept;
-  ~Engine();
 
   /// pictures f32 N,H,W,C → logits f32 N,classes. With `values`, every node's value under its name: codes (u8, s8) or f32,
-  /// N,H,W,C. Throws Error when the extent is not the graph's.
+  /// N,H,W,C. Throws Error when the extent is not the graph's. Takes working memory for the call; a Session keeps its own.
   Tensor run(const Tensor& pictures, NamedTensors* values = nullptr) const;
 
+  /// The graph without its weights, which are packed.
   const Graph& graph() const;
+  std::int64_t picture_size() const;  ///< floats of one picture, H·W·C
+  std::int64_t classes() const;       ///< floats of one answer
   /// Bytes of activations that a picture needs under the static plan.
   std::size_t bytes_per_picture() const;
+  /// Bytes of packed weights and constants.
+  std::size_t packed_bytes() const;
   /// A line per node: name and the row chosen.
   std::string plan_text() const;
 
  private:
+  friend class Session;
   struct Plan;
-  std::unique_ptr<const Plan> plan_;
+  explicit Engine(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  std::shared_ptr<const Plan> plan_;
+};
+
+/// One caller's working memory for an engine, kept between runs: after the first run of a batch size nothing is allocated.
+/// Sessions on one engine may run at the same time, each from one thread; large batches are cut into tiles of pictures that the
+/// thread pool's threads take through the whole net, a single picture's layers are cut instead. Any number of threads and any
+/// batch give the same bits.
+class Session {
+ public:
+  explicit Session(const Engine& engine);
+  /// pictures count,H,W,C → logits count,classes; count >= 0. Throws Error on a negative count and when memory runs out.
+  void run(const float* pictures, std::int64_t count, float* logits);
+  /// Bytes of working memory held.
+  std::size_t bytes() const;
+
+ private:
+  /// What one thread works in.
+  struct Bench {
+    std::shared_ptr<void> arena;
+    std::vector<const void*> sources;
+  };
+  void reserve(std::size_t benches, std::int64_t tile);
+  std::shared_ptr<const Engine::Plan> plan_;
+  std::vector<Bench> benches_;
+  std::int64_t tile_ = 0;  ///< pictures that a bench holds
 };
 
 }  // namespace octet::engine

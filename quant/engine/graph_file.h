@@ -11,7 +11,10 @@ inline constexpr int kFormatVersion = 1;
 
 /// Validates and writes atomically; equal graphs give equal bytes.
 void save_graph(const std::string& path, const Graph& graph);
+/// Where a loaded graph's weights lie: in memory of their own, or in a private mapping of the file, which costs nothing but must
+/// not outlive the file's length: for whoever packs them at once.
+enum class Weights : std::uint8_t { copied, mapped };
 /// Reads, checks the checksum and validates. Throws Error, one line naming the file, on anything that is wrong with it.
-Graph load_graph(const std::string& path);
+Graph load_graph(const std::string& path, Weights weights = Weights::copied);
 
 }  // namespace octet::engine

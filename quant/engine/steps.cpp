@@ -1,0 +1,185 @@
+#include "quant/engine/steps.h"
+
+#include <vector>
+
+#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d_int8/conv2d_int8.h"
+#include "kernels/dwconv2d/dwconv2d.h"
+#include "kernels/dwconv2d_int8/dwconv2d_int8.h"
+#include "kernels/eltwise/eltwise.h"
+#include "kernels/eltwise_int8/eltwise_int8.h"
+#include "kernels/pool/pool.h"
+#include "kernels/pool_int8/pool_int8.h"
+#include "kernels/quantize/quantize.h"
+
+namespace octet::engine {
+namespace {
+
+using Sources = const void* const*;
+
+std::int64_t count_of(const GraphNode& node) { return node.h * node.w * node.c; }
+
+Step integer_layer(const GraphNode& node, const GraphNode& input) {
+  const float s_x = input.type.grid.step();
+  const bool codes = node.type.is_codes, onnx = node.rule == QuantRule::onnx;
+  kernels::IntConvProblem problem;
+  problem.geometry = node.geometry;
+  problem.geometry.n = kTile;
+  problem.src = storage(input);
+  problem.z_x = input.type.grid.zero_point;
+  problem.store = {storage(node), node.rule, codes ? node.type.grid.zero_point : 0, node.clamp_lo, node.clamp_hi, node.act};
+  std::vector<float> multiplier(node.weight_step.size()), bias(node.float_bias);
+  const float s_y = codes ? node.type.grid.step() : 1.0f;
+  for (std::size_t c = 0; c < multiplier.size(); ++c) {
+    multiplier[c] = s_x * node.weight_step[c];
+    if (codes) multiplier[c] /= s_y;
+  }
+  if (codes)
+    for (float& b : bias) b /= s_y;
+  if (codes && !onnx) bias.resize(multiplier.size());
+  const kernels::IntConvWeights weights{node.weight.data<std::int8_t>(), node.bias.empty() ? nullptr : node.bias.data(), multiplier.data(),
+                                        bias.empty() ? nullptr : bias.data()};
+  const kernels::IntConvPlan plan = node.op == OpKind::conv2d ? kernels::plan_conv2d_int8(problem, weights) : kernels::plan_dwconv2d_int8(problem, weights);
+  return {[plan](std::int64_t n, Sources src, void* dst) { plan.run(src[0], dst, n); }, plan.impl(), plan.packed_bytes()};
+}
+
+// A layer of floats by the plain rows, activation behind.
+Step float_layer(const GraphNode& node) {
+  const bool depthwise = node.op == OpKind::dwconv2d;
+  const auto& row = kernels::select(depthwise ? kernels::dwconv2d_rows() : kernels::conv2d_rows(), depthwise ? "dwconv2d_fwd" : "conv2d_fwd", "f32", node.geometry);
+  const auto& act_row = kernels::select(kernels::eltwise_rows(), "act_fwd", "f32", kernels::EltwiseProblem{});
+  const Tensor weight = node.weight.clone();
+  const auto run = [geometry = node.geometry, weight, bias = node.float_bias, act = node.act, &row, &act_row](std::int64_t n, Sources src, void* dst) {
+    kernels::ConvGeometry now = geometry;
+    now.n = n;
+    kernels::Conv2dPointers io;
+    io.src = src[0], io.weight = weight.raw(), io.bias = bias.empty() ? nullptr : bias.data(), io.dst = dst;
+    kernels::run_row(row, now, io);
+    if (act == kernels::Activation::none) return;
+    kernels::EltwiseProblem problem;
+    problem.count = now.out_pixels() * now.k, problem.act = act;
+    kernels::run_row(act_row, problem, kernels::EltwisePointers{dst, nullptr, nullptr, nullptr, dst});
+  };
+  return {run, row.impl, weight.nbytes()};
+}
+
+Step conversion(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes) {
+  kernels::QuantizeProblem problem;
+  problem.zero_point = grid.zero_point, problem.lo = grid.lo, problem.hi = grid.hi, problem.rule = grid.rule;
+  const auto& row = kernels::select(kernels::quantize_rows(), pass, dtypes.c_str(), problem);
+  const auto run = [problem, count = count_of(node), scale = grid.scale[0], &row](std::int64_t n, Sources src, void* dst) {
+    kernels::QuantizeProblem now = problem;
+    now.inner = n * count;
+    kernels::run_row(row, now, kernels::QuantizePointers{src[0], &scale, dst});
+  };
+  return {run, row.impl};
+}
+
+Step quantize(const GraphNode& node) { return conversion(node, node.type.grid, "quantize_fwd", std::string("f32") + name_of(storage(node))); }
+
+Step dequantize(const GraphNode& node, const GraphNode& input) {
+  return conversion(node, input.type.grid, "dequantize_fwd", std::string(name_of(storage(input))) + "f32");
+}
+
+/// An element-wise pass over floats: add_fwd of two sources, act_fwd of one.
+Step float_eltwise(const GraphNode& node, const char* pass) {
+  const auto& row = kernels::select(kernels::eltwise_rows(), pass, "f32", kernels::EltwiseProblem{});
+  const auto run = [act = node.act, count = count_of(node), two = node.inputs.size() == 2, &row](std::int64_t n, Sources src, void* dst) {
+    kernels::EltwiseProblem problem;
+    problem.count = n * count, problem.act = act;
+    kernels::run_row(row, problem, kernels::EltwisePointers{src[0], two ? src[1] : nullptr, nullptr, nullptr, dst});
+  };
+  return {run, row.impl};
+}
+
+Step add(const GraphNode& node, const GraphNode& a, const GraphNode& b) {
+  if (!node.type.is_codes) return float_eltwise(node, "add_fwd");
+  const QuantParams& grid = node.type.grid;
+  kernels::EltwiseInt8Problem problem;
+  problem.c = node.c;
+  problem.a = storage(a), problem.b = storage(b), problem.dst = storage(node);
+  problem.z_a = a.type.grid.zero_point, problem.z_b = b.type.grid.zero_point, problem.z = grid.zero_point;
+  problem.m_a = a.type.grid.step() / grid.step(), problem.m_b = b.type.grid.step() / grid.step();
+  problem.lo = node.clamp_lo, problem.hi = node.clamp_hi;
+  const auto& row = kernels::select(kernels::eltwise_int8_rows(), "add_int8_fwd", "int8", problem);
+  const auto run = [problem, pixels = node.h * node.w, &row](std::int64_t n, Sources src, void* dst) {
+    kernels::EltwiseInt8Problem now = problem;
+    now.rows = n * pixels;
+    kernels::run_row(row, now, kernels::EltwiseInt8Pointers{src[0], src[1], dst});
+  };
+  return {run, row.impl};
+}
+
+Step concat(const GraphNode& node, const std::vector<const GraphNode*>& inputs) {
+  const std::int64_t bytes = node.type.is_codes ? 1 : static_cast<std::int64_t>(sizeof(float));
+  std::vector<std::int64_t> widths;
+  for (const GraphNode* input : inputs) widths.push_back(input->c * bytes);
+  return {[widths, pixels = node.h * node.w, row = node.c * bytes](std::int64_t n, Sources src, void* dst) {
+            auto* to = static_cast<std::uint8_t*>(dst);
+            for (std::size_t i = 0; i < widths.size(); ++i) {
+              kernels::copy_code_rows(src[i], n * pixels, widths[i], to, row);
+              to += widths[i];
+            }
+          },
+          ""};
+}
+
+Step float_pool(const GraphNode& node) {
+  const bool largest = node.op == OpKind::max_pool;
+  const auto& row = kernels::select(kernels::pool_rows(), largest ? "max_pool_fwd" : "avg_pool_fwd", "f32", node.geometry);
+  const auto run = [of_one = node.geometry, largest, &row](std::int64_t n, Sources src, void* dst) {
+    kernels::PoolProblem geometry = of_one;
+    geometry.n = n;
+    Tensor argmax(Shape{largest ? geometry.out_pixels() * geometry.c : 0}, DType::s32);
+    kernels::PoolPointers pointers;
+    pointers.src = src[0], pointers.dst = dst, pointers.argmax = argmax.data<std::int32_t>();
+    kernels::run_row(row, geometry, pointers);
+  };
+  return {run, row.impl};
+}
+
+Step pool(const GraphNode& node, const GraphNode& input) {
+  if (!node.type.is_codes) return float_pool(node);
+  kernels::PoolInt8Problem problem;
+  problem.geometry = node.geometry;
+  problem.src = storage(input), problem.dst = storage(node);
+  problem.z_x = input.type.grid.zero_point, problem.z = node.type.grid.zero_point;
+  problem.s_x = input.type.grid.step(), problem.s_y = node.type.grid.step();
+  problem.lo = node.clamp_lo, problem.hi = node.clamp_hi;
+  const auto& row = kernels::select(kernels::pool_int8_rows(), node.op == OpKind::max_pool ? "max_pool_int8_fwd" : "avg_pool_int8_fwd", "int8", problem);
+  const auto run = [problem, &row](std::int64_t n, Sources src, void* dst) {
+    kernels::PoolInt8Problem now = problem;
+    now.geometry.n = n;
+    kernels::run_row(row, now, kernels::PoolInt8Pointers{src[0], dst});
+  };
+  return {run, row.impl};
+}
+
+}  // namespace
+
+DType storage(const GraphNode& node) {
+  if (!node.type.is_codes) return DType::f32;
+  return node.type.grid.is_unsigned() ? DType::u8 : DType::s8;
+}
+
+Step make_step(const Graph& graph, std::size_t i) {
+  const GraphNode& node = graph.nodes[i];
+  std::vector<const GraphNode*> in;
+  for (int input : node.inputs) in.push_back(&graph.nodes[static_cast<std::size_t>(input)]);
+  switch (node.op) {
+    case OpKind::input:
+    case OpKind::flatten: return {};  // flatten is its input's memory
+    case OpKind::quantize: return quantize(node);
+    case OpKind::dequantize: return dequantize(node, *in[0]);
+    case OpKind::conv2d:
+    case OpKind::dwconv2d: return is_float_layer(node) ? float_layer(node) : integer_layer(node, *in[0]);
+    case OpKind::add: return add(node, *in[0], *in[1]);
+    case OpKind::concat: return concat(node, in);
+    case OpKind::max_pool:
+    case OpKind::avg_pool: return pool(node, *in[0]);
+    case OpKind::activation: return float_eltwise(node, "act_fwd");
+  }
+  return {};
+}
+
+}  // namespace octet::engine

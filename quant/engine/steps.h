@@ -1,0 +1,27 @@
+// How a node of a graph is computed: its kernel chosen, its constants packed, ready to be called any number of times.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "quant/engine/graph.h"
+
+namespace octet::engine {
+
+/// Pictures that go through the net together: their activations stay in the second-level cache.
+inline constexpr std::int64_t kTile = 16;
+
+/// One node, planned. `run` computes it for n pictures: sources in the order of its inputs, then the destination. Safe to call
+/// from several threads at once.
+struct Step {
+  std::function<void(std::int64_t n, const void* const* src, void* dst)> run;  ///< empty: nothing to do (input, flatten)
+  std::string impl;               ///< the row chosen, "" where there is no choice
+  std::size_t packed_bytes = 0;   ///< of its constants
+};
+
+/// How a node's value is stored: u8 or s8 codes, or f32.
+DType storage(const GraphNode& node);
+/// Plans node i of a graph that validate() accepts. Weights are copied out of the graph.
+Step make_step(const Graph& graph, std::size_t i);
+
+}  // namespace octet::engine
