@@ -17,7 +17,7 @@
 namespace octet::kernels {
 namespace {
 
-constexpr const char* kImpls[] = {"reference", "avx2", "avx512", "avx512vnni", "avx512bf16", "onednn", "openblas", "cuda", "cudnn"};
+constexpr const char* kImpls[] = {"reference", "avx2", "avx2pairs", "avx512", "avx512vnni", "avx512bf16", "onednn", "openblas", "cuda", "cudnn"};
 
 struct Forced {
   std::string pass, impl;
@@ -84,6 +84,7 @@ void report_once(const std::string& line) {
 Isa required_isa(const char* impl) {
   for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512vnni})
     if (same_text(impl, name_of(isa))) return isa;
+  if (same_text(impl, "avx2pairs")) return Isa::avx2;
   // Beside the ladder: the row itself asks for its dot product.
   return same_text(impl, "avx512bf16") ? Isa::avx512 : Isa::reference;
 }

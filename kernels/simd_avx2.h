@@ -129,8 +129,15 @@ OCTET_SIMD MaskF equal(VecI a, VecI b) { return {_mm256_castsi256_ps(_mm256_cmpe
 OCTET_SIMD VecI select(MaskF mask, VecI a, VecI b) {
   return {_mm256_blendv_epi8(b.v, a.v, _mm256_castps_si256(mask.m))};
 }
-/// Half to even; 0x80000000 for NaN and what does not fit.
-OCTET_SIMD VecI to_int_even(VecF a) { return {_mm256_cvtps_epi32(round_even(a).v)}; }
+/// The low eight bits of two vectors' lanes, one after the other.
+OCTET_SIMD void store_bytes(const VecI (&a)[2], void* p) {
+  const __m256i words = _mm256_and_si256(_mm256_packs_epi32(a[0].v, a[1].v), _mm256_set1_epi16(0xff));
+  const __m256i bytes = _mm256_packus_epi16(words, words);  // in dwords: a0 b0 . . a1 b1 . .
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
+  _mm_storeu_si128(static_cast<__m128i*>(p), _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(bytes, order)));
+}
+/// Half to even (the processor's own mode); 0x80000000 for NaN and what does not fit.
+OCTET_SIMD VecI to_int_even(VecF a) { return {_mm256_cvtps_epi32(a.v)}; }
 /// Towards zero; 0x80000000 for NaN and what does not fit.
 OCTET_SIMD VecI to_int_truncate(VecF a) { return {_mm256_cvttps_epi32(a.v)}; }
 /// Rounded half to even.

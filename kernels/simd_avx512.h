@@ -123,6 +123,11 @@ OCTET_SIMD VecI max(VecI a, VecI b) { return {_mm512_max_epi32(a.v, b.v)}; }
 OCTET_SIMD MaskF operator>(VecI a, VecI b) { return {_mm512_cmpgt_epi32_mask(a.v, b.v)}; }
 OCTET_SIMD MaskF equal(VecI a, VecI b) { return {_mm512_cmpeq_epi32_mask(a.v, b.v)}; }
 OCTET_SIMD VecI select(MaskF mask, VecI a, VecI b) { return {_mm512_mask_blend_epi32(mask.m, b.v, a.v)}; }
+/// The low eight bits of two vectors' lanes, one after the other.
+OCTET_SIMD void store_bytes(const VecI (&a)[2], void* p) {
+  a[0].store_bytes(p);
+  a[1].store_bytes(static_cast<std::uint8_t*>(p) + VecI::width);
+}
 /// Half to even; 0x80000000 for NaN and what does not fit.
 OCTET_SIMD VecI to_int_even(VecF a) {
   return {_mm512_cvt_roundps_epi32(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

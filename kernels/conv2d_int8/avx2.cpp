@@ -1,4 +1,4 @@
-// vpmaddwd: two s16·s16 products into a lane, exact for codes of either sign (vpmaddubsw would saturate).
+// vpmaddwd: two s16·s16 products into a lane, exact for codes of either sign and any weights.
 #include "kernels/simd_avx2.h"
 
 #include "kernels/conv2d_int8/gemm_work.h"
@@ -65,6 +65,7 @@ void prepare_rows(const IntConvProblem& problem, const GemmWork& work, const voi
 }  // namespace octet::kernels
 
 #include "kernels/conv2d_int8/vector.inl"
+#include "kernels/conv2d_int8/in_order.inl"
 
 namespace octet::kernels {
 

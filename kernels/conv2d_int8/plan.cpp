@@ -3,6 +3,7 @@
 #include "core/allocator.h"
 #include "core/error.h"
 #include "kernels/conv2d_int8/conv2d_int8.h"
+#include "kernels/conv2d_int8/sorted_groups.h"
 
 namespace octet::kernels {
 namespace {
@@ -75,7 +76,9 @@ void IntConvPlan::run(const void* src, void* dst, std::int64_t n, const Context&
 IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights) {
   check_int_conv("conv2d_int8", problem, weights);
   const char* dtypes = problem.src == DType::s8 ? "s8s8" : "u8s8";
-  return {select(conv2d_int8_rows(), "conv2d_int8_fwd", dtypes, problem), problem, weights};
+  IntConvProblem known = problem;
+  known.wide_share = wide_share(problem.geometry, weights.weight);
+  return {select(conv2d_int8_rows(), "conv2d_int8_fwd", dtypes, known), known, weights};
 }
 
 }  // namespace octet::kernels

@@ -3,9 +3,10 @@
 //   Operand                  element of a row as multiplied; Weight: of a packed column
 //   kGroup                   elements that one dot() adds into a lane
 //   kRows                    rows of the register tile, kVectors vectors of columns
-//   broadcast<Signed>(const Operand*)  kGroup elements into every lane (also broadcast_part, of n < kGroup elements)
-//   dot(acc, a, b)           acc + Σ a·b of a lane's group, modulo 2^32
+//   multiply_depth<Signed>(acc, tile context, rows)   the sums of a tile over the depth
+//   panel_order(layout, packed, panel)   what multiply_depth wants to know of a panel beside its weights, or null
 //   prepare_rows<Signed>(…)  the rows of a block, ready to be multiplied; operand_bytes(work): its scratch memory
+// The first two are declared here, since they read TileContext or are read by run().
 #include "core/allocator.h"
 #include "kernels/conv2d_int8/gemm_work.h"
 
@@ -21,6 +22,7 @@ struct TileContext {
   std::int64_t groups;      ///< whole groups of a row
   int rest;                 ///< elements of the last group, when it is not whole
   const Weight* panel;
+  const std::int32_t* order;  ///< panel_order()
   const std::int32_t* bias;
   const float *multiplier, *bias_f32;
   VectorStore store;
@@ -29,8 +31,28 @@ struct TileContext {
   int columns;                         ///< of the panel that exist
 };
 
+/// Codes of a whole panel's width, row after row.
+template <StoreKind K, int M>
+OCTET_SIMD void store_codes(const TileContext& t, std::int64_t row, VecI (&acc)[M][kVectors]) {
+  VecF multiplier[kVectors], bias[kVectors];
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v) {
+    multiplier[v] = VecF::load(t.multiplier + v * VecF::width);
+    if (K == StoreKind::paddle) bias[v] = VecF::load(t.bias_f32 + v * VecF::width);
+  }
+  auto* dst = static_cast<std::uint8_t*>(t.dst) + t.dst_index + row * t.dst_stride;
+  OCTET_UNROLL
+  for (int m = 0; m < M; ++m) {
+    VecI codes[kVectors];
+    OCTET_UNROLL
+    for (int v = 0; v < kVectors; ++v) codes[v] = codes_of<K>(t.store, acc[m][v], multiplier[v], bias[v]);
+    store_bytes(codes, dst + m * t.dst_stride);
+  }
+}
+
 template <StoreKind K, int M>
 OCTET_SIMD void store_tile(const TileContext& t, std::int64_t row, VecI (&acc)[M][kVectors]) {
+  if (K != StoreKind::floats && t.columns == kPanel) return store_codes<K>(t, row, acc);
   OCTET_UNROLL
   for (int v = 0; v < kVectors; ++v) {
     const int columns = t.columns - v * VecI::width;
@@ -50,20 +72,8 @@ OCTET_SIMD void store_tile(const TileContext& t, std::int64_t row, VecI (&acc)[M
 }
 
 template <bool Signed, int M>
-OCTET_SIMD void multiply_group(VecI (&acc)[M][kVectors], const TileContext& t, const Operand* a, const Weight* b,
-                               int elements) {
-  VecI column[kVectors];
-  OCTET_UNROLL
-  for (int v = 0; v < kVectors; ++v)
-    column[v] = VecI::load(reinterpret_cast<const std::int32_t*>(b + v * VecI::width * kGroup));
-  OCTET_UNROLL
-  for (int m = 0; m < M; ++m) {
-    const Operand* p = a + m * t.row_stride;
-    const VecI x = elements == kGroup ? broadcast<Signed>(p) : broadcast_part<Signed>(p, elements);
-    OCTET_UNROLL
-    for (int v = 0; v < kVectors; ++v) acc[m][v] = dot(acc[m][v], x, column[v]);
-  }
-}
+OCTET_SIMD void multiply_depth(VecI (&acc)[M][kVectors], const TileContext& t, const Operand* rows);
+const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, std::int64_t panel);
 
 /// M rows of the block from `row`, times the panel, to dst.
 template <bool Signed, int M>
@@ -75,11 +85,7 @@ template <bool Signed, int M>
     OCTET_UNROLL
     for (int m = 0; m < M; ++m) acc[m][v] = bias;
   }
-  const Operand* a = t.rows + row * t.row_stride;
-  const Weight* b = t.panel;
-  for (std::int64_t g = 0; g < t.groups; ++g, a += kGroup, b += kPanel * kGroup)
-    multiply_group<Signed>(acc, t, a, b, kGroup);
-  if (t.rest > 0) multiply_group<Signed>(acc, t, a, b, t.rest);
+  multiply_depth<Signed>(acc, t, t.rows + row * t.row_stride);
   switch (t.store.kind) {
     case StoreKind::onnx:
       return store_tile<StoreKind::onnx>(t, row, acc);
@@ -132,6 +138,7 @@ void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
     for (std::int64_t panel = begin; panel < end; ++panel) {
       const std::int64_t column = panel * kPanel;
       t.panel = static_cast<const Weight*>(view.weight) + column * layout.depth_padded;
+      t.order = panel_order(layout, pointers.packed, panel);
       t.bias = view.bias + column;
       t.multiplier = view.multiplier + column;
       t.bias_f32 = view.bias_f32 + column;

@@ -5,8 +5,9 @@
 
 namespace octet::kernels::hostile {
 
-/// How the codes of a layer are drawn.
-enum class Codes { random, largest, alternating };
+/// How the codes of a layer are drawn. border: largest codes, and weights in pairs whose sum of magnitudes is at or just beyond
+/// what s16 holds; narrow: small weights and now and then a large one.
+enum class Codes { random, largest, alternating, border, narrow };
 
 /// A problem with its constants and its src.
 struct IntLayer {
@@ -25,7 +26,7 @@ struct IntLayer {
 
 inline std::uint8_t draw_code(Random& random, const IntConvProblem& p, Codes codes, std::size_t i) {
   const bool is_signed = p.src == DType::s8;
-  if (codes == Codes::largest) return is_signed ? 127 : 255;
+  if (codes == Codes::largest || codes == Codes::border) return is_signed ? 127 : 255;
   if (codes == Codes::alternating)
     return static_cast<std::uint8_t>(i % 2 == 0 ? (is_signed ? -128 : 0) : (is_signed ? 127 : 255));
   return static_cast<std::uint8_t>(random.below(256));
@@ -48,17 +49,28 @@ inline float draw_multiplier(Random& random, std::int64_t taps) {
   }
 }
 
+/// Product t of filter k.
+inline int draw_weight(Random& random, Codes codes, std::int64_t k, std::int64_t t) {
+  if (codes == Codes::largest) return k % 2 == 0 ? 127 : -127;
+  if (codes == Codes::narrow && random.below(40) != 0) return static_cast<int>(random.below(81)) - 40;
+  if (codes != Codes::border) return static_cast<int>(random.below(255)) - 127;
+  const int first[] = {64, 127, 1, 100, 65}, second[] = {64, 1, 127, 28, 64};  // the last pair passes 255·128
+  const auto kind = static_cast<std::size_t>(k % 3 == 2 && t % 8 < 2 ? 4 : t / 2 % 4);
+  const int weight = t % 2 == 0 ? first[kind] : second[kind];
+  return k % 2 == 0 ? weight : -weight;
+}
+
 inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, std::uint64_t seed,
                                Codes codes = Codes::random) {
   IntLayer layer{problem, depthwise, {}, {}, {}, {}, {}};
+  layer.problem.wide_share = 0;  // every row has to be right for any weights
   const ConvGeometry& g = problem.geometry;
   Random random(seed, Purpose::test, 7);
   layer.src.resize(static_cast<std::size_t>(g.n * g.h * g.w * g.c));
   for (std::size_t i = 0; i < layer.src.size(); ++i) layer.src[i] = draw_code(random, problem, codes, i);
   for (std::int64_t k = 0; k < g.k; ++k) {
     for (std::int64_t t = 0; t < layer.taps(); ++t) {
-      const int weight =
-          codes == Codes::largest ? (k % 2 == 0 ? 127 : -127) : static_cast<int>(random.below(255)) - 127;
+      const int weight = draw_weight(random, codes, k, t);
       layer.weight.push_back(static_cast<std::int8_t>(weight));
     }
     const double range = k % 5 == 4 ? 1073741824.0 : 30000.0;

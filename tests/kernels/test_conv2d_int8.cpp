@@ -1,4 +1,5 @@
 #include "core/error.h"
+#include "kernels/conv2d_int8/sorted_groups.h"
 #include "tests/kernels/int_layers.h"
 
 namespace octet::kernels {
@@ -68,6 +69,41 @@ TEST(Conv2dInt8, ExtremeCodesDoNotSaturate) {
       expect_equal(problem, 6, Codes::alternating);
     }
   }
+}
+
+TEST(Conv2dInt8, PairsThatJustFitS16Agree) {
+  std::uint64_t seed = 60;
+  for (std::int64_t c : {4, 8, 33, 64, 130}) {
+    for (std::int64_t k : {1, 7, 16, 40}) {
+      for (const IntConvProblem& problem : hostile::with_stores(geometry(1, 3, 5, c, k, 1, 1, 1, 0))) {
+        expect_equal(problem, seed++, Codes::border);
+        expect_equal(problem, seed++, Codes::narrow);
+      }
+    }
+  }
+  expect_equal({geometry(2, 6, 6, 12, 20, 3, 3, 1, 1), DType::u8, 7, {}}, seed, Codes::narrow);
+}
+
+TEST(Conv2dInt8, WideShareCountsGroupsThatPassS16) {
+  const ConvGeometry g = geometry(1, 1, 1, 9, 17, 1, 1, 1, 0);  // two panels of two whole groups; the ninth product is left out
+  std::vector<std::int8_t> weight(9 * 17, 64);
+  EXPECT_EQ(wide_share(g, weight.data()), 0.0f);
+  weight[8] = -127;
+  EXPECT_EQ(wide_share(g, weight.data()), 0.0f);
+  weight[9 * 3 + 4] = -65;  // filter 3, group 1
+  EXPECT_EQ(wide_share(g, weight.data()), 0.25f);
+  weight[9 * 5 + 6] = 66;  // the same group of another filter
+  EXPECT_EQ(wide_share(g, weight.data()), 0.25f);
+  weight[9 * 16 + 1] = 127;  // filter 16 is the second panel's
+  EXPECT_EQ(wide_share(g, weight.data()), 0.5f);
+}
+
+TEST(Conv2dInt8, PlansOfNarrowWeightsAddPairs) {
+  if (usable_isa() != Isa::avx2) GTEST_SKIP() << "other rows come first here";
+  IntLayer layer = hostile::make_int_layer({geometry(1, 4, 4, 16, 16, 1, 1, 1, 0), DType::u8, 0, {}}, false, 4);
+  EXPECT_STREQ(plan_conv2d_int8(layer.problem, layer.weights()).impl(), "avx2");
+  for (std::int8_t& w : layer.weight) w /= 2;
+  EXPECT_STREQ(plan_conv2d_int8(layer.problem, layer.weights()).impl(), "avx2pairs");
 }
 
 TEST(Conv2dInt8, DeepSumsAgree) {

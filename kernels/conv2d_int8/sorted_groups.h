@@ -1,0 +1,19 @@
+// Packed panels for rows that multiply by vpmaddubsw: the groups of a panel in which no pair of products can saturate s16 come
+// first, the others after them. Behind the packed block (packed.h) stands, for each panel, the number of the first kind and
+// then, for every group in its new order, where in the depth it begins: s32 [panels][1 + groups].
+#pragma once
+#include "kernels/conv2d_int8/packed.h"
+
+namespace octet::kernels {
+
+/// IntConvProblem::wide_share of a convolution's weights.
+float wide_share(const ConvGeometry& geometry, const std::int8_t* weight);
+
+/// Bytes of the packed block with the order behind it.
+std::size_t sorted_bytes(const PackedLayout& layout);
+/// Sorts what pack_columns() wrote (s8 weights, groups of four). A last group that is not whole stays last.
+void sort_groups(const PackedLayout& layout, void* packed);
+/// The order of a panel.
+const std::int32_t* group_order(const PackedLayout& layout, const void* packed, std::int64_t panel);
+
+}  // namespace octet::kernels
