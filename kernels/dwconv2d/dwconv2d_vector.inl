@@ -9,45 +9,6 @@
 namespace octet::kernels {
 namespace {
 
-/// Below a vector of channels, and for wider windows, the general code with partial loads runs.
-inline bool has_own_code(const ConvGeometry& g) { return g.r <= kSide && g.s <= kSide && g.c >= VecF::width; }
-
-/// One output pixel, any window, any number of channels.
-inline void sum_taps_of_pixel(const Pass& pass, std::int64_t n, std::int64_t y, std::int64_t x) {
-  constexpr int W = VecF::width;
-  float* dst = pass.dst + ((n * pass.down.out + y) * pass.right.out + x) * pass.c;
-  for (std::int64_t c = 0; c < pass.c; c += W) {
-    const int lanes = static_cast<int>(smaller(pass.c - c, W));
-    VecF sum = VecF::zero();
-    for (std::int64_t r = 0; r < pass.down.taps; ++r) {
-      const std::int64_t row = pass.down.reads(y, r);
-      if (row < 0) continue;
-      for (std::int64_t s = 0; s < pass.right.taps; ++s) {
-        const std::int64_t col = pass.right.reads(x, s);
-        if (col < 0) continue;
-        const float* from = pass.src + ((n * pass.down.in + row) * pass.right.in + col) * pass.c + c;
-        sum =
-            fma(VecF::load(from, lanes), VecF::load(pass.weight + (r * pass.right.taps + s) * pass.c + c, lanes), sum);
-      }
-    }
-    if (pass.bias != nullptr) sum = sum + VecF::load(pass.bias + c, lanes);
-    sum.store(dst + c, lanes);
-  }
-}
-
-inline void run_pass(const Pass& pass, bool own_code) {
-  const Runs runs = find_runs(pass.right);
-  for_rows(pass.n * pass.down.out, pass.right.out * pass.c, [&](std::int64_t row) {
-    const std::int64_t n = row / pass.down.out, y = row % pass.down.out;
-    if (own_code) {
-      sum_taps_of_row(pass, runs, n, y);
-      return;
-    }
-    for (std::int64_t x = 0; x < pass.right.out; ++x) sum_taps_of_pixel(pass, n, y, x);
-  });
-  scratch_release(runs.runs, run_bytes(pass.right));
-}
-
 /// The weight as [r·s][c], so that a vector holds neighbouring channels of one tap; given back like any scratch.
 inline std::size_t tap_bytes(const ConvGeometry& g) {
   return static_cast<std::size_t>(g.r * g.s * g.c) * sizeof(float);

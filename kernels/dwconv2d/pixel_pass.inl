@@ -1,6 +1,7 @@
 // Passes of a depthwise window over pictures, row by row in runs of pixels (pixel_run.inl): forward and backward-data
 // are one pass that differs in which source pixel a tap reads, the weight gradient walks the same runs.
 #pragma once
+#include "kernels/blocks.h"
 #include "kernels/dwconv2d/pixel_run.inl"
 #include "kernels/problem.h"
 
@@ -26,6 +27,7 @@ struct Pass {
   float* dst;
   /// Floats from a pixel to the next, and from a tap to the next.
   std::int64_t src_pitch = c, dst_pitch = c, weight_pitch = c;
+  const Clamp* clamp = nullptr;  ///< of the results, or null
 };
 
 /// Points m's rows at what output row y of picture n reads, from channel c; returns the mask of rows.
@@ -55,6 +57,7 @@ inline void sum_taps_of_row(const Pass& pass, const Runs& runs, std::int64_t n, 
   m.weight_row = pass.right.taps * pass.weight_pitch;
   m.weight_col = pass.weight_pitch;
   m.bias = pass.bias;
+  m.clamp = pass.clamp;
   const int rows = point_rows(pass, n, y, 0, m);
   for (std::int64_t i = 0; i < runs.count; ++i) {
     const Run& run = runs.runs[i];
@@ -95,6 +98,45 @@ inline void sum_products_of_pixels(const Pass& pass, const Runs& runs, const Chu
     p = 0;
     ++n;
   }
+}
+
+/// Below a vector of channels, and for wider windows, the general code with partial loads runs.
+inline bool has_own_code(const ConvGeometry& g) { return g.r <= kSide && g.s <= kSide && g.c >= VecF::width; }
+
+/// One output pixel, any window, any number of channels.
+inline void sum_taps_of_pixel(const Pass& pass, std::int64_t n, std::int64_t y, std::int64_t x) {
+  constexpr int W = VecF::width;
+  float* dst = pass.dst + ((n * pass.down.out + y) * pass.right.out + x) * pass.c;
+  for (std::int64_t c = 0; c < pass.c; c += W) {
+    const int lanes = static_cast<int>(smaller(pass.c - c, W));
+    VecF sum = VecF::zero();
+    for (std::int64_t r = 0; r < pass.down.taps; ++r) {
+      const std::int64_t row = pass.down.reads(y, r);
+      if (row < 0) continue;
+      for (std::int64_t s = 0; s < pass.right.taps; ++s) {
+        const std::int64_t col = pass.right.reads(x, s);
+        if (col < 0) continue;
+        const float* from = pass.src + ((n * pass.down.in + row) * pass.right.in + col) * pass.c + c;
+        sum =
+            fma(VecF::load(from, lanes), VecF::load(pass.weight + (r * pass.right.taps + s) * pass.c + c, lanes), sum);
+      }
+    }
+    if (pass.bias != nullptr) sum = sum + VecF::load(pass.bias + c, lanes);
+    (pass.clamp != nullptr ? clamped(sum, *pass.clamp) : sum).store(dst + c, lanes);
+  }
+}
+
+inline void run_pass(const Pass& pass, bool own_code) {
+  const Runs runs = find_runs(pass.right);
+  for_rows(pass.n * pass.down.out, pass.right.out * pass.c, [&](std::int64_t row) {
+    const std::int64_t n = row / pass.down.out, y = row % pass.down.out;
+    if (own_code) {
+      sum_taps_of_row(pass, runs, n, y);
+      return;
+    }
+    for (std::int64_t x = 0; x < pass.right.out; ++x) sum_taps_of_pixel(pass, n, y, x);
+  });
+  scratch_release(runs.runs, run_bytes(pass.right));
 }
 
 }  // namespace

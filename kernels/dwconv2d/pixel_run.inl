@@ -67,6 +67,12 @@ inline Runs find_runs(const Axis& axis) {
   return {runs, count};
 }
 
+/// An activation as the bounds of its values; NaN passes, as in activation.h.
+struct Clamp {
+  float lo, hi;
+};
+OCTET_SIMD VecF clamped(VecF t, const Clamp& to) { return min(VecF::set1(to.hi), max(VecF::set1(to.lo), t)); }
+
 /// A run of pixels with all their channels, at least a vector of them. Strides count floats.
 struct PixelRun {
   const float* row[kSide];  ///< source rows of the taps
@@ -77,7 +83,8 @@ struct PixelRun {
   std::int64_t count, channels;
   const float* weight;  ///< tap (r, s) at r · weight_row + s · weight_col
   std::int64_t weight_row, weight_col;
-  const float* bias;  ///< or null
+  const float* bias;   ///< or null
+  const Clamp* clamp;  ///< or null
 };
 
 /// Is tap t of the kSide · kSide grid among those of the masks?
@@ -101,7 +108,8 @@ void sum_taps(const PixelRun& run) {
     for (int t = 0; t < kSide * kSide; ++t)
       if (reads_tap(RowMask, ColMask, t))
         w[t] = VecF::load(m.weight + (t / kSide) * m.weight_row + (t % kSide) * m.weight_col + c);
-    const bool biased = m.bias != nullptr;
+    const bool biased = m.bias != nullptr, bounded = m.clamp != nullptr;
+    const Clamp bounds = bounded ? *m.clamp : Clamp{};
     const VecF bias = biased ? VecF::load(m.bias + c) : VecF::zero();
     const float* row[kSide] = {m.row[0] + c, m.row[1] + c, m.row[2] + c};
     float* dst = m.dst + c;
@@ -110,7 +118,8 @@ void sum_taps(const PixelRun& run) {
       OCTET_UNROLL
       for (int t = 0; t < kSide * kSide; ++t)
         if (reads_tap(RowMask, ColMask, t)) sum = fma(VecF::load(row[t / kSide] + m.col[t % kSide]), w[t], sum);
-      (biased ? sum + bias : sum).store(dst);
+      if (biased) sum = sum + bias;
+      (bounded ? clamped(sum, bounds) : sum).store(dst);
       dst += m.dst_step;
       OCTET_UNROLL
       for (int r = 0; r < kSide; ++r) row[r] += m.src_step;

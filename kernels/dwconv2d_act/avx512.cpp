@@ -1,0 +1,7 @@
+#include "kernels/simd_avx512.h"
+
+#include "kernels/dwconv2d_act/dwconv2d_act_vector.inl"
+
+namespace octet::kernels {
+OCTET_DWCONV2D_ACT_ROW(avx512)
+}  // namespace octet::kernels
