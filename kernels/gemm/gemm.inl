@@ -43,6 +43,7 @@ struct BlockProduct {
   bool from_zero = true;
   const float* bias = nullptr;  ///< cols, or null
   Ahead ahead[3] = {};  ///< none: the rows of A that come next
+  Activation act = Activation::none;  ///< of C, bias included
 };
 
 /// Hands out what a product asks for, tile after tile.
@@ -80,7 +81,7 @@ inline void multiply_block(const BlockProduct& m) {
   int rows = 0;
   for (std::int64_t i = 0; i < m.rows; i += rows) {
     rows = tile_rows(m.rows - i);
-    Tile t{at(m.a, i, 0), m.a.ld, m.b, m.ldb, m.depth, m.c + i * m.ldc, m.ldc, kTileCols, m.from_zero, m.bias};
+    Tile t{at(m.a, i, 0), m.a.ld, m.b, m.ldb, m.depth, m.c + i * m.ldc, m.ldc, kTileCols, m.from_zero, m.bias, m.act};
     if (own_rows) ahead = AheadCursor(ahead_of(at(m.a, i + rows, 0), i + rows < m.rows ? m.a.ld * kTileRows : 0));
     for (std::int64_t j = 0; j < m.cols; j += kTileCols) {
       t.b = m.b + j;
@@ -97,16 +98,18 @@ inline void multiply_block(const BlockProduct& m) {
     }
   }
 }
-/// The same over any depth, a block of it after the other; the bias is added with the last.
+/// The same over any depth, a block of it after the other; bias and activation come with the last.
 template <class Step = F32Step>
 inline void multiply_deep(BlockProduct m) {
   const std::int64_t depth = m.depth, block = even_block(depth, kDepthBlock, 1);
   const float* bias = m.bias;
+  const Activation act = m.act;
   const View a = m.a;
   for (std::int64_t k = 0; k < depth; k += block) {
     m.depth = smaller(depth - k, block);
     m.a.data = at(a, 0, k);
     m.bias = k + m.depth == depth ? bias : nullptr;
+    m.act = k + m.depth == depth ? act : Activation::none;
     multiply_block<Step>(m);
     m.b += block * m.ldb;
     m.from_zero = false;
@@ -130,6 +133,7 @@ struct Product {
   float* c;
   std::int64_t ldc;
   const float* bias;
+  Activation act = Activation::none;
 };
 template <class Source>
 inline void multiply(const Product& m, const Source& source) {
@@ -144,7 +148,7 @@ inline void multiply(const Product& m, const Source& source) {
     const std::size_t bytes = static_cast<std::size_t>(source.floats(rows)) * sizeof(float);
     auto* scratch = static_cast<float*>(bytes == 0 ? nullptr : scratch_acquire(bytes));
     multiply_deep({source.rows(i, rows, scratch), rows, smaller(m.cols - j, col_block), m.depth, m.b + j, m.cols,
-                   m.c + i * m.ldc + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr});
+                   m.c + i * m.ldc + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr, {}, m.act});
     if (scratch != nullptr) scratch_release(scratch, bytes);
   });
 }

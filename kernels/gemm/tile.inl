@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/gemm/extents.h"
+#include "kernels/vector_loop.h"
 
 namespace octet::kernels {
 namespace {
@@ -37,6 +38,7 @@ struct Tile {
   int cols;
   bool from_zero;     ///< sums start at zero instead of C
   const float* bias;  ///< for these columns, or null
+  Activation act = Activation::none;  ///< of the sums, bias included
   const float* next_c = nullptr;  ///< the tile of C that comes next
   /// Memory that later work will read: a line is asked for with every step of the depth, `ahead_step` floats on.
   const float* ahead = nullptr;
@@ -56,6 +58,13 @@ OCTET_SIMD VecF load_lanes(const float* p, int lanes) {
 template <bool Whole>
 OCTET_SIMD void store_lanes(VecF v, float* p, int lanes) {
   Whole ? v.store(p) : v.store(p, lanes);
+}
+
+template <Activation A, int R>
+OCTET_SIMD void activate_sums(VecF (&sum)[R][kTileVecs]) {
+  OCTET_UNROLL
+  for (int i = 0; i < R; ++i) OCTET_UNROLL
+  for (int v = 0; v < kTileVecs; ++v) sum[i][v] = activate<A>(sum[i][v]);
 }
 
 template <class Step, int R, bool DepthInner, bool Whole>
@@ -107,6 +116,8 @@ template <class Step, int R, bool DepthInner, bool Whole>
       for (int i = 0; i < R; ++i) sum[i][v] = sum[i][v] + bias;
     }
   }
+  if (t.act == Activation::relu) activate_sums<Activation::relu>(sum);
+  if (t.act == Activation::relu6) activate_sums<Activation::relu6>(sum);
   OCTET_UNROLL
   for (int i = 0; i < R; ++i) OCTET_UNROLL
   for (int v = 0; v < kTileVecs; ++v) store_lanes<Whole>(sum[i][v], c + i * ldc + v * W, lanes[v]);

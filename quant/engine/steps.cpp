@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "kernels/conv2d/conv2d.h"
+#include "kernels/conv2d_act/conv2d_act.h"
 #include "kernels/conv2d_int8/conv2d_int8.h"
-#include "kernels/dwconv2d/dwconv2d.h"
+#include "kernels/dwconv2d_act/dwconv2d_act.h"
 #include "kernels/dwconv2d_int8/dwconv2d_int8.h"
 #include "kernels/eltwise/eltwise.h"
 #include "kernels/eltwise_int8/eltwise_int8.h"
@@ -43,24 +43,25 @@ Step integer_layer(const GraphNode& node, const GraphNode& input) {
   return {[plan](std::int64_t n, Sources src, void* dst) { plan.run(src[0], dst, n); }, plan.impl(), plan.packed_bytes()};
 }
 
-// A layer of floats by the plain rows, activation behind.
-Step float_layer(const GraphNode& node) {
-  const bool depthwise = node.op == OpKind::dwconv2d;
-  const auto& row = kernels::select(depthwise ? kernels::dwconv2d_rows() : kernels::conv2d_rows(), depthwise ? "dwconv2d_fwd" : "conv2d_fwd", "f32", node.geometry);
-  const auto& act_row = kernels::select(kernels::eltwise_rows(), "act_fwd", "f32", kernels::EltwiseProblem{});
-  const Tensor weight = node.weight.clone();
-  const auto run = [geometry = node.geometry, weight, bias = node.float_bias, act = node.act, &row, &act_row](std::int64_t n, Sources src, void* dst) {
-    kernels::ConvGeometry now = geometry;
-    now.n = n;
-    kernels::Conv2dPointers io;
-    io.src = src[0], io.weight = weight.raw(), io.bias = bias.empty() ? nullptr : bias.data(), io.dst = dst;
-    kernels::run_row(row, now, io);
-    if (act == kernels::Activation::none) return;
-    kernels::EltwiseProblem problem;
-    problem.count = now.out_pixels() * now.k, problem.act = act;
-    kernels::run_row(act_row, problem, kernels::EltwisePointers{dst, nullptr, nullptr, nullptr, dst});
+/// A layer of f32 weights: `weight_of` writes them in the order that `rows` read.
+template <class Problem, class Pointers>
+Step float_layer(const GraphNode& node, std::span<const kernels::Row<Problem, Pointers>> rows, const char* pass,
+                 void (*weight_of)(const kernels::ConvGeometry&, const float*, float*)) {
+  const Problem problem{node.geometry, node.act};
+  const auto& row = kernels::select(rows, pass, "f32", problem);
+  Tensor weight({node.weight.numel()});
+  weight_of(node.geometry, node.weight.data<float>(), weight.data<float>());
+  const auto run = [problem, weight, bias = node.float_bias, &row](std::int64_t n, Sources src, void* dst) {
+    Problem now = problem;
+    now.geometry.n = n;
+    kernels::run_row(row, now, Pointers{static_cast<const float*>(src[0]), weight.data<float>(), bias.empty() ? nullptr : bias.data(), static_cast<float*>(dst)});
   };
   return {run, row.impl, weight.nbytes()};
+}
+
+Step float_layer(const GraphNode& node) {
+  if (node.op == OpKind::dwconv2d) return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", kernels::dwconv2d_act_weight);
+  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight);
 }
 
 Step conversion(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes) {

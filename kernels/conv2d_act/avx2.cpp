@@ -1,0 +1,7 @@
+#include "kernels/simd_avx2.h"
+
+#include "kernels/conv2d_act/conv2d_act_vector.inl"
+
+namespace octet::kernels {
+OCTET_CONV2D_ACT_ROWS(avx2)
+}  // namespace octet::kernels

@@ -1,0 +1,27 @@
+// The table of the room, and the weight as its rows read it.
+#include "kernels/conv2d_act/conv2d_act.h"
+
+namespace octet::kernels {
+
+std::span<const Conv2dActRow> conv2d_act_rows() {
+  static constexpr Conv2dActRow rows[] = {
+#define KERNEL(...) OCTET_KERNEL_ROW(__VA_ARGS__)
+#include "kernels/conv2d_act/kernels.inc"
+#undef KERNEL
+  };
+  return rows;
+}
+
+std::string Conv2dActProblem::str() const { return geometry.str() + ' ' + name_of(act); }
+
+void conv2d_act_weight(const ConvGeometry& g, const float* weight, float* transposed) {
+  constexpr std::int64_t kBlock = 16;  // columns whose cache lines stay at hand
+  const std::int64_t depth = g.r * g.s * g.c;
+  for (std::int64_t first = 0; first < g.k; first += kBlock) {
+    const std::int64_t last = first + kBlock < g.k ? first + kBlock : g.k;
+    for (std::int64_t d = 0; d < depth; ++d)
+      for (std::int64_t k = first; k < last; ++k) transposed[d * g.k + k] = weight[k * depth + d];
+  }
+}
+
+}  // namespace octet::kernels
