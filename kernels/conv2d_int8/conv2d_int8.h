@@ -32,9 +32,9 @@ struct IntConvProblem {
   DType src = DType::u8;  ///< u8 or s8 codes
   std::int32_t z_x = 0;   ///< zero point of src, and the value of its padding
   IntStore store;
-  /// What is known of the weights: the share of their groups, of a panel of 16 filters by four products of the depth, in which the
-  /// sum of two neighbouring products may leave s16 (wide_share() of sorted_groups.h). Rows that add pairs in s16 look at it.
-  float wide_share = 1;
+  /// What is known of the weights: few of them are so large that two neighbouring products together may leave s16
+  /// (narrow_weights() of sorted_groups.h). Rows that add pairs in s16 look at it.
+  bool narrow = false;
 
   /// "n8 16x16x32 k64 1x1 s1x1 p0x0 u8-0 > u8 onnx"
   std::string str() const;

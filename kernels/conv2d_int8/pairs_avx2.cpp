@@ -13,8 +13,6 @@ namespace {
 using Operand = std::uint8_t;
 using Weight = std::int8_t;
 constexpr int kGroup = 4, kRows = 6, kVectors = 2;
-/// Share of wide groups up to which this row is the faster one.
-constexpr float kMostWide = 0.25f;
 
 }  // namespace
 }  // namespace octet::kernels
@@ -81,7 +79,7 @@ const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, 
 
 #define OCTET_PAIRS_ROW(dtypes, is_signed)                                                                     \
   const char* conv2d_int8_fwd_##dtypes##_avx2pairs_why_not(const IntConvProblem& p) {                              \
-    return p.wide_share <= kMostWide ? nullptr : "many weights are too large for pairs of products in s16";        \
+    return p.narrow ? nullptr : "many weights are too large for pairs of products in s16";        \
   }                                                                                                                \
   void conv2d_int8_fwd_##dtypes##_avx2pairs(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
     run<is_signed>(p, x);                                                                                     \

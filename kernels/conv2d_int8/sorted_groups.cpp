@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
 #include <vector>
 
 #include "core/parallel.h"
@@ -49,19 +48,19 @@ void sort_panel(const PackedLayout& l, std::int8_t* weight, std::int32_t* order)
 
 }  // namespace
 
-float wide_share(const ConvGeometry& geometry, const std::int8_t* weight) {
+bool narrow_weights(const ConvGeometry& geometry, const std::int8_t* weight) {
   const std::int64_t depth = conv_depth(geometry), groups = depth / kGroup, panels = (geometry.k + kPanel - 1) / kPanel;
-  if (groups == 0) return 0;
-  std::vector<std::int64_t> wide(static_cast<std::size_t>(panels));
-  parallel_for(panels, [&](std::int64_t panel) {
+  const std::int64_t most = panels * groups / 4;
+  std::int64_t wide = 0;
+  for (std::int64_t panel = 0; panel < panels; ++panel) {
     const std::int64_t last = std::min((panel + 1) * kPanel, geometry.k);
-    std::vector<bool> saturated(static_cast<std::size_t>(groups));
-    for (std::int64_t k = panel * kPanel; k < last; ++k)
-      for (std::int64_t g = 0; g < groups; ++g)
-        if (saturates(weight + k * depth + g * kGroup, kGroup)) saturated[static_cast<std::size_t>(g)] = true;
-    wide[static_cast<std::size_t>(panel)] = std::count(saturated.begin(), saturated.end(), true);
-  });
-  return static_cast<float>(std::accumulate(wide.begin(), wide.end(), std::int64_t{0})) / static_cast<float>(panels * groups);
+    for (std::int64_t g = 0; g < groups; ++g) {
+      std::int64_t k = panel * kPanel;
+      while (k < last && !saturates(weight + k * depth + g * kGroup, kGroup)) ++k;
+      if (k < last && ++wide > most) return false;
+    }
+  }
+  return true;
 }
 
 std::size_t sorted_bytes(const PackedLayout& l) {

@@ -6,8 +6,9 @@
 
 namespace octet::kernels {
 
-/// IntConvProblem::wide_share of a convolution's weights.
-float wide_share(const ConvGeometry& geometry, const std::int8_t* weight);
+/// IntConvProblem::narrow of a convolution's weights: of their groups, 16 filters by four products of the depth, at most a
+/// quarter hold a pair of products that may leave s16.
+bool narrow_weights(const ConvGeometry& geometry, const std::int8_t* weight);
 
 /// Bytes of the packed block with the order behind it.
 std::size_t sorted_bytes(const PackedLayout& layout);

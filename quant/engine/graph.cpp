@@ -29,13 +29,20 @@ bool is_float_layer(const GraphNode& node) { return is_layer(node.op) && node.we
 std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel) {
   const std::int64_t inner = node.weight.numel() / node.weight.shape()[0];
   const std::int8_t* row = node.weight.data<std::int8_t>() + channel * inner;
+  std::int64_t positive = 0, negative = 0;  // sums of the weights of either sign
+  constexpr std::int64_t kBlock = 1 << 16;  // sums that 32 bits hold, for vectors
+  for (std::int64_t begin = 0; begin < inner; begin += kBlock) {
+    std::int32_t sum = 0, magnitudes = 0;
+    for (std::int64_t i = begin; i < std::min(begin + kBlock, inner); ++i) {
+      sum += row[i];
+      magnitudes += row[i] < 0 ? -row[i] : row[i];
+    }
+    positive += (magnitudes + sum) / 2;
+    negative += (sum - magnitudes) / 2;
+  }
   // The extremes of q_x − z_x, met with the sign of each weight; padding adds nothing.
   const std::int64_t least = input_grid.lo - input_grid.zero_point, most = input_grid.hi - input_grid.zero_point;
-  std::int64_t low = 0, high = 0;
-  for (std::int64_t i = 0; i < inner; ++i) {
-    low += std::min({std::int64_t{0}, row[i] * least, row[i] * most});
-    high += std::max({std::int64_t{0}, row[i] * least, row[i] * most});
-  }
+  const std::int64_t low = positive * least + negative * most, high = positive * most + negative * least;
   const std::int64_t bias = node.bias.empty() ? 0 : node.bias[static_cast<std::size_t>(channel)];
   return std::max(std::abs(low + bias), std::abs(high + bias));
 }

@@ -1,6 +1,7 @@
 // What a graph must satisfy before anything is planned or allocated for it: files are not trusted.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "quant/engine/graph.h"
@@ -136,7 +137,8 @@ class Checker {
     require(!input().type.is_codes && !node().type.is_codes, "has weights of f32 and reads or makes codes");
     require(node().weight_step.empty() && node().bias.empty(), "has steps or an integer bias for weights of f32");
     require(node().rule == QuantRule::onnx, "has a rule of quantization for weights of f32");
-    for (float w : node().weight.span<float>()) require(std::isfinite(w), "has a weight that is not finite");
+    const auto weight = node().weight.span<float>();
+    require(std::all_of(weight.begin(), weight.end(), [](float w) { return std::isfinite(w); }), "has a weight that is not finite");
     for (float b : node().float_bias) require(std::isfinite(b), "has a bias that is not finite");
   }
 
@@ -149,7 +151,8 @@ class Checker {
     require(node().rule == QuantRule::onnx || node().bias.empty(), "has an integer bias under the paddle rule");
     require(node().rule == QuantRule::paddle || node().float_bias.empty(), "has a float bias under the onnx rule");
     require(node().rule == QuantRule::onnx || !node().type.is_codes || node().type.grid.zero_point == 0, "has a zero point under the paddle rule");
-    for (std::int8_t w : node().weight.span<std::int8_t>()) require(w >= -127, "has a weight of -128");
+    const auto weight = node().weight.span<std::int8_t>();
+    require(std::memchr(weight.data(), 0x80, weight.size()) == nullptr, "has a weight of -128");
     const float s_x = input().type.grid.step();
     const float s_y = node().type.is_codes ? node().type.grid.step() : 1.0f;
     for (std::size_t c = 0; c < k; ++c) {

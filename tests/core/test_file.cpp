@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "core/cpu_features.h"
 #include "core/random.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
@@ -186,6 +187,20 @@ TEST(File, mappings_are_private) {
   EXPECT_EQ(read_file(path), "abc");
   write_file_atomically(path, "");
   EXPECT_EQ(MappedFile(path).size(), 0u);
+}
+
+TEST(File, crc32c_by_tables_and_by_instruction_agree) {
+  std::string bytes(3000, '\0');
+  std::uint32_t state = 5;
+  for (char& byte : bytes) byte = static_cast<char>((state = state * 1664525u + 1013904223u) >> 24);
+  const Isa usable = usable_isa();
+  for (std::size_t begin = 0; begin < 9; ++begin)
+    for (std::size_t count : {0, 1, 7, 8, 9, 63, 1000, 2991}) {
+      cap_isa(Isa::reference);
+      const std::uint32_t plain = crc32c(bytes.data() + begin, count, 77);
+      cap_isa(usable);
+      EXPECT_EQ(crc32c(bytes.data() + begin, count, 77), plain) << begin << ' ' << count;
+    }
 }
 
 TEST(File, crc32c_is_castagnolis) {

@@ -63,7 +63,7 @@ inline int draw_weight(Random& random, Codes codes, std::int64_t k, std::int64_t
 inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, std::uint64_t seed,
                                Codes codes = Codes::random) {
   IntLayer layer{problem, depthwise, {}, {}, {}, {}, {}};
-  layer.problem.wide_share = 0;  // every row has to be right for any weights
+  layer.problem.narrow = true;  // every row has to be right for any weights
   const ConvGeometry& g = problem.geometry;
   Random random(seed, Purpose::test, 7);
   layer.src.resize(static_cast<std::size_t>(g.n * g.h * g.w * g.c));

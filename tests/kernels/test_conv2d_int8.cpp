@@ -84,18 +84,16 @@ TEST(Conv2dInt8, PairsThatJustFitS16Agree) {
   expect_equal({geometry(2, 6, 6, 12, 20, 3, 3, 1, 1), DType::u8, 7, {}}, seed, Codes::narrow);
 }
 
-TEST(Conv2dInt8, WideShareCountsGroupsThatPassS16) {
+TEST(Conv2dInt8, NarrowWeightsHaveFewPairsThatPassS16) {
   const ConvGeometry g = geometry(1, 1, 1, 9, 17, 1, 1, 1, 0);  // two panels of two whole groups; the ninth product is left out
   std::vector<std::int8_t> weight(9 * 17, 64);
-  EXPECT_EQ(wide_share(g, weight.data()), 0.0f);
+  EXPECT_TRUE(narrow_weights(g, weight.data()));
   weight[8] = -127;
-  EXPECT_EQ(wide_share(g, weight.data()), 0.0f);
-  weight[9 * 3 + 4] = -65;  // filter 3, group 1
-  EXPECT_EQ(wide_share(g, weight.data()), 0.25f);
-  weight[9 * 5 + 6] = 66;  // the same group of another filter
-  EXPECT_EQ(wide_share(g, weight.data()), 0.25f);
-  weight[9 * 16 + 1] = 127;  // filter 16 is the second panel's
-  EXPECT_EQ(wide_share(g, weight.data()), 0.5f);
+  weight[9 * 3 + 4] = -65;  // filter 3, group 1: one of four groups
+  weight[9 * 5 + 6] = 66;   // the same group of another filter
+  EXPECT_TRUE(narrow_weights(g, weight.data()));
+  weight[9 * 16 + 1] = 65;  // filter 16 is the second panel's
+  EXPECT_FALSE(narrow_weights(g, weight.data()));
 }
 
 TEST(Conv2dInt8, PlansOfNarrowWeightsAddPairs) {
