@@ -122,9 +122,8 @@ class Suite {
     const std::string chosen = chosen_impl(rows, task.pass, task.dtypes, task.problem);
     const auto shared = std::make_shared<TaskOf<R, Problem, Pointers>>(found, task);
     for (std::size_t i = 0; i < found.size(); ++i) {
-      const char* reason = kernels::required_isa(found[i]->impl) > usable_isa()
-                               ? "needs instructions that are not there"
-                               : found[i]->why_not(task.problem);
+      const char* reason = usable(kernels::required_isa(found[i]->impl)) ? found[i]->why_not(task.problem)
+                                                                         : "needs instructions that are not there";
       add_entry({"", task.room, task.group, task.dtypes, found[i]->impl, task.problem.str(), task.work,
                  chosen == found[i]->impl, reason == nullptr ? "" : reason, shared, i});
     }

@@ -34,6 +34,7 @@ constexpr int kChains = 12;  // independent accumulators: more than latency time
 OCTET_LOOP(fma_zmm, OCTET_CHAINS("vfmadd231ps", "%%zmm14", "%%zmm15", "%%zmm"))
 OCTET_LOOP(fma_ymm, OCTET_CHAINS("vfmadd231ps", "%%ymm14", "%%ymm15", "%%ymm"))
 OCTET_LOOP(dot_zmm, OCTET_CHAINS("vpdpbusd", "%%zmm14", "%%zmm15", "%%zmm"))
+OCTET_LOOP(dot_vex_ymm, OCTET_CHAINS("%{vex%} vpdpbusd", "%%ymm14", "%%ymm15", "%%ymm"))
 // AVX2 has no dot product of bytes: codes widened to 16 bits, multiplied in pairs, then added.
 OCTET_LOOP(bf16_zmm, OCTET_CHAINS("vdpbf16ps", "%%zmm14", "%%zmm15", "%%zmm"))
 OCTET_LOOP(dot_ymm, OCTET_CHAINS("vpmaddwd", "%%ymm14", "%%ymm15", "%%ymm")
@@ -74,6 +75,7 @@ Loop fma_loop() {
 Loop int8_loop() {
 #if defined(__x86_64__)
   if (detected_isa() >= Isa::avx512vnni) return {dot_zmm, 2.0 * 64 * kChains, "vpdpbusd zmm"};
+  if (detected_isa() == Isa::avxvnni) return {dot_vex_ymm, 2.0 * 32 * kChains, "vpdpbusd ymm"};
   if (detected_isa() >= Isa::avx2) return {dot_ymm, 2.0 * 16 * kChains, "vpmaddwd ymm"};
 #endif
   return {dot_portable, 2.0 * kChains, "scalar multiply-add"};

@@ -83,18 +83,25 @@ const Features& features() {
   return f;
 }
 
+std::string steps_detected() {
+  std::string text;
+  for (const Isa isa : kIsas)
+    if (detected(isa)) text += (text.empty() ? "" : ", ") + std::string(name_of(isa));
+  return text;
+}
+
 Isa isa_of_environment() {
   const char* text = std::getenv("OCTET_ISA");
   if (text == nullptr || *text == '\0') return detected_isa();
-  for (Isa isa : {Isa::reference, Isa::avx2, Isa::avx512, Isa::avx512vnni}) {
+  for (const Isa isa : kIsas) {
     if (std::strcmp(text, name_of(isa)) != 0) continue;
-    if (isa > detected_isa()) {
-      fail("cpu", fmt::format("OCTET_ISA={} is beyond this processor, which has {}", text, name_of(detected_isa())),
-           "unset OCTET_ISA, or set it to a smaller one");
+    if (!detected(isa)) {
+      fail("cpu", fmt::format("OCTET_ISA={} is beyond this processor, which has {}", text, steps_detected()),
+           "unset OCTET_ISA, or set it to one of these");
     }
     return isa;
   }
-  fail("cpu", fmt::format("OCTET_ISA={} is not known", text), "use reference, avx2, avx512 or avx512vnni");
+  fail("cpu", fmt::format("OCTET_ISA={} is not known", text), "use reference, avx2, avxvnni, avx512 or avx512vnni");
 }
 
 std::atomic<Isa>& cap() {
@@ -110,6 +117,8 @@ const char* name_of(Isa isa) {
       return "reference";
     case Isa::avx2:
       return "avx2";
+    case Isa::avxvnni:
+      return "avxvnni";
     case Isa::avx512:
       return "avx512";
     case Isa::avx512vnni:
@@ -121,15 +130,17 @@ const char* name_of(Isa isa) {
 Isa detected_isa() {
   const Features& f = features();
   if (!f.avx2 || !f.fma) return Isa::reference;
-  if (!f.avx512f || !f.avx512bw || !f.avx512dq || !f.avx512vl) return Isa::avx2;
+  if (!f.avx512f || !f.avx512bw || !f.avx512dq || !f.avx512vl) return f.avx_vnni ? Isa::avxvnni : Isa::avx2;
   return f.avx512vnni ? Isa::avx512vnni : Isa::avx512;
 }
 
+bool detected(Isa step) { return step <= detected_isa() && (step != Isa::avxvnni || features().avx_vnni); }
+
 Isa usable_isa() { return cap().load(std::memory_order_relaxed); }
+bool usable(Isa step) { return step <= usable_isa() && detected(step); }
 
 void cap_isa(Isa isa) {
-  OCTET_CHECK(isa <= detected_isa(), "cpu", "{} is beyond this processor, which has {}", name_of(isa),
-              name_of(detected_isa()));
+  OCTET_CHECK(detected(isa), "cpu", "{} is beyond this processor, which has {}", name_of(isa), steps_detected());
   cap().store(isa, std::memory_order_relaxed);
 }
 

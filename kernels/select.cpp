@@ -17,7 +17,8 @@
 namespace octet::kernels {
 namespace {
 
-constexpr const char* kImpls[] = {"reference", "avx2", "avx2pairs", "avx512", "avx512vnni", "avx512bf16", "onednn", "openblas", "cuda", "cudnn"};
+constexpr const char* kImpls[] = {"reference",  "avx2",   "avx2pairs", "avxvnni", "avx512", "avx512vnni",
+                                   "avx512bf16", "onednn", "openblas",  "cuda",    "cudnn"};
 
 struct Forced {
   std::string pass, impl;
@@ -82,7 +83,7 @@ void report_once(const std::string& line) {
 }  // namespace
 
 Isa required_isa(const char* impl) {
-  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512vnni})
+  for (const Isa isa : kIsas)
     if (same_text(impl, name_of(isa))) return isa;
   if (same_text(impl, "avx2pairs")) return Isa::avx2;
   // Beside the ladder: the row itself asks for its dot product.
@@ -98,7 +99,7 @@ bool deterministic() { return deterministic_on; }
 
 const char* refused(const RowTag& tag, const char* dtypes) {
   if (!same_text(tag.dtypes, dtypes)) return "other dtypes";
-  if (required_isa(tag.impl) > usable_isa()) return "the processor, or OCTET_ISA, does not allow its instructions";
+  if (!usable(required_isa(tag.impl))) return "the processor, or OCTET_ISA, does not allow its instructions";
   if (is_vendor(tag.impl) && deterministic()) return "vendor rows are excluded by --deterministic";
   const auto list = forced();
   const std::string* impl = find_forced(*list, tag.pass);

@@ -33,7 +33,7 @@ if(TARGET octet_bench)
 endif()
 
 # The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).
-foreach(isa reference avx2 avx512 avx512vnni)
+foreach(isa reference avx2 avxvnni avx512 avx512vnni)
   foreach(room kernels ops nn golden optim quant engine)
     if(TARGET test_${room})
       octet_check(isa.${isa}.${room} LABELS isa TIMEOUT 900

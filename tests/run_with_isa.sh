@@ -6,6 +6,7 @@ shift
 case "$isa" in
   reference) needs="" ;;
   avx2) needs="avx2 fma f16c" ;;
+  avxvnni) needs="avx2 fma f16c avx_vnni" ;;
   avx512) needs="avx2 fma f16c avx512f avx512bw avx512dq avx512vl" ;;
   avx512vnni) needs="avx2 fma f16c avx512f avx512bw avx512dq avx512vl avx512_vnni" ;;
   *) echo "unknown instruction set $isa" && exit 2 ;;

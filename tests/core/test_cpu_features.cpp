@@ -31,10 +31,28 @@ TEST(CpuFeatures, the_compiler_sees_the_same_processor) {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
-  EXPECT_EQ(detected_isa(), vnni ? Isa::avx512vnni : avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::reference);
+  const bool avxvnni = avx2 && cpu_description().find(" avx_vnni") != std::string::npos;  // the compiler cannot tell
+  const Isa below_avx512 = avxvnni ? Isa::avxvnni : avx2 ? Isa::avx2 : Isa::reference;
+  EXPECT_EQ(detected_isa(), vnni ? Isa::avx512vnni : avx512 ? Isa::avx512 : below_avx512);
+  EXPECT_EQ(detected(Isa::avxvnni), avxvnni);
 #else
   EXPECT_EQ(detected_isa(), Isa::reference);
 #endif
+}
+
+// avxvnni is no part of AVX-512: under the cap of a step above it, its code runs where the processor has it.
+TEST(CpuFeatures, steps_under_a_cap) {
+  const Isa before = usable_isa();
+  for (const Isa cap : kIsas) {
+    if (!detected(cap)) {
+      EXPECT_ERROR(cap_isa(cap), "beyond this processor, which has reference");
+      continue;
+    }
+    cap_isa(cap);
+    for (const Isa step : kIsas) EXPECT_EQ(usable(step), step <= cap && detected(step)) << name_of(cap) << ' ' << name_of(step);
+  }
+  cap_isa(before);
+  EXPECT_TRUE(detected(detected_isa()) && detected(Isa::reference));
 }
 
 TEST(CpuFeatures, describes_itself) {

@@ -132,7 +132,7 @@ testing::AssertionResult same_bits(const A& wanted, const B& got) {
 /// May the row run on this processor, under OCTET_ISA?
 template <class R>
 bool runnable(const R& row) {
-  return required_isa(row.impl) <= usable_isa();
+  return usable(required_isa(row.impl));
 }
 template <class R>
 const R& reference_row(std::span<const R> rows, const char* pass, const char* dtypes) {

@@ -2,7 +2,7 @@
 # Objects compiled with ISA flags must not export inline code: the linker keeps one copy of a weak symbol for the whole
 # program, and an AVX-512 copy of std::min would then run on every processor. Usage: isa_symbols.sh OBJECT_DIR
 set -euo pipefail
-objects=$(find "$1" -type f -regextype posix-extended -regex '.*/([^/]*_)?avx(2|512|512vnni)(_[^/]*)?\.cpp\.o' | sort)
+objects=$(find "$1" -type f -regextype posix-extended -regex '.*/([^/]*_)?avx(2|vnni|512|512vnni|512bf16)(_[^/]*)?\.cpp\.o' | sort)
 if [[ -z $objects ]]; then
   echo "SKIPPED: no object was compiled with ISA flags"
   exit 77
