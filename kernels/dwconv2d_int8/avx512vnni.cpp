@@ -1,9 +1,8 @@
-// vpdpbusd on up to four taps of a filter column. s8 codes are shifted by 128 to u8 when interleaved, which the packed
+// vpdpbusd on four taps. s8 codes are shifted by 128 to u8 when interleaved, which the packed
 // bias takes back.
 #include "kernels/simd_avx512.h"
 
 #include "kernels/conv2d_int8/vector_store.h"
-#include "kernels/dwconv2d_int8/packed.h"
 
 namespace octet::kernels {
 namespace {
@@ -24,28 +23,22 @@ constexpr LaneChannels kLaneChannel = lane_channels();
 
 OCTET_SIMD __mmask64 first_bytes(int n) { return n >= 64 ? ~__mmask64{0} : (__mmask64{1} << n) - 1; }
 
-template <bool Signed>
-OCTET_SIMD void interleave(const std::uint8_t* const (&taps)[kTaps], int channels, std::uint8_t* out) {
-  const __mmask64 mask = first_bytes(channels);
-  __m512i x[kTaps];
-  OCTET_UNROLL
-  for (int t = 0; t < kTaps; ++t) {
-    x[t] = _mm512_maskz_loadu_epi8(mask, taps[t]);
-    if (Signed) x[t] = _mm512_xor_si512(x[t], _mm512_set1_epi8(static_cast<char>(0x80)));
-  }
-  const __m512i low01 = _mm512_unpacklo_epi8(x[0], x[1]), high01 = _mm512_unpackhi_epi8(x[0], x[1]);
-  const __m512i low23 = _mm512_unpacklo_epi8(x[2], x[3]), high23 = _mm512_unpackhi_epi8(x[2], x[3]);
-  _mm512_storeu_si512(out, _mm512_unpacklo_epi16(low01, low23));
-  _mm512_storeu_si512(out + 64, _mm512_unpackhi_epi16(low01, low23));
-  _mm512_storeu_si512(out + 128, _mm512_unpacklo_epi16(high01, high23));
-  _mm512_storeu_si512(out + 192, _mm512_unpackhi_epi16(high01, high23));
-}
+using Bytes = __m512i;
+OCTET_SIMD Bytes load_codes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+OCTET_SIMD Bytes load_codes(const std::uint8_t* p, int n) { return _mm512_maskz_loadu_epi8(first_bytes(n), p); }
 
 template <bool Signed>
-OCTET_SIMD void fill(std::int32_t z_x, std::uint8_t* out) {
-  const __m512i x = _mm512_set1_epi8(static_cast<char>(Signed ? z_x ^ 0x80 : z_x));
+OCTET_SIMD void interleave(const Bytes (&taps)[kTaps], VecI (&groups)[kVectors]) {
+  Bytes x[kTaps];
   OCTET_UNROLL
-  for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(out + 64 * v, x);
+  for (int t = 0; t < kTaps; ++t)
+    x[t] = Signed ? _mm512_xor_si512(taps[t], _mm512_set1_epi8(static_cast<char>(0x80))) : taps[t];
+  const __m512i low01 = _mm512_unpacklo_epi8(x[0], x[1]), high01 = _mm512_unpackhi_epi8(x[0], x[1]);
+  const __m512i low23 = _mm512_unpacklo_epi8(x[2], x[3]), high23 = _mm512_unpackhi_epi8(x[2], x[3]);
+  groups[0].v = _mm512_unpacklo_epi16(low01, low23);
+  groups[1].v = _mm512_unpackhi_epi16(low01, low23);
+  groups[2].v = _mm512_unpacklo_epi16(high01, high23);
+  groups[3].v = _mm512_unpackhi_epi16(high01, high23);
 }
 
 OCTET_SIMD VecI dot(VecI acc, VecI x, VecI w) { return {_mm512_dpbusd_epi32(acc.v, x.v, w.v)}; }
@@ -76,24 +69,9 @@ OCTET_SIMD void store_floats(const VecF (&values)[kVectors], float* dst, int cha
 }  // namespace
 }  // namespace octet::kernels
 
-#include "kernels/dwconv2d_int8/vector.inl"
+#include "kernels/dwconv2d_int8/vnni_rows.inl"
 
 namespace octet::kernels {
-
-#define OCTET_VNNI_ROW(dtypes, is_signed)                                                                             \
-  const char* dwconv2d_int8_fwd_##dtypes##_avx512vnni_why_not(const IntConvProblem&) { return nullptr; }              \
-  void dwconv2d_int8_fwd_##dtypes##_avx512vnni(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
-    run<is_signed>(p, x);                                                                                             \
-  }                                                                                                                   \
-  std::size_t dwconv2d_int8_fwd_##dtypes##_avx512vnni_packed_bytes(const IntConvProblem& p) {                         \
-    const DwLayout layout = layout_of(p);                                                                             \
-    return static_cast<std::size_t>(layout.blocks) * layout.block_bytes;                                              \
-  }                                                                                                                   \
-  void dwconv2d_int8_fwd_##dtypes##_avx512vnni_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) { \
-    pack_depthwise(p, layout_of(p), kLaneChannel.of, w, p.z_x + (is_signed ? 128 : 0), packed);                       \
-  }
-OCTET_VNNI_ROW(u8s8, false)
-OCTET_VNNI_ROW(s8s8, true)
-#undef OCTET_VNNI_ROW
-
+OCTET_DW_VNNI_ROW(u8s8, avx512vnni, false)
+OCTET_DW_VNNI_ROW(s8s8, avx512vnni, true)
 }  // namespace octet::kernels

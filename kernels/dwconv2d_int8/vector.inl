@@ -1,11 +1,6 @@
 // The integer depthwise convolution, written once for vectors. For every output row and block of channels, the picture
 // columns under the filter are interleaved into groups of kTaps taps of a lane; each output then is a few dot() with
-// the packed weights. Included by a file that defines, in octet::kernels' unnamed namespace:
-//   kChannels = kVectors · VecI::width channels of a block, kTaps, Weight, kLaneChannel[kChannels]
-//   (dwconv2d_int8/packed.h) interleave<Signed>(taps, channels, out)   kVectors vectors of groups from kTaps pointers
-//   to `channels` codes dot(acc, x, w)                            acc + Σ x·w of a lane's group, modulo 2^32
-//   store_codes(codes[kVectors], dst, channels), store_floats(values[kVectors], dst, channels)   in the order of
-//   channels
+// the packed weights. Included by a file that defines what windows.inl lists.
 #include "core/allocator.h"
 #include "kernels/dwconv2d_int8/packed.h"
 
@@ -15,6 +10,15 @@ namespace {
 constexpr std::int64_t kColumnBytes = kVectors * sizeof(VecI);  // of one interleaved group
 
 DwLayout layout_of(const IntConvProblem& p) { return dw_layout(p.geometry, kChannels, kTaps, sizeof(Weight)); }
+
+/// A group of padding.
+template <bool Signed>
+OCTET_SIMD void fill(std::int32_t z_x, std::uint8_t* out) {
+  const std::uint32_t x = ((static_cast<std::uint32_t>(z_x) & 0xff) ^ (Signed ? 0x80u : 0u)) * 0x01010101u;
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v)
+    VecI::set1(static_cast<std::int32_t>(x)).store(reinterpret_cast<std::int32_t*>(out) + v * VecI::width);
+}
 
 /// What a task shares.
 struct Job {
@@ -26,17 +30,13 @@ struct Job {
   const std::uint8_t* padding;  ///< kChannels times z_x
   std::uint8_t* columns;        ///< [padded column][row group] of interleaved groups
   std::int64_t begin, end;      ///< padded columns that lie in the picture
-  bool sparse;                  ///< padding adds nothing and is much of what outputs see: left out
 };
 
-/// The columns of the picture. Few outputs to a row do not repay weights held in registers, and see much padding.
-template <bool Signed>
 Job job_of(const IntConvProblem& problem, const DwLayout& layout, const DwWork& work, const VectorStore& store) {
   const ConvGeometry& g = problem.geometry;
-  Job job{&problem, layout, work, store, nullptr, nullptr, nullptr, 0, 0, false};
+  Job job{&problem, layout, work, store, nullptr, nullptr, nullptr, 0, 0};
   job.begin = g.pad_w < work.columns ? g.pad_w : work.columns;
   job.end = g.pad_w + g.w < work.columns ? g.pad_w + g.w : work.columns;
-  job.sparse = !Signed && problem.z_x == 0 && work.out_w <= 2;
   return job;
 }
 
@@ -54,15 +54,19 @@ void interleave_group(const Job& job, std::int64_t top, std::int64_t r, std::int
   }
   const std::int64_t stride = job.layout.row_groups * kColumnBytes;
   std::uint8_t* out = job.columns + r / kTaps * kColumnBytes;
-  for (std::int64_t i = 0; i < job.begin; ++i, out += stride)
-    if (!job.sparse) fill<Signed>(job.problem->z_x, out);
+  for (std::int64_t i = 0; i < job.begin; ++i, out += stride) fill<Signed>(job.problem->z_x, out);
   for (std::int64_t i = job.begin; i < job.end; ++i, out += stride) {
-    interleave<Signed>(taps, channels, out);
+    Bytes codes[kTaps];
+    VecI groups[kVectors];
+    OCTET_UNROLL
+    for (int t = 0; t < kTaps; ++t) codes[t] = load_codes(taps[t], channels);
+    interleave<Signed>(codes, groups);
+    OCTET_UNROLL
+    for (int v = 0; v < kVectors; ++v) groups[v].store(reinterpret_cast<std::int32_t*>(out) + v * VecI::width);
     OCTET_UNROLL
     for (int t = 0; t < kTaps; ++t) taps[t] += steps[t];
   }
-  for (std::int64_t i = job.end; i < job.work.columns && !job.sparse; ++i, out += stride)
-    fill<Signed>(job.problem->z_x, out);
+  for (std::int64_t i = job.end; i < job.work.columns; ++i, out += stride) fill<Signed>(job.problem->z_x, out);
 }
 
 template <StoreKind K>
@@ -115,10 +119,7 @@ void multiply_columns(const Job& job, const char* block, void* dst, std::int64_t
           acc[v] = dot(acc[v], load_group(x + i * kColumnBytes + v * sizeof(VecI)), held[i][v]);
       }
     } else {
-      const std::int64_t left = q * g.stride_w, rows = job.layout.row_groups;
-      const std::int64_t first = job.sparse && job.begin > left ? (job.begin - left) * rows : 0;
-      const std::int64_t last = job.sparse && job.end - left < g.s ? (job.end - left) * rows : groups;
-      for (std::int64_t i = first; i < last; ++i) {
+      for (std::int64_t i = 0; i < groups; ++i) {
         OCTET_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           const std::int64_t at = i * kColumnBytes + v * static_cast<std::int64_t>(sizeof(VecI));
@@ -132,7 +133,7 @@ void multiply_columns(const Job& job, const char* block, void* dst, std::int64_t
 
 template <StoreKind K>
 void multiply_columns(const Job& job, const char* block, void* dst, std::int64_t index, int channels) {
-  if (kTaps >= 3 && job.problem->geometry.s * job.layout.row_groups == 3 && !job.sparse)
+  if (kTaps >= 3 && job.problem->geometry.s * job.layout.row_groups == 3)
     multiply_columns<K, 3>(job, block, dst, index, channels);
   else
     multiply_columns<K, 0>(job, block, dst, index, channels);
@@ -178,7 +179,7 @@ void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
     const std::int64_t first = task % work.tasks_per_picture * work.task_rows;
     const std::int64_t last = first + work.task_rows < work.out_h ? first + work.task_rows : work.out_h;
     auto* columns = static_cast<std::uint8_t*>(scratch_acquire(bytes));
-    Job job = job_of<Signed>(problem, layout, work, store);
+    Job job = job_of(problem, layout, work, store);
     job.padding = padding, job.columns = columns;
     for (std::int64_t n = begin; n < end; ++n) {
       const auto* picture = static_cast<const std::uint8_t*>(pointers.src) + n * g.h * g.w * g.c;

@@ -35,20 +35,23 @@ void avg_pool(const PoolInt8Problem& problem, const PoolInt8Pointers& pointers) 
   const VecI flip = VecI::set1(shift), z = VecI::set1(problem.z);
   const VecF lo = VecF::set1(static_cast<float>(problem.lo - problem.z));
   const VecF hi = VecF::set1(static_cast<float>(problem.hi - problem.z));
+  const bool floats = problem.dst == DType::f32;
+  void* const dst = pointers.dst;
   for_each_pixel(problem, pointers.src, [&](const Window& win, const std::uint8_t* picture, std::int64_t index) {
     const std::int32_t n = pixels_of(win);
     const VecI zeros = VecI::set1(n * (shift + problem.z_x));
     const VecF m = VecF::set1(qmath::average_multiplier(problem.s_x, problem.s_y, n));
-    for_vectors(0, g.c, [&](std::int64_t c, auto part) {
+    const std::int64_t c_all = g.c, line = g.w * g.c;
+    for_vectors(0, c_all, [=](std::int64_t c, auto part) {  // by value: no store can alias the copies
       VecI sum = VecI::zero();
       for (std::int64_t y = win.top; y < win.bottom; ++y)
         for (std::int64_t x = win.left; x < win.right; ++x)
-          sum = sum + (load(picture + (y * g.w + x) * g.c + c, part) ^ flip);
+          sum = sum + (load(picture + y * line + x * c_all + c, part) ^ flip);
       const VecF t = to_float(sum - zeros) * m;
-      if (problem.dst == DType::f32)
-        store(t, static_cast<float*>(pointers.dst) + index + c, part);
+      if (floats)
+        store(t, static_cast<float*>(dst) + index + c, part);
       else
-        store_bytes(to_int_even(clamp(t, lo, hi)) + z, static_cast<std::uint8_t*>(pointers.dst) + index + c, part);
+        store_bytes(to_int_even(clamp(t, lo, hi)) + z, static_cast<std::uint8_t*>(dst) + index + c, part);
     });
   });
 }

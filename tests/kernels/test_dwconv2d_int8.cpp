@@ -1,3 +1,5 @@
+#include <array>
+
 #include "core/error.h"
 #include "tests/kernels/int_layers.h"
 
@@ -47,10 +49,52 @@ TEST(DwConv2dInt8, RowsAgreeOnEveryShape) {
   }
 }
 
+TEST(DwConv2dInt8, RowsAgreeOnSmallMaps) {
+  std::uint64_t seed = 600;
+  for (const std::int64_t side : {1, 2, 3, 4}) {
+    for (const std::int64_t stride : {1, 2}) {
+      for (const std::int64_t c : {16, 64, 81})  // whole blocks, and one channel more
+        for (const IntConvProblem& problem : hostile::with_stores(geometry(3, side, side, c, 3, 3, stride, 1)))
+          expect_equal(problem, seed++);
+    }
+  }
+}
+
+TEST(DwConv2dInt8, RowsAgreeOnTheNetworksLayers) {
+  std::uint64_t seed = 700;
+  for (const auto& [side, c, stride] : {std::array<std::int64_t, 3>{16, 32, 1},
+                                        {16, 64, 2},
+                                        {8, 128, 1},
+                                        {8, 128, 2},
+                                        {4, 256, 1},
+                                        {4, 256, 2},
+                                        {2, 512, 1},
+                                        {2, 512, 2},
+                                        {1, 1024, 1}}) {
+    for (const std::int64_t n : {1, 17}) {
+      const ConvGeometry g = geometry(n, side, side, c, 3, 3, stride, 1);
+      expect_equal({g, DType::u8, 0, {}}, seed++);
+      expect_equal({g, DType::u8, 128, {DType::s8, QuantRule::onnx, 4, -100, 90, Activation::none}}, seed++,
+                   Codes::alternating);
+      expect_equal({g, DType::s8, -7, {}}, seed++, Codes::largest);
+    }
+  }
+}
+
+TEST(DwConv2dInt8, WindowsThatSeeOnlyPadding) {
+  std::uint64_t seed = 800;
+  for (const std::int64_t pad : {2, 3, 5}) {
+    for (const IntConvProblem& problem : hostile::with_stores(geometry(2, 2, 1, 20, 3, 3, 1, pad)))
+      expect_equal(problem, seed++);
+  }
+}
+
 TEST(DwConv2dInt8, ExtremeCodesDoNotSaturate) {
-  for (const IntConvProblem& problem : hostile::with_stores(geometry(1, 5, 5, 67, 3, 3, 1, 1))) {
-    expect_equal(problem, 5, Codes::largest);
-    expect_equal(problem, 6, Codes::alternating);
+  for (const std::int64_t side : {1, 2, 5}) {
+    for (const IntConvProblem& problem : hostile::with_stores(geometry(1, side, side, 67, 3, 3, 1, 1))) {
+      expect_equal(problem, 5, Codes::largest);
+      expect_equal(problem, 6, Codes::alternating);
+    }
   }
 }
 
