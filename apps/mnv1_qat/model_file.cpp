@@ -1,5 +1,7 @@
 #include "apps/mnv1_qat/model_file.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>

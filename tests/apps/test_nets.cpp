@@ -35,7 +35,9 @@ TEST_F(Nets, EveryNetTrainsQuantizesAndRuns) {
       const Ended evaluated = mnv1_qat(Words{"evaluate", file, "--json"} + small_data());
       ASSERT_EQ(evaluated.code, 0) << evaluated.err;
       EXPECT_EQ(Json::parse(evaluated.out)["top1"], summary[kind + "_top1"]) << kind;
-      if (kind != "int8") EXPECT_EQ(notes(net + "/" + kind + ".safetensors", "model"), net);
+      if (kind != "int8") {
+        EXPECT_EQ(notes(net + "/" + kind + ".safetensors", "model"), net);
+      }
     }
     ASSERT_EQ(mnv1_qat({"export", out(net + "/qat.safetensors"), "--out", out("again")}).code, 0);
     EXPECT_EQ(bytes_of(out("again")), bytes_of(out(net + "/int8.safetensors")));
