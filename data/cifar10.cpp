@@ -75,7 +75,7 @@ fs::path resolve(const std::string& dir) {
     fail("cifar10", fmt::format("'{}' holds the Python (pickle) version", at.string()),
          "get the binary version, cifar-10-binary.tar.gz, for example with --download");
   fail("cifar10", fmt::format("no CIFAR-10 binary files in '{}'", dir),
-       "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin; or use --data synthetic, or --download");
+       "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or pictures as DIR/CLASS/*.png; or use --data synthetic, or --download");
 }
 
 // A file of records, its size checked.

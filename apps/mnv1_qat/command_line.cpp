@@ -160,7 +160,7 @@ void add_ptq(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   add_test_data(ptq, o);
   add(ptq, "--calibrate", o.calibrate, "training pictures that set the ranges")->check(whole<std::int64_t>(1, 1000000))->group("Data");
   add(ptq, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
-  add_out(ptq, o.out, "folder of results");
+  add_out(ptq, o.ptq_dir, "folder of results");
   quant[ptq].add_to(*ptq);
 }
 

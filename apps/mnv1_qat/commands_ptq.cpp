@@ -68,9 +68,9 @@ std::string table(const std::string& source, const optim::Scores& fp32, const op
 void ptq(const Options& options) {
   quant::require_calibratable(options.quant);
   LoadedModel model = load_fp32(options.model);
-  const RunFolder folder(options.out);
+  const RunFolder folder(options.ptq_dir);
   if (folder.has("qat.safetensors"))
-    fail("ptq", fmt::format("'{}' holds the results of a fine-tuning", options.out),
+    fail("ptq", fmt::format("'{}' holds the results of a fine-tuning", options.ptq_dir),
          "another --out keeps them beside these");
   folder.require_no_unfinished_run();
   const Console console(options);
@@ -108,7 +108,7 @@ void ptq(const Options& options) {
   print_out(table(split.test.source, fp32, int8) +
             fmt::format("  calibrated on {} pictures and converted in {:.2f} s, scheme {}; files in {}: "
                         "int8.safetensors, ptq.safetensors\n",
-                        shown, seconds, quant::name_of(options.quant.scheme), options.out));
+                        shown, seconds, quant::name_of(options.quant.scheme), options.ptq_dir));
 }
 
 }  // namespace octet::app

@@ -48,6 +48,7 @@ struct Options {
   // other subcommands
   std::string model;                       ///< a .safetensors file
   std::string export_file;                 ///< what export writes
+  std::string ptq_dir = "runs/ptq";        ///< where ptq writes
   std::string codes_dir = "codes";         ///< where dump-codes writes
   std::vector<std::string> pictures;       ///< files
   std::vector<std::int64_t> indices;       ///< pictures of the test set
