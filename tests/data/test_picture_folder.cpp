@@ -167,8 +167,8 @@ TEST_F(PictureFolder, WhatIsBrokenIsNamedInOneLine) {
   refused("train/cat/pipe.png", "no .png, .jpg or .jpeg file");
   png("train/lost.png", 1), refused("train/lost.png", "lies in no class");
   fs::create_directories(path("train/emu")), refused("train/emu", "holds no picture");
-  pngs("train/emu", 1, 3), refused("train/emu", "class 'emu' is in");
-  pngs("test/emu", 1, 3), refused("test/emu", "class 'emu' is in");
+  pngs("train/emu", 1, 3), refused("train/emu", "has no folder in");
+  pngs("test/emu", 1, 3), refused("test/emu", "has no folder in");
   pngs("train/a\xff", 1, 3), refused("train/a\xff", "no name in UTF-8");
   png("train/cat/line\nbreak.png", 3);
   EXPECT_ERROR(load(), "train/cat/line?break.png");
