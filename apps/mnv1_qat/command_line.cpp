@@ -73,7 +73,7 @@ void add_test_data(CLI::App* app, Options& o) {
 
 void add_data(CLI::App* app, Options& o) {
   add_test_data(app, o);
-  add(app, "--limit-train", o.limit_train, "train on the first N pictures only; 0: all")->check(kCount)->group("Data");
+  add(app, "--limit-train", o.limit_train, "the first N training pictures only; 0: all")->check(kCount)->group("Data");
 }
 
 void add_model(CLI::App* app, Options& o) {
@@ -157,7 +157,7 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
 void add_ptq(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   CLI::App* ptq = add_command(app, o, "ptq", "quantize a pre-trained file without training: OUT/int8.safetensors, compared with fp32", Command::ptq);
   add_model_file(ptq, o, "fp32.safetensors of a pre-training");
-  add_test_data(ptq, o);
+  add_data(ptq, o);
   add(ptq, "--calibrate", o.calibrate, "training pictures that set the ranges")->check(whole<std::int64_t>(1, 1000000))->group("Data");
   add(ptq, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
   add_out(ptq, o.ptq_dir, "folder of results");

@@ -23,7 +23,7 @@ class Ptq : public ::testing::Test {
   static void TearDownTestSuite() { delete folder_; }
   static std::string file(const std::string& name) { return *folder_ / name; }
   static Words words(const std::string& out, const Words& more = {}) {
-    return Words{"ptq", file("fp32/fp32.safetensors"), "--calibrate", "64", "--out", file(out)} + small_data() + more;
+    return Words{"ptq", file("fp32/fp32.safetensors"), "--calibrate", "64", "--limit-train", "128", "--out", file(out)} + small_data() + more;
   }
   static Json ptq(const std::string& out, const Words& more = {}) {
     const Ended ended = mnv1_qat(words(out, more) + Words{"--json"});
