@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "apps/mnv1_qat/config_file.h"
+#include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/quant_options.h"
 #include "core/error.h"
 
@@ -54,9 +55,16 @@ CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& value, const 
   return app->add_option_function<std::string>(flag, assign, help)->check(CLI::Validator(check, "", "choice"))->type_name(list)->default_str(now)->take_last();
 }
 
+template <class Names>
+std::map<std::string, std::string> names_of(const Names& names) {
+  std::map<std::string, std::string> all;
+  for (const char* name : names) all.emplace(name, name);
+  return all;
+}
+
 void add_test_data(CLI::App* app, Options& o) {
   const char* group = "Data";
-  add(app, "--data", o.data, "auto, synthetic, or the folder of CIFAR-10's binary files")->group(group);
+  add(app, "--data", o.data, "auto, synthetic, a folder of pictures (DIR/CLASS/*.png|jpg, or train/ and test/ of such), or of CIFAR-10's binary files")->group(group);
   CLI::Option* download = app->add_flag("--download", o.download, "fetch CIFAR-10 (163 MB) into --download-dir first, checked and resumable")->group(group);
   add(app, "--download-url", o.download_url, "another source of cifar-10-binary.tar.gz, for example file:///…")->needs(download)->group(group);
   add(app, "--download-dir", o.download_dir, "where downloads go")->needs(download)->group(group);
@@ -65,10 +73,11 @@ void add_test_data(CLI::App* app, Options& o) {
 
 void add_data(CLI::App* app, Options& o) {
   add_test_data(app, o);
-  add(app, "--limit-train", o.limit_train, "train on the first N pictures only; 0: all")->check(kCount)->group("Data");
+  add(app, "--limit-train", o.limit_train, "the first N training pictures only; 0: all")->check(kCount)->group("Data");
 }
 
 void add_model(CLI::App* app, Options& o) {
+  add_choice<std::string>(app, "--net", o.net, names_of(kNets), "the net")->group("Model");
   add(app, "--scale", o.scale, "width of the net, 0.25 to 1")->check(in_range("0.25 to 1", 0.25, 1.0))->group("Model");
   add_choice<nn::Variant>(app, "--variant", o.variant, {{"imagenet", nn::Variant::imagenet}, {"cifar", nn::Variant::cifar}},
                           "strides of the paper, or of CIFAR nets (larger maps)")->group("Model");
@@ -145,6 +154,16 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   }
 }
 
+void add_ptq(CLI::App& app, Options& o, QuantOptionsOf& quant) {
+  CLI::App* ptq = add_command(app, o, "ptq", "quantize a pre-trained file without training: OUT/int8.safetensors, compared with fp32", Command::ptq);
+  add_model_file(ptq, o, "fp32.safetensors of a pre-training");
+  add_data(ptq, o);
+  add(ptq, "--calibrate", o.calibrate, "training pictures that set the ranges")->check(whole<std::int64_t>(1, 1000000))->group("Data");
+  add(ptq, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
+  add_out(ptq, o.ptq_dir, "folder of results");
+  quant[ptq].add_to(*ptq);
+}
+
 void add_commands_of_use(CLI::App& app, Options& o) {
   CLI::App* evaluate = add_command(app, o, "evaluate", "top-1 and top-5 of an fp32, QAT or int8 file", Command::evaluate);
   add_model_file(evaluate, o, "a .safetensors file of a run");
@@ -173,6 +192,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
 void check_contradictions(const Options& o) {
   const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
   if (o.download && o.data != "auto") refuse("--download and --data are two sources of pictures; give one");
+  if (o.net == "small_resnet" && o.variant == nn::Variant::cifar) refuse("small_resnet has no --variant: its strides are those of CIFAR nets");
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }
 
@@ -199,10 +219,11 @@ void require_known_subcommand(CLI::App& app, const std::vector<std::string>& wor
 Options parse_command_line(int argc, const char* const* argv) {
   Options options;
   QuantOptionsOf quant;
-  CLI::App app("MobileNetV1 with quantization-aware training: from pictures to an integer model", "mnv1_qat");
+  CLI::App app("Small nets with quantization-aware training: from pictures to an integer model", "mnv1_qat");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("octet ") + OCTET_VERSION);
   add_training_commands(app, options, quant);
+  add_ptq(app, options, quant);
   add_commands_of_use(app, options);
   std::vector<std::string> words(argv + 1, argv + argc);
   require_known_subcommand(app, words);

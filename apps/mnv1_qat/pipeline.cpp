@@ -28,6 +28,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning start here, apart from pre-training's
 constexpr std::int64_t kCompareBatch = 128;
+constexpr double kQuietReading = 1;  // seconds of reading pictures without a bar
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -69,9 +70,16 @@ class StageReporter : public Reporter {
 }  // namespace
 
 data::Split load_split(const Options& options, const data::Limits& limits, const Console& console) {
-  if (!options.download) return data::load(options.data, limits);
-  const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
   std::unique_ptr<optim::ProgressBar> bar;
+  if (!options.download) {
+    const auto start = Clock::now();
+    return data::load(options.data, limits, [&](std::int64_t done, std::int64_t total) {
+      if (!bar && seconds_since(start) < kQuietReading) return;
+      if (!bar) bar = std::make_unique<optim::ProgressBar>("read", total, "pictures", console.bar_style(), done);
+      done < total ? bar->update(done, "") : bar->finish("");
+    });
+  }
+  const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
   const auto show = [&](std::int64_t done, std::int64_t total) {
     if (!bar) bar = std::make_unique<optim::ProgressBar>("download", total, "bytes", console.bar_style(), done);
     done < total ? bar->update(done, "") : bar->finish("");
@@ -83,6 +91,7 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
   j["stage"] = "pretrain", j["data"] = train.source, j["pictures"] = train.size(), j["epochs"] = options.epochs;
   j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar, j["paddle_init"] = options.init == nn::Init::paddle;
+  if (options.net != ModelNotes{}.net) j["net"] = options.net;  // tags of earlier versions have none
   return j.dump();
 }
 
@@ -93,7 +102,7 @@ Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::no
   metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
   if (keeps_earlier_stages()) timing_ = folder_.timing();
   earlier_seconds_ = options.resume ? timing_.total_seconds : 0;
-  notes_.scale = options.scale;
+  notes_.net = options.net, notes_.scale = options.scale;
   notes_.variant = options.variant == nn::Variant::cifar ? "cifar" : "imagenet";
   notes_.class_names = split_.train.class_names;
   notes_.data = split_.train.source;
