@@ -23,6 +23,8 @@ void run_command(const octet::app::Options& options) {
     case Command::predict: return octet::app::predict(options);
     case Command::dump_codes: return octet::app::dump_codes(options);
     case Command::info: return octet::app::info(options);
+    case Command::verify: return octet::app::verify(options);
+    case Command::bench: return octet::app::bench(options);
   }
 }
 
