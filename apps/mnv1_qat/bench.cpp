@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <iostream>
-#include <map>
+#include <istream>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <sstream>
 
 #include "core/cpu_features.h"
@@ -96,12 +96,12 @@ std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subje
   return cases;
 }
 
-void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects) {
+void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects, std::istream& in, std::ostream& out) {
   nlohmann::json kinds = nlohmann::json::array();
   for (const auto& subject : subjects) kinds.push_back(subject->kind());
   const nlohmann::json ready{{"ready", fmt::format("octet {}", OCTET_VERSION)}, {"isa", name_of(usable_isa())}, {"kinds", kinds}};
-  std::cout << ready << std::endl;
-  for (std::string line; std::getline(std::cin, line);) {
+  out << ready << std::endl;
+  for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
     std::string word, kind, rest;
     std::int64_t batch = 1, threads = num_threads(), count = 0;
@@ -115,7 +115,7 @@ void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects) {
     OCTET_CHECK(subject != subjects.end(), kWhere, "'{}': this model has no {}", line, kind);
     set_num_threads(static_cast<int>(threads));
     const nlohmann::json answer{{"seconds", word == "run" ? (*subject)->run(batch, count) : (*subject)->load(count)}};
-    std::cout << answer << std::endl;
+    out << answer << std::endl;
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,10 +54,10 @@ std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subje
 /// The smallest value that `share` of `values` do not exceed; 0 of nothing.
 double percentile(std::vector<double> values, double share);
 
-/// Says {"ready": …}, then obeys lines on stdin until they end, an answer each:
+/// Says {"ready": …}, then obeys lines of `in` until they end, an answer each:
 ///   run KIND BATCH THREADS N    one run to get warm, N timed: {"seconds": […]}
 ///   load KIND N                 N times from file to first answer: {"seconds": […]}
 /// Throws Error on a line that is neither.
-void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects);
+void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects, std::istream& in, std::ostream& out);
 
 }  // namespace octet::app

@@ -1,5 +1,5 @@
 // bench: a model's latency, throughput, memory and start in the engine, fp32 beside int8.
-#include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -62,7 +62,7 @@ void bench(const Options& options) {
   const ScratchFolder scratch;
   std::vector<std::unique_ptr<BenchSubject>> subjects;
   for (const Deployable& model : deployables(options.model, scratch)) subjects.push_back(std::make_unique<BenchSubject>(model));
-  if (options.serve) return serve_bench(subjects);
+  if (options.serve) return serve_bench(subjects, std::cin, std::cout);
   std::vector<int> threads = options.thread_counts;
   if (threads.empty()) threads = num_threads() > 1 ? std::vector<int>{1, num_threads()} : std::vector<int>{1};
   std::vector<ModelFigures> models;
