@@ -41,7 +41,7 @@ class Results:
 
     def best(self, side, batch):
         """The case of this side's int8 with the thread count that is fastest."""
-        cases = [(side, "int8", batch, threads) for threads in (1, self.options.threads)]
+        cases = [(side, "int8", batch, threads) for threads in sorted({1, self.options.threads})]
         return min(cases, key=lambda case: statistics.median(self.sides.rounds(*case)))
 
     def int8(self, peer):

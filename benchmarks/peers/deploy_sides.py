@@ -111,7 +111,7 @@ class Sides:
                 self.start(runtime, names, [o.python, os.path.join(HERE, "infer_worker.py"), runtime, *pairs])
 
     def cases(self):
-        return [(batch, threads) for batch in self.options.batches for threads in (1, self.options.threads)]
+        return [(batch, threads) for batch in self.options.batches for threads in sorted({1, self.options.threads})]
 
     def measure(self):
         runs = {1: self.options.runs_of_one}
