@@ -1,5 +1,5 @@
-// A program with octet::engine and nothing else: what the engine adds to a program, and what one picture costs in memory.
-// Usage: engine_probe MODEL. Prints one line of JSON.
+// A program with octet::engine and nothing else: what the engine adds to a program, and what one picture costs in
+// memory. Usage: engine_probe MODEL. Prints one line of JSON.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +17,8 @@ namespace {
 long long resident(const char* key) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.starts_with(key)) return std::strtoll(line.c_str() + std::char_traits<char>::length(key), nullptr, 10) * 1024;
+    if (line.starts_with(key))
+      return std::strtoll(line.c_str() + std::char_traits<char>::length(key), nullptr, 10) * 1024;
   return 0;
 }
 
@@ -32,10 +33,13 @@ void probe(const std::string& file) {
   std::vector<float> logits(static_cast<std::size_t>(engine.classes()));
   session.run(picture.data(), 1, logits.data());
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  const long long most = resident("VmHWM:"), now = resident("VmRSS:"), weights = static_cast<long long>(engine.packed_bytes());
-  std::printf("{\"first_answer_seconds\": %.6f, \"weight_bytes\": %lld, \"session_bytes\": %zu, \"rss_before\": %lld, \"rss_now\": %lld, \"rss_peak\": %lld, "
-              "\"peak_beyond_weights\": %lld, \"now_beyond_weights\": %lld}\n",
-              seconds, weights, session.bytes(), before, now, most, most - before - weights, now - before - weights);
+  const long long most = resident("VmHWM:"), now = resident("VmRSS:"),
+                  weights = static_cast<long long>(engine.packed_bytes());
+  std::printf(
+      "{\"first_answer_seconds\": %.6f, \"weight_bytes\": %lld, \"session_bytes\": %zu, \"rss_before\": %lld, "
+      "\"rss_now\": %lld, \"rss_peak\": %lld, "
+      "\"peak_beyond_weights\": %lld, \"now_beyond_weights\": %lld}\n",
+      seconds, weights, session.bytes(), before, now, most, most - before - weights, now - before - weights);
 }
 
 }  // namespace

@@ -45,8 +45,8 @@ class Probes {
 Tensor codes_of(const Tensor& values, const PlanNode& node) {
   const QuantParams& grid = node.type.grid;
   Tensor codes({values.shape()[0], node.h, node.w, node.c}, grid.is_unsigned() ? DType::u8 : DType::s8);
-  OCTET_CHECK(codes.numel() == values.numel(), "layer_codes", "'{}' is {} in the model, {} in its plan", node.name, values.shape().str(),
-              codes.shape().str());
+  OCTET_CHECK(codes.numel() == values.numel(), "layer_codes", "'{}' is {} in the model, {} in its plan", node.name,
+              values.shape().str(), codes.shape().str());
   auto* to = static_cast<char*>(codes.raw());
   for (float value : values.span<float>()) *to++ = static_cast<char>(grid.quantize(value));
   return codes;
@@ -54,18 +54,21 @@ Tensor codes_of(const Tensor& values, const PlanNode& node) {
 
 }  // namespace
 
-LayerCodes::LayerCodes(nn::Module& model, const Shape& shape, const QuantConfig& config) : model_(model), plan_(make_plan(model, shape, config)) {
+LayerCodes::LayerCodes(nn::Module& model, const Shape& shape, const QuantConfig& config)
+    : model_(model), plan_(make_plan(model, shape, config)) {
   const auto modules = model.named_modules();
   std::vector<const PlanNode*> known;
   for (const PlanNode& node : plan_.nodes) {
-    const auto named = std::find_if(modules.begin(), modules.end(), [&](const auto& entry) { return entry.first == node.name; });
+    const auto named =
+        std::find_if(modules.begin(), modules.end(), [&](const auto& entry) { return entry.first == node.name; });
     nn::Module* module = node.layer != nullptr ? node.layer : named != modules.end() ? named->second : nullptr;
     if (module == nullptr) continue;
     for (std::size_t j = 0; j < node.inputs.size(); ++j) {
       const PlanNode& value = plan_.nodes[static_cast<std::size_t>(node.inputs[j])];
       const std::string slot = node.inputs.size() == 1 ? "input_transform" : j == 0 ? "lhs_transform" : "rhs_transform";
       const auto slots = module->slot_names();
-      const bool quantizes = std::find(slots.begin(), slots.end(), slot) != slots.end() && module->slot(slot) != nullptr;
+      const bool quantizes =
+          std::find(slots.begin(), slots.end(), slot) != slots.end() && module->slot(slot) != nullptr;
       if (!value.type.is_codes || !quantizes || std::find(known.begin(), known.end(), &value) != known.end()) continue;
       known.push_back(&value);
       places_.push_back({module, slot, &value});

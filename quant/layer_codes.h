@@ -14,9 +14,9 @@ class LayerCodes {
  public:
   LayerCodes(nn::Module& model, const Shape& shape, const QuantConfig& config);
 
-  /// Evaluation forward of f32 N,H,W,C with fake quantizers, by plain passes: N,classes. `codes` gets every value that a
-  /// quantizer in front of a convolution, linear layer, pool or addition has made: codes (u8, s8), N,H,W,C, under the names of
-  /// the integer graph's values.
+  /// Evaluation forward of f32 N,H,W,C with fake quantizers, by plain passes: N,classes. `codes` gets every value that
+  /// a quantizer in front of a convolution, linear layer, pool or addition has made: codes (u8, s8), N,H,W,C, under the
+  /// names of the integer graph's values.
   Tensor run(const Tensor& pictures, NamedTensors& codes) const;
 
  private:

@@ -26,7 +26,9 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-BenchSubject::BenchSubject(const Deployable& model) : model_(model), engine_(engine::Engine::load(model.file)) { restart(); }
+BenchSubject::BenchSubject(const Deployable& model) : model_(model), engine_(engine::Engine::load(model.file)) {
+  restart();
+}
 
 // Bytes as pictures have them, normalised; the next batch sizes reuse them.
 void BenchSubject::reserve(std::int64_t batch) {
@@ -68,8 +70,9 @@ double percentile(std::vector<double> values, double share) {
   return values[at];
 }
 
-std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subjects, const std::vector<std::int64_t>& batches,
-                               const std::vector<int>& threads, double seconds, const std::function<void(std::size_t)>& told) {
+std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subjects,
+                               const std::vector<std::int64_t>& batches, const std::vector<int>& threads,
+                               double seconds, const std::function<void(std::size_t)>& told) {
   std::vector<BenchCase> cases;
   for (const int count : threads) {
     set_num_threads(count);
@@ -89,8 +92,9 @@ std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subje
           times[i].insert(times[i].end(), some.begin(), some.end());
         }
       for (std::size_t i = 0; i < subjects.size(); ++i)
-        cases.push_back({subjects[i]->kind(), batch, count, static_cast<std::int64_t>(times[i].size()), percentile(times[i], 0.5),
-                         percentile(times[i], 0.9), percentile(times[i], 0.99), subjects[i]->session_bytes()});
+        cases.push_back({subjects[i]->kind(), batch, count, static_cast<std::int64_t>(times[i].size()),
+                         percentile(times[i], 0.5), percentile(times[i], 0.9), percentile(times[i], 0.99),
+                         subjects[i]->session_bytes()});
     }
   }
   return cases;
@@ -99,7 +103,8 @@ std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subje
 void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects, std::istream& in, std::ostream& out) {
   nlohmann::json kinds = nlohmann::json::array();
   for (const auto& subject : subjects) kinds.push_back(subject->kind());
-  const nlohmann::json ready{{"ready", fmt::format("octet {}", OCTET_VERSION)}, {"isa", name_of(usable_isa())}, {"kinds", kinds}};
+  const nlohmann::json ready{
+      {"ready", fmt::format("octet {}", OCTET_VERSION)}, {"isa", name_of(usable_isa())}, {"kinds", kinds}};
   out << ready << std::endl;
   for (std::string line; std::getline(in, line);) {
     std::istringstream words(line);
@@ -108,10 +113,12 @@ void serve_bench(std::vector<std::unique_ptr<BenchSubject>>& subjects, std::istr
     words >> word >> kind;
     if (word == "run") words >> batch >> threads;
     words >> count;
-    const bool good = !words.fail() && !(words >> rest) && (word == "run" || word == "load") && batch >= 1 && batch <= kMostPictures && threads >= 1 &&
-                      threads <= kMostThreads && count >= 1 && count <= kMostRuns;
+    const bool good = !words.fail() && !(words >> rest) && (word == "run" || word == "load") && batch >= 1 &&
+                      batch <= kMostPictures && threads >= 1 && threads <= kMostThreads && count >= 1 &&
+                      count <= kMostRuns;
     OCTET_CHECK(good, kWhere, "'{}' is no command: run KIND BATCH THREADS N or load KIND N", line);
-    const auto subject = std::find_if(subjects.begin(), subjects.end(), [&](const auto& one) { return one->kind() == kind; });
+    const auto subject =
+        std::find_if(subjects.begin(), subjects.end(), [&](const auto& one) { return one->kind() == kind; });
     OCTET_CHECK(subject != subjects.end(), kWhere, "'{}': this model has no {}", line, kind);
     set_num_threads(static_cast<int>(threads));
     const nlohmann::json answer{{"seconds", word == "run" ? (*subject)->run(batch, count) : (*subject)->load(count)}};

@@ -46,10 +46,11 @@ struct BenchCase {
   double pictures_per_second() const { return p50 > 0 ? static_cast<double>(batch) / p50 : 0; }
 };
 
-/// Every subject at every batch size and thread count; within a case subjects take turns for `seconds` each. `told`: before each
-/// case, how many were done. Leaves the thread count as the last case had it.
-std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subjects, const std::vector<std::int64_t>& batches,
-                               const std::vector<int>& threads, double seconds, const std::function<void(std::size_t)>& told);
+/// Every subject at every batch size and thread count; within a case subjects take turns for `seconds` each. `told`:
+/// before each case, how many were done. Leaves the thread count as the last case had it.
+std::vector<BenchCase> measure(std::vector<std::unique_ptr<BenchSubject>>& subjects,
+                               const std::vector<std::int64_t>& batches, const std::vector<int>& threads,
+                               double seconds, const std::function<void(std::size_t)>& told);
 
 /// The smallest value that `share` of `values` do not exceed; 0 of nothing.
 double percentile(std::vector<double> values, double share);

@@ -57,13 +57,15 @@ void answer(const Predictor& predictor, std::span<Answer> answers) {
               "logits {} for {} pictures of {} classes", logits.shape().str(), count, predictor.class_names.size());
   const Tensor probabilities = ops::softmax(logits);
   for (std::int64_t i = 0; i < count; ++i)
-    of_row[static_cast<std::size_t>(i)]->best = best_of(probabilities.data<float>() + i * logits.shape()[1], predictor.class_names);
+    of_row[static_cast<std::size_t>(i)]->best =
+        best_of(probabilities.data<float>() + i * logits.shape()[1], predictor.class_names);
 }
 
 Json to_json(const Answer& one) {
   if (!one.error.empty()) return {{"picture", one.picture}, {"error", one.error}};
   Json item{{"picture", one.picture}, {"top5", Json::array()}};
-  for (const Guess& guess : one.best) item["top5"].push_back({{"class", guess.name}, {"probability", guess.probability}});
+  for (const Guess& guess : one.best)
+    item["top5"].push_back({{"class", guess.name}, {"probability", guess.probability}});
   return item;
 }
 
@@ -85,8 +87,10 @@ void predict(const Options& options) {
   std::string text;
   std::vector<const Answer*> unread;
   for (const Answer& one : answers) {
-    if (options.json) all.push_back(to_json(one));
-    else if (one.error.empty()) text += text_of(one);
+    if (options.json)
+      all.push_back(to_json(one));
+    else if (one.error.empty())
+      text += text_of(one);
     if (!one.error.empty()) unread.push_back(&one);
   }
   print_out(options.json ? json_text(all) : text);
@@ -94,7 +98,8 @@ void predict(const Options& options) {
   if (unread.empty()) return;
   std::string names;
   for (const Answer* one : unread) names += fmt::format("{}'{}'", names.empty() ? "" : ", ", one->picture);
-  fail("predict", fmt::format("{} of {} pictures cannot be read: {}", unread.size(), answers.size(), names), "--json says of each why");
+  fail("predict", fmt::format("{} of {} pictures cannot be read: {}", unread.size(), answers.size(), names),
+       "--json says of each why");
 }
 
 }  // namespace octet::app

@@ -1,4 +1,5 @@
-// verify: nn (T) against simulator (S) against engine (E), value by value, and the engine's logits against ONNX Runtime's.
+// verify: nn (T) against simulator (S) against engine (E), value by value, and the engine's logits against ONNX
+// Runtime's.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,7 +27,7 @@ struct Report {
   std::int64_t pictures = 0;
   quant::CodeMismatches engine, trained;  ///< E and T against S
   std::optional<LogitAgreement> trained_logits, engine_logits;
-  Tensor logits;                          ///< the engine's
+  Tensor logits;  ///< the engine's
   std::optional<OnnxCheck> onnx;
 };
 
@@ -46,18 +47,21 @@ void for_batches(const data::Dataset& test, const Console& console, const char* 
 NamedTensors selected(const NamedTensors& all, const NamedTensors& some) {
   NamedTensors chosen;
   for (const auto& value : all)
-    if (std::any_of(some.begin(), some.end(), [&](const auto& other) { return other.first == value.first; })) chosen.push_back(value);
+    if (std::any_of(some.begin(), some.end(), [&](const auto& other) { return other.first == value.first; }))
+      chosen.push_back(value);
   return chosen;
 }
 
-void compare_executors(const LoadedModel& loaded, const engine::Engine& engine, const data::Dataset& test, const Console& console, Report& report) {
+void compare_executors(const LoadedModel& loaded, const engine::Engine& engine, const data::Dataset& test,
+                       const Console& console, Report& report) {
   const quant::QuantConfig config = quant::parse_config(loaded.notes.quant);
   const quant::LayerCodes trained(*loaded.net, kPicture, config);
   const quant::Simulator simulator(*loaded.net, kPicture, config);
   report.trained_logits.emplace(), report.engine_logits.emplace();
   for_batches(test, console, "nn, simulator, engine", [&](std::int64_t begin, std::int64_t end, const Tensor& images) {
     NamedTensors seen, simulated, run;
-    const Tensor from_nn = trained.run(images, seen), from_simulator = simulator.run(images, &simulated), from_engine = engine.run(images, &run);
+    const Tensor from_nn = trained.run(images, seen), from_simulator = simulator.run(images, &simulated),
+                 from_engine = engine.run(images, &run);
     report.engine.add(quant::code_mismatches(simulated, run));
     report.trained.add(quant::code_mismatches(selected(simulated, seen), seen));
     report.trained_logits->add(from_nn, from_simulator);
@@ -67,11 +71,14 @@ void compare_executors(const LoadedModel& loaded, const engine::Engine& engine, 
 }
 
 Json logits_json(const LogitAgreement& logits) {
-  return {{"bit_equal", logits.bit_equal}, {"classes_equal", logits.classes_equal()}, {"largest_difference", logits.largest_difference}};
+  return {{"bit_equal", logits.bit_equal},
+          {"classes_equal", logits.classes_equal()},
+          {"largest_difference", logits.largest_difference}};
 }
 
 const quant::LayerMismatch* find_layer(const quant::CodeMismatches& all, const std::string& name) {
-  const auto at = std::find_if(all.layers.begin(), all.layers.end(), [&](const auto& layer) { return layer.name == name; });
+  const auto at =
+      std::find_if(all.layers.begin(), all.layers.end(), [&](const auto& layer) { return layer.name == name; });
   return at == all.layers.end() ? nullptr : &*at;
 }
 
@@ -86,16 +93,22 @@ Json report_json(const Options& options, const Report& report, bool good) {
     for (const quant::LayerMismatch& layer : report.engine.layers) {
       Json line{{"name", layer.name}, {"elements", layer.elements}, {"simulator_engine_differ", layer.differing}};
       if (const auto* trained = find_layer(report.trained, layer.name))
-        line["nn_simulator_differ"] = trained->differing, line["nn_simulator_share"] = share(*trained), line["nn_simulator_largest"] = trained->largest;
+        line["nn_simulator_differ"] = trained->differing, line["nn_simulator_share"] = share(*trained),
+        line["nn_simulator_largest"] = trained->largest;
       j["layers"].push_back(line);
     }
-    j["logits"] = {{"nn_simulator", logits_json(*report.trained_logits)}, {"simulator_engine", logits_json(*report.engine_logits)}};
+    j["logits"] = {{"nn_simulator", logits_json(*report.trained_logits)},
+                   {"simulator_engine", logits_json(*report.engine_logits)}};
   }
   if (!report.onnx) return j;
   const OnnxCheck& onnx = *report.onnx;
-  if (!onnx.skipped.empty()) j["onnx"] = {{"file", options.onnx_file}, {"skipped", onnx.skipped}};
+  if (!onnx.skipped.empty())
+    j["onnx"] = {{"file", options.onnx_file}, {"skipped", onnx.skipped}};
   else
-    j["onnx"] = {{"file", options.onnx_file}, {"runtime", onnx.runtime}, {"bit_equal", onnx.bit_equal}, {"classes_equal", onnx.classes_equal},
+    j["onnx"] = {{"file", options.onnx_file},
+                 {"runtime", onnx.runtime},
+                 {"bit_equal", onnx.bit_equal},
+                 {"classes_equal", onnx.classes_equal},
                  {"largest_difference", onnx.largest_difference}};
   return j;
 }
@@ -116,11 +129,15 @@ std::string report_text(const Report& report) {
     text += fmt::format(kRow, "value", "elements", "S/E differ", "T/S differ", "largest");
     for (const quant::LayerMismatch& layer : report.engine.layers) {
       const auto* trained = find_layer(report.trained, layer.name);
-      text += fmt::format(kRow, layer.name, layer.elements, layer.differing, trained ? fmt::format("{:.4f} %", 100 * share(*trained)) : "",
+      text += fmt::format(kRow, layer.name, layer.elements, layer.differing,
+                          trained ? fmt::format("{:.4f} %", 100 * share(*trained)) : "",
                           trained ? fmt::format("{:g}", trained->largest) : "");
     }
-    text += "T: nn with fake quantizers; S: simulator; E: engine on the file. T/S: values that a quantizer makes, in codes.\nlogits\n";
-    text += logits_line("nn / simulator", *report.trained_logits) + logits_line("simulator / engine", *report.engine_logits);
+    text +=
+        "T: nn with fake quantizers; S: simulator; E: engine on the file. T/S: values that a quantizer makes, in "
+        "codes.\nlogits\n";
+    text += logits_line("nn / simulator", *report.trained_logits) +
+            logits_line("simulator / engine", *report.engine_logits);
   } else {
     text += "not compared: nn and simulator, for which the qat.safetensors of the same run is needed\nlogits\n";
   }
@@ -135,7 +152,8 @@ std::string verdict(const Report& report) {
   std::string text;
   const auto add = [&](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
   if (const std::int64_t differing = report.engine.total(); differing > 0) {
-    const auto first = std::find_if(report.engine.layers.begin(), report.engine.layers.end(), [](const auto& layer) { return layer.differing > 0; });
+    const auto first = std::find_if(report.engine.layers.begin(), report.engine.layers.end(),
+                                    [](const auto& layer) { return layer.differing > 0; });
     add(fmt::format("{} values of simulator and engine differ, first in '{}'", differing, first->name));
   } else if (report.engine_logits && !report.engine_logits->bit_equal) {
     add("the logits of simulator and engine differ");
@@ -143,7 +161,8 @@ std::string verdict(const Report& report) {
   // Other schemes are not ONNX's arithmetic.
   if (report.onnx && report.onnx->skipped.empty() && report.scheme == "octet" && !report.onnx->bit_equal)
     add(fmt::format("ONNX Runtime's logits differ from the engine's by up to {:.3g}", report.onnx->largest_difference));
-  if (report.onnx && !report.onnx->skipped.empty()) add(report.onnx->skipped + " ---> HINT give one that has onnxruntime by --python or OCTET_PYTHON");
+  if (report.onnx && !report.onnx->skipped.empty())
+    add(report.onnx->skipped + " ---> HINT give one that has onnxruntime by --python or OCTET_PYTHON");
   return text;
 }
 
@@ -156,17 +175,23 @@ void verify(const Options& options) {
   const bool quantized = made.size() == 2, integer = made.back().kind == "int8";
   if (!quantized && options.onnx_file.empty())
     fail(kWhere, fmt::format("'{}' alone has nothing to be held against", options.model),
-         integer ? "give --onnx FILE, or qat.safetensors of the same run for nn, simulator and engine" : "give --onnx FILE, or a qat.safetensors");
-  OCTET_CHECK(quantized || options.int8_file.empty(), kWhere, "--int8 goes with a qat.safetensors, '{}' is none", options.model);
+         integer ? "give --onnx FILE, or qat.safetensors of the same run for nn, simulator and engine"
+                 : "give --onnx FILE, or a qat.safetensors");
+  OCTET_CHECK(quantized || options.int8_file.empty(), kWhere, "--int8 goes with a qat.safetensors, '{}' is none",
+              options.model);
   const auto engine = engine::Engine::load(options.int8_file.empty() ? made.back().file : options.int8_file);
   const data::Dataset test = load_split(options, {1, options.limit_test}, console).test;
   Report report;
   report.scheme = engine.graph().scheme, report.pictures = test.size();
   report.logits = Tensor({test.size(), engine.classes()});
-  if (quantized) compare_executors(load_net(options.model), engine, test, console, report);
+  if (quantized)
+    compare_executors(load_net(options.model), engine, test, console, report);
   else
-    for_batches(test, console, "engine", [&](std::int64_t begin, std::int64_t end, const Tensor& images) { report.logits.slice(begin, end).copy_from(engine.run(images)); });
-  if (!options.onnx_file.empty()) report.onnx = check_onnx(find_python(options.python), options.onnx_file, test.pictures, report.logits);
+    for_batches(test, console, "engine", [&](std::int64_t begin, std::int64_t end, const Tensor& images) {
+      report.logits.slice(begin, end).copy_from(engine.run(images));
+    });
+  if (!options.onnx_file.empty())
+    report.onnx = check_onnx(find_python(options.python), options.onnx_file, test.pictures, report.logits);
   const std::string wrong = verdict(report);
   print_out(options.json ? json_text(report_json(options, report, wrong.empty())) : report_text(report));
   if (!wrong.empty()) fail(kWhere, wrong);

@@ -19,13 +19,15 @@ std::vector<std::int64_t> classes_of(const Tensor& logits) {
 }
 
 void LogitAgreement::add(const Tensor& a, const Tensor& b) {
-  OCTET_CHECK(a.shape() == b.shape(), "compare", "logits {} and {} are not of one net", a.shape().str(), b.shape().str());
+  OCTET_CHECK(a.shape() == b.shape(), "compare", "logits {} and {} are not of one net", a.shape().str(),
+              b.shape().str());
   const auto of_a = classes_of(a), of_b = classes_of(b);
   for (std::size_t i = 0; i < of_a.size(); ++i) same_class += of_a[i] == of_b[i];
   pictures += a.shape()[0];
   bit_equal = bit_equal && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0;
   for (std::int64_t i = 0; i < a.numel(); ++i)
-    largest_difference = std::max(largest_difference, std::fabs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]));
+    largest_difference =
+        std::max(largest_difference, std::fabs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]));
 }
 
 }  // namespace octet::app

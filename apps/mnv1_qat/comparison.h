@@ -17,7 +17,9 @@ struct LogitAgreement {
   double largest_difference = 0;
   /// Both f32 N,classes; throws Error when their shapes differ.
   void add(const Tensor& a, const Tensor& b);
-  double classes_equal() const { return pictures > 0 ? static_cast<double>(same_class) / static_cast<double>(pictures) : 1; }
+  double classes_equal() const {
+    return pictures > 0 ? static_cast<double>(same_class) / static_cast<double>(pictures) : 1;
+  }
 };
 
 }  // namespace octet::app

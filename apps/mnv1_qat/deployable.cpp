@@ -19,7 +19,8 @@ std::vector<Deployable> deployables(const std::string& model, const ScratchFolde
     engine::save_graph(made.back().file, graph);
   };
   add("fp32", quant::float_graph(*loaded.net, kPicture));
-  if (!loaded.notes.quant.empty()) add("int8", quant::convert(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant)));
+  if (!loaded.notes.quant.empty())
+    add("int8", quant::convert(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant)));
   return made;
 }
 

@@ -12,8 +12,8 @@ struct Deployable {
   std::string file;  ///< engine file
 };
 
-/// An engine file is itself; of an fp32 model its graph of floats is written into `scratch`, of a QAT model that and the integer
-/// graph, in this order. Throws Error on what is no model and on what the engine cannot run.
+/// An engine file is itself; of an fp32 model its graph of floats is written into `scratch`, of a QAT model that and
+/// the integer graph, in this order. Throws Error on what is no model and on what the engine cannot run.
 std::vector<Deployable> deployables(const std::string& model, const ScratchFolder& scratch);
 
 }  // namespace octet::app

@@ -66,14 +66,17 @@ std::string find_python(const std::string& given) {
   return !error && ::access(beside.c_str(), X_OK) == 0 ? beside.string() : "python3";
 }
 
-OnnxCheck check_onnx(const std::string& python, const std::string& onnx_file, const Tensor& pictures, const Tensor& logits) {
+OnnxCheck check_onnx(const std::string& python, const std::string& onnx_file, const Tensor& pictures,
+                     const Tensor& logits) {
   OCTET_CHECK(fs::exists(onnx_file), kWhere, "there is no '{}'", onnx_file);
   const ScratchFolder folder;
   const std::string script = folder.path("verify_onnx.py"), out = folder.path("out"), err = folder.path("err");
   write_file_atomically(script, kVerifyOnnxScript);
   write_npy(folder.path("pictures.npy"), pictures);
   write_npy(folder.path("logits.npy"), logits);
-  const int code = run_program({python, script, onnx_file, "--pictures", folder.path("pictures.npy"), "--logits", folder.path("logits.npy")}, out, err);
+  const int code = run_program(
+      {python, script, onnx_file, "--pictures", folder.path("pictures.npy"), "--logits", folder.path("logits.npy")},
+      out, err);
   OnnxCheck check;
   if (code == kNotFound) check.skipped = fmt::format("cannot start '{}'", python);
   // Without NumPy the script does not get as far as saying so.
@@ -82,8 +85,9 @@ OnnxCheck check_onnx(const std::string& python, const std::string& onnx_file, co
   if (!check.skipped.empty()) return check;
   OCTET_CHECK(code == 0, kWhere, "ONNX Runtime with '{}': {}", onnx_file, last_line(err));
   const auto j = nlohmann::json::parse(last_line(out), nullptr, false);
-  OCTET_CHECK(j.is_object() && j.contains("bit_equal") && j.contains("classes_equal") && j.contains("largest_difference"), kWhere,
-              "'{}' answers '{}'", python, last_line(out));
+  OCTET_CHECK(
+      j.is_object() && j.contains("bit_equal") && j.contains("classes_equal") && j.contains("largest_difference"),
+      kWhere, "'{}' answers '{}'", python, last_line(out));
   check.runtime = j.value("runtime", "") + " " + j.value("version", "");
   check.bit_equal = j["bit_equal"].get<bool>();
   check.classes_equal = j["classes_equal"].get<double>();

@@ -13,11 +13,13 @@ struct OnnxCheck {
   double classes_equal = 0, largest_difference = 0;
 };
 
-/// The Python that checks run in: `given`, else $OCTET_PYTHON, else build/python beside this program's build, else "python3".
+/// The Python that checks run in: `given`, else $OCTET_PYTHON, else build/python beside this program's build, else
+/// "python3".
 std::string find_python(const std::string& given);
 
-/// `pictures` u8 N,H,W,C pixels, or f32 as the net reads them; `logits` f32 N,classes. Sets `skipped` when there is no such Python or it has no ONNX
-/// Runtime; throws Error, with the runtime's words, when it cannot run the file.
-OnnxCheck check_onnx(const std::string& python, const std::string& onnx_file, const Tensor& pictures, const Tensor& logits);
+/// `pictures` u8 N,H,W,C pixels, or f32 as the net reads them; `logits` f32 N,classes. Sets `skipped` when there is no
+/// such Python or it has no ONNX Runtime; throws Error, with the runtime's words, when it cannot run the file.
+OnnxCheck check_onnx(const std::string& python, const std::string& onnx_file, const Tensor& pictures,
+                     const Tensor& logits);
 
 }  // namespace octet::app

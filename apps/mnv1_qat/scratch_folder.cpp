@@ -11,7 +11,8 @@ namespace octet::app {
 ScratchFolder::ScratchFolder() {
   std::error_code error;
   std::string pattern = (std::filesystem::temp_directory_path(error) / "octet-XXXXXX").string();
-  OCTET_CHECK(!error && ::mkdtemp(pattern.data()) != nullptr, "scratch", "cannot make a folder for temporary files: {} ---> HINT set TMPDIR",
+  OCTET_CHECK(!error && ::mkdtemp(pattern.data()) != nullptr, "scratch",
+              "cannot make a folder for temporary files: {} ---> HINT set TMPDIR",
               error ? error.message() : std::strerror(errno));
   path_ = pattern;
 }

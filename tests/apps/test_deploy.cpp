@@ -84,7 +84,8 @@ TEST_F(Deploy, VerifyFindsAChangedWeight) {
     for (std::int8_t& code : Tensor(node.weight).span<std::int8_t>()) code = static_cast<std::int8_t>(code / 2);
   }
   engine::save_graph(file("changed.safetensors"), graph);
-  const Ended ended = mnv1_qat(Words{"verify", model("qat"), "--int8", file("changed.safetensors"), "--json"} + small_data());
+  const Ended ended =
+      mnv1_qat(Words{"verify", model("qat"), "--int8", file("changed.safetensors"), "--json"} + small_data());
   expect_refused(ended, 1, {"simulator and engine differ", "blocks.3.pw.conv"});
   EXPECT_EQ(Json::parse(ended.out)["good"], false);
 }
@@ -92,10 +93,13 @@ TEST_F(Deploy, VerifyFindsAChangedWeight) {
 TEST_F(Deploy, VerifyAsksOnnxRuntime) {
   write_bytes(file("model.onnx"), "the stand-in does not read it");
   const auto verify = [&](const std::string& python, const std::string& kind = "int8") {
-    return mnv1_qat(Words{"verify", model(kind), "--onnx", file("model.onnx"), "--json", "--python", python} + small_data());
+    return mnv1_qat(Words{"verify", model(kind), "--onnx", file("model.onnx"), "--json", "--python", python} +
+                    small_data());
   };
-  const std::string equal = R"({"runtime": "onnxruntime", "version": "9", "bit_equal": true, "classes_equal": 1.0, "largest_difference": 0.0})";
-  const std::string apart = R"({"runtime": "onnxruntime", "version": "9", "bit_equal": false, "classes_equal": 0.9, "largest_difference": 0.25})";
+  const std::string equal =
+      R"({"runtime": "onnxruntime", "version": "9", "bit_equal": true, "classes_equal": 1.0, "largest_difference": 0.0})";
+  const std::string apart =
+      R"({"runtime": "onnxruntime", "version": "9", "bit_equal": false, "classes_equal": 0.9, "largest_difference": 0.25})";
   for (const char* kind : {"int8", "qat"}) {
     const Ended good = verify(python_that(0, equal), kind);
     ASSERT_EQ(good.code, 0) << good.err;
@@ -109,21 +113,28 @@ TEST_F(Deploy, VerifyAsksOnnxRuntime) {
   expect_refused(verify(python_that(1, "", "verify_onnx: no such operator")), 1, {"no such operator"});
   expect_refused(verify(python_that(0, "nonsense")), 1, {"nonsense"});
   // The environment names one where the command line does not.
-  const Ended by_name = mnv1_qat(Words{"verify", model("int8"), "--onnx", file("model.onnx")} + small_data(), {{"OCTET_PYTHON", python_that(0, equal)}});
+  const Ended by_name = mnv1_qat(Words{"verify", model("int8"), "--onnx", file("model.onnx")} + small_data(),
+                                 {{"OCTET_PYTHON", python_that(0, equal)}});
   EXPECT_EQ(by_name.code, 0) << by_name.err;
   EXPECT_NE(by_name.out.find("qat.safetensors of the same run is needed"), std::string::npos) << by_name.out;
 }
 
 TEST_F(Deploy, VerifyRefusesWhatItCannotCompare) {
-  expect_refused(mnv1_qat(Words{"verify", model("int8")} + small_data()), 1, {"nothing to be held against", "qat.safetensors"});
+  expect_refused(mnv1_qat(Words{"verify", model("int8")} + small_data()), 1,
+                 {"nothing to be held against", "qat.safetensors"});
   expect_refused(mnv1_qat(Words{"verify", model("fp32")} + small_data()), 1, {"nothing to be held against"});
-  expect_refused(mnv1_qat(Words{"verify", model("qat"), "--onnx", file("missing.onnx")} + small_data()), 1, {"missing.onnx"});
-  expect_refused(mnv1_qat(Words{"verify", model("int8"), "--int8", model("int8"), "--onnx", "x"} + small_data()), 1, {"--int8"});
+  expect_refused(mnv1_qat(Words{"verify", model("qat"), "--onnx", file("missing.onnx")} + small_data()), 1,
+                 {"missing.onnx"});
+  expect_refused(mnv1_qat(Words{"verify", model("int8"), "--int8", model("int8"), "--onnx", "x"} + small_data()), 1,
+                 {"--int8"});
 }
 
 TEST_F(Deploy, BenchReportsEveryCase) {
   const Words quick{"--batch", "1,3", "--threads", "1,2", "--seconds", "0.01", "--json"};
-  const std::map<std::string, std::vector<std::string>> kinds{{model("qat"), {"fp32", "int8"}}, {model("fp32"), {"fp32"}}, {model("int8"), {"int8"}}, {file("float.safetensors"), {"fp32"}}};
+  const std::map<std::string, std::vector<std::string>> kinds{{model("qat"), {"fp32", "int8"}},
+                                                              {model("fp32"), {"fp32"}},
+                                                              {model("int8"), {"int8"}},
+                                                              {file("float.safetensors"), {"fp32"}}};
   for (const auto& [path, wanted] : kinds) {
     const Ended ended = mnv1_qat(Words{"bench", path} + quick);
     ASSERT_EQ(ended.code, 0) << ended.err;
@@ -145,13 +156,15 @@ TEST_F(Deploy, BenchReportsEveryCase) {
       EXPECT_GE(one["runs"], 5) << one;
     }
   }
-  const Ended text = mnv1_qat({"bench", model("int8"), "--batch", "1", "--threads", "1", "--seconds", "0.01", "--quiet"});
+  const Ended text =
+      mnv1_qat({"bench", model("int8"), "--batch", "1", "--threads", "1", "--seconds", "0.01", "--quiet"});
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_NE(text.out.find("pictures/s"), std::string::npos) << text.out;
 }
 
 TEST_F(Deploy, BenchRefusesBadOptionsInOneLine) {
-  for (const Words& bad : {Words{"--batch", "0"}, Words{"--batch", "1,x"}, Words{"--threads", "0"}, Words{"--threads", "257"}, Words{"--seconds", "0"}, Words{"--seconds", "nan"}})
+  for (const Words& bad : {Words{"--batch", "0"}, Words{"--batch", "1,x"}, Words{"--threads", "0"},
+                           Words{"--threads", "257"}, Words{"--seconds", "0"}, Words{"--seconds", "nan"}})
     expect_refused(mnv1_qat(Words{"bench", model("int8")} + bad), 2, {bad[0]});
   expect_refused(mnv1_qat({"bench", file("missing.safetensors")}), 1, {"missing.safetensors"});
 }
@@ -159,7 +172,8 @@ TEST_F(Deploy, BenchRefusesBadOptionsInOneLine) {
 TEST_F(Deploy, ServedBenchAnswersLineByLine) {
   const app::ScratchFolder scratch;
   std::vector<std::unique_ptr<app::BenchSubject>> subjects;
-  for (const app::Deployable& one : app::deployables(model("qat"), scratch)) subjects.push_back(std::make_unique<app::BenchSubject>(one));
+  for (const app::Deployable& one : app::deployables(model("qat"), scratch))
+    subjects.push_back(std::make_unique<app::BenchSubject>(one));
   std::istringstream in("run int8 2 1 3\nload fp32 2\n");
   std::ostringstream out;
   app::serve_bench(subjects, in, out);
@@ -170,7 +184,8 @@ TEST_F(Deploy, ServedBenchAnswersLineByLine) {
   EXPECT_EQ(said[0]["kinds"], Json({"fp32", "int8"}));
   EXPECT_EQ(said[1]["seconds"].size(), 3u);
   EXPECT_EQ(said[2]["seconds"].size(), 2u);
-  for (const char* bad : {"run int8 0 1 1", "run int8 1 1", "run int8 1 1 1 1", "load int8 0", "walk int8 1 1 1", "run int4 1 1 1", "run int8 x 1 1", ""}) {
+  for (const char* bad : {"run int8 0 1 1", "run int8 1 1", "run int8 1 1 1 1", "load int8 0", "walk int8 1 1 1",
+                          "run int4 1 1 1", "run int8 x 1 1", ""}) {
     std::istringstream line(std::string(bad) + "\n");
     EXPECT_ERROR(app::serve_bench(subjects, line, out), "[bench] '");
   }
@@ -188,7 +203,8 @@ TEST(Percentile, IsAValueThatWasMeasured) {
 }
 
 TEST(LogitAgreement, CountsClassesAndBits) {
-  const Tensor a = Tensor::from<float>({2, 2}, std::vector<float>{1, 1, 0, 2}), b = Tensor::from<float>({2, 2}, std::vector<float>{1, 1.5f, 0, 2});
+  const Tensor a = Tensor::from<float>({2, 2}, std::vector<float>{1, 1, 0, 2}),
+               b = Tensor::from<float>({2, 2}, std::vector<float>{1, 1.5f, 0, 2});
   app::LogitAgreement sum;
   sum.add(a, a);
   EXPECT_TRUE(sum.bit_equal);
@@ -202,7 +218,8 @@ TEST(LogitAgreement, CountsClassesAndBits) {
 TEST_F(Deploy, PredictTakesFoldersAndTellsWhatItCannotRead) {
   const Tensor pictures = data::synthetic_shapes(7, 1, 2).test.pictures;
   std::filesystem::create_directories(file("pictures/deeper"));
-  for (const char* name : {"pictures/b.png", "pictures/a.PNG"}) ASSERT_NE(stbi_write_png(file(name).c_str(), 32, 32, 3, pictures.data<std::uint8_t>(), 96), 0);
+  for (const char* name : {"pictures/b.png", "pictures/a.PNG"})
+    ASSERT_NE(stbi_write_png(file(name).c_str(), 32, 32, 3, pictures.data<std::uint8_t>(), 96), 0);
   write_bytes(file("pictures/notes.txt"), "no picture, not asked for");
   for (const std::string& path : {model("int8"), file("float.safetensors")}) {
     const Ended good = mnv1_qat({"predict", path, file("pictures"), "--json"});

@@ -34,7 +34,9 @@ TEST(LayerCodes, AreTheSimulatorsButForRoundings) {
       Simulator(*model, net.shape, config).run(pictures, &simulated);
       EXPECT_EQ(names_of(*model), before) << "slots are as they were";
       EXPECT_EQ(logits.shape(), Shape({4, 10}));
-      std::erase_if(simulated, [&](const auto& value) { return std::none_of(seen.begin(), seen.end(), [&](const auto& s) { return s.first == value.first; }); });
+      std::erase_if(simulated, [&](const auto& value) {
+        return std::none_of(seen.begin(), seen.end(), [&](const auto& s) { return s.first == value.first; });
+      });
       const CodeMismatches apart = code_mismatches(simulated, seen);
       EXPECT_GE(apart.layers.size(), 9u);
       EXPECT_EQ(apart.layers[0].differing, 0) << "the picture's own codes";
@@ -45,7 +47,8 @@ TEST(LayerCodes, AreTheSimulatorsButForRoundings) {
 }
 
 TEST(LayerCodes, MismatchesKnowTheLargest) {
-  const NamedTensors a{{"x", Tensor::from<std::uint8_t>({3}, std::vector<std::uint8_t>{1, 250, 3})}}, b{{"x", Tensor::from<std::uint8_t>({3}, std::vector<std::uint8_t>{3, 0, 3})}};
+  const NamedTensors a{{"x", Tensor::from<std::uint8_t>({3}, std::vector<std::uint8_t>{1, 250, 3})}},
+      b{{"x", Tensor::from<std::uint8_t>({3}, std::vector<std::uint8_t>{3, 0, 3})}};
   CodeMismatches sum = code_mismatches(a, a);
   sum.add(code_mismatches(a, b));
   EXPECT_EQ(sum.layers[0].differing, 2);
