@@ -36,6 +36,7 @@ CLI::Validator whole(T low, T high) {
 
 const auto kCount = in_range<std::int64_t>("0 or more", 0, std::numeric_limits<std::int64_t>::max());
 constexpr std::int64_t kEpochs = 100000, kLargestBatch = 100000;
+constexpr int kMostThreads = 256;
 constexpr double kLargest = std::numeric_limits<double>::max();
 
 template <class T>
@@ -103,7 +104,6 @@ void add_training(CLI::App* app, Options& o) {
 
 void add_general(CLI::App* app, Options& o) {
   const char* group = "General";
-  add(app, "--threads", o.threads, "threads; 0: one per processor")->check(whole(0, 256))->group(group);
   add(app, "--seed", o.seed, "of initial weights, order and augmentation")
       ->check(in_range<std::uint64_t>("0 or more", 0, std::numeric_limits<std::uint64_t>::max()))
       ->group(group);
@@ -111,6 +111,10 @@ void add_general(CLI::App* app, Options& o) {
   app->add_flag("--quiet", o.quiet, "no progress, results only")->group(group);
   app->add_flag("--json", o.json, "results as JSON on stdout, nothing else there")->group(group);
   app->add_option("--config", "TOML file with options of this subcommand, without their dashes")->type_name("FILE.toml")->group(group);
+}
+
+void add_threads(CLI::App* app, Options& o) {
+  add(app, "--threads", o.threads, "threads; 0: one per processor")->check(whole(0, kMostThreads))->group("General");
 }
 
 void add_profile(CLI::App* app, Options& o) {
@@ -127,6 +131,7 @@ void add_model_file(CLI::App* app, Options& o, const std::string& help) { app->a
 CLI::App* add_command(CLI::App& app, Options& o, const char* name, const char* help, Command command) {
   CLI::App* s = app.add_subcommand(name, help);
   s->callback([&o, command] { o.command = command; });
+  if (command != Command::bench) add_threads(s, o);  // which takes several
   add_general(s, o);
   return s;
 }
@@ -177,7 +182,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
 
   CLI::App* predict = add_command(app, o, "predict", "classes of PNG or JPEG files", Command::predict);
   add_model_file(predict, o, "a .safetensors file of a run");
-  predict->add_option("pictures", o.pictures, "picture files")->required();
+  predict->add_option("pictures", o.pictures, "picture files, or folders of them")->required();
 
   CLI::App* dump = add_command(app, o, "dump-codes", "every layer's codes for chosen pictures, as .npy files", Command::dump_codes);
   add_model_file(dump, o, "int8.safetensors of a run");
@@ -187,6 +192,29 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   add_out(dump, o.codes_dir, "folder for the .npy files");
 
   add_command(app, o, "info", "version, processor, rows selected, build options, threads", Command::info);
+}
+
+void add_commands_of_deployment(CLI::App& app, Options& o) {
+  CLI::App* verify = add_command(app, o, "verify", "layer by layer: does what was trained run as integers, and in ONNX Runtime?", Command::verify);
+  add_model_file(verify, o, "qat.safetensors of a run; or an fp32 model or a file of the engine, to be held against --onnx");
+  verify->add_option("--int8", o.int8_file, "the engine's file of this QAT model; without it the model is converted anew")->type_name("FILE");
+  verify->add_option("--onnx", o.onnx_file, "an exported file, to be run in ONNX Runtime")->type_name("FILE.onnx");
+  verify->add_option("--python", o.python, "a Python that has onnxruntime; else $OCTET_PYTHON, build/python, python3")->type_name("PROGRAM");
+  add_test_data(verify, o);
+
+  CLI::App* bench = add_command(app, o, "bench", "latency and throughput of a model in the engine, fp32 and int8", Command::bench);
+  add_model_file(bench, o, "a .safetensors file of a run");
+  bench->add_option("--batch", o.batches, "pictures at a time, for example 1,64")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(whole<std::int64_t>(1, kLargestBatch))
+      ->capture_default_str();
+  bench->add_option("--threads", o.thread_counts, "threads, for example 1,2; without it 1 and one per processor")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(whole(1, kMostThreads));
+  add(bench, "--seconds", o.seconds, "time for each case")->check(in_range("0.01 to 3600", 0.01, 3600.0));
+  bench->add_flag("--serve", o.serve, "obey lines on stdin (docs/deploy.md), for measuring in turn with other programs");
 }
 
 void check_contradictions(const Options& o) {
@@ -225,6 +253,7 @@ Options parse_command_line(int argc, const char* const* argv) {
   add_training_commands(app, options, quant);
   add_ptq(app, options, quant);
   add_commands_of_use(app, options);
+  add_commands_of_deployment(app, options);
   std::vector<std::string> words(argv + 1, argv + argc);
   require_known_subcommand(app, words);
   try {

@@ -92,13 +92,15 @@ LoadedModel load_net(const std::string& path) {
   return loaded;
 }
 
+std::string kind_of_file(const std::string& path) { return kind_of(read_safetensors(path, {.copy = false, .require_checksum = true})); }
+
 Predictor load_predictor(const std::string& path) {
-  const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
-  if (kind_of(file) == "int8") {
+  const std::string kind = kind_of_file(path);
+  if (kind == "int8" || kind == "float") {
     auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path));
     const auto classes = engine->graph().notes.find("classes");
     OCTET_CHECK(classes != engine->graph().notes.end(), "model", "'{}' does not name its classes", path);
-    return {"int8", [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
+    return {kind, [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
   }
   const LoadedModel loaded = load_net(path);
   auto trainer = std::make_shared<optim::Trainer>(loaded.net);

@@ -46,7 +46,10 @@ struct LoadedModel {
 /// An fp32 or QAT file as a net with its quantizers in place.
 LoadedModel load_net(const std::string& path);
 
-/// Any of the three kinds as a predictor: "fp32", "QAT" or "int8".
+/// What a file says it is: "model", "int8", "float" or another of docs/format.md. Throws Error when it says nothing.
+std::string kind_of_file(const std::string& path);
+
+/// Any kind of model as a predictor: "fp32", "QAT", and for files of the engine "int8" or "float".
 struct Predictor {
   std::string kind;
   optim::PredictFn predict;

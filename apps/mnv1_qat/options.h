@@ -12,7 +12,7 @@
 
 namespace octet::app {
 
-enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq };
+enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench };
 
 struct Options {
   Command command = Command::run;
@@ -52,6 +52,12 @@ struct Options {
   std::string codes_dir = "codes";         ///< where dump-codes writes
   std::vector<std::string> pictures;       ///< files
   std::vector<std::int64_t> indices;       ///< pictures of the test set
+  std::string onnx_file, int8_file;        ///< verify: held against the model; empty: none, and the model converted anew
+  std::string python;                      ///< verify: has ONNX Runtime; empty: see find_python()
+  std::vector<std::int64_t> batches = {1, 8, 64, 256};
+  std::vector<int> thread_counts;          ///< bench; empty: 1 and one per processor
+  double seconds = 1;                      ///< bench: of each case
+  bool serve = false;                      ///< bench: obey stdin
 };
 
 }  // namespace octet::app
