@@ -37,9 +37,11 @@ OCTET_SIMD void interleave(const Bytes (&taps)[kTaps], VecI (&groups)[kVectors])
 
 OCTET_SIMD VecI dot(VecI acc, VecI x, VecI w) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(x.v, w.v))}; }
 
+template <bool Any>
 OCTET_SIMD void store_codes(const VecI (&codes)[kVectors], std::uint8_t* dst, int channels) {
   const __m256i words = _mm256_packs_epi32(codes[0].v, codes[1].v);
-  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff));  // packus saturates: u8 and the bits of s8
+  // packus saturates: keep u8 and the bits of s8.
+  const __m256i low = Any ? _mm256_and_si256(words, _mm256_set1_epi16(0xff)) : words;
   const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
   if (channels == kChannels) return _mm_storeu_si128(reinterpret_cast<__m128i*>(dst), bytes);
   alignas(16) std::uint8_t stored[kChannels];

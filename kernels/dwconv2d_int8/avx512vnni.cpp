@@ -43,10 +43,12 @@ OCTET_SIMD void interleave(const Bytes (&taps)[kTaps], VecI (&groups)[kVectors])
 
 OCTET_SIMD VecI dot(VecI acc, VecI x, VecI w) { return {_mm512_dpbusd_epi32(acc.v, x.v, w.v)}; }
 
+template <bool Any>
 OCTET_SIMD void store_codes(const VecI (&codes)[kVectors], std::uint8_t* dst, int channels) {
+  __m512i a = _mm512_packs_epi32(codes[0].v, codes[1].v);
+  __m512i b = _mm512_packs_epi32(codes[2].v, codes[3].v);
   const __m512i low_byte = _mm512_set1_epi16(0xff);  // packus saturates: keep u8 and the bits of s8
-  const __m512i a = _mm512_and_si512(_mm512_packs_epi32(codes[0].v, codes[1].v), low_byte);
-  const __m512i b = _mm512_and_si512(_mm512_packs_epi32(codes[2].v, codes[3].v), low_byte);
+  if (Any) a = _mm512_and_si512(a, low_byte), b = _mm512_and_si512(b, low_byte);
   const __m512i bytes = _mm512_packus_epi16(a, b);
   if (channels == kChannels)
     _mm512_storeu_si512(dst, bytes);

@@ -9,7 +9,7 @@ namespace octet::kernels {
 namespace {
 
 /// Codes that a task computes at least, where a picture has them.
-constexpr std::int64_t kTaskCodes = 16384;
+constexpr std::int64_t kTaskCodes = 32768;
 
 std::size_t align64(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 

@@ -85,7 +85,7 @@ OCTET_SIMD void store_block(const VectorStore& s, VecI (&acc)[kVectors], const c
     OCTET_UNROLL
     for (int v = 0; v < kVectors; ++v)
       codes[v] = codes_of<K>(s, acc[v], VecF::load(multiplier + v * VecF::width), VecF::load(bias + v * VecF::width));
-    store_codes(codes, static_cast<std::uint8_t*>(dst) + index, channels);
+    store_codes<true>(codes, static_cast<std::uint8_t*>(dst) + index, channels);
   }
 }
 

@@ -22,6 +22,10 @@ constexpr DwLanes kLanes{kChannels, kTaps, sizeof(Weight), kLaneChannel.of};
 struct WindowAxis {
   std::int64_t count, src, dst;
 };
+OCTET_SIMD void swap_axes(WindowAxis& a, WindowAxis& b) {
+  const WindowAxis t = a;
+  a = b, b = t;
+}
 /// Outputs of one class and block: those of some pictures.
 struct WindowRun {
   const std::uint8_t* src;  ///< the first output's first tap inside
@@ -32,6 +36,7 @@ struct WindowRun {
   void* dst;
   std::int64_t index;  ///< of the first output's first code in dst
   int channels;
+  bool from_zero;  ///< the smallest code and the zero point are 0
 };
 
 /// f(src, index) for every output.
@@ -71,8 +76,18 @@ OCTET_SIMD void store_window(const VectorStore& s, const VecI (&acc)[kVectors], 
     VecI codes[kVectors];
     OCTET_UNROLL
     for (int v = 0; v < kVectors; ++v) codes[v] = codes_of<K>(s, acc[v], of.multiplier[v], of.bias[v]);
-    store_codes(codes, static_cast<std::uint8_t*>(dst) + index, channels);
+    store_codes<true>(codes, static_cast<std::uint8_t*>(dst) + index, channels);
   }
+}
+
+/// Codes of the onnx rule from zero up around zero: the pack saturates below. INT_MIN, which stands for what no int32
+/// holds, can only come from below there.
+OCTET_SIMD void store_from_zero(const VectorStore& s, const VecI (&acc)[kVectors], const WindowStore& of, void* dst,
+                                std::int64_t index) {
+  VecI codes[kVectors];
+  OCTET_UNROLL
+  for (int v = 0; v < kVectors; ++v) codes[v] = to_int_even(min(s.hi, to_float(acc[v]) * of.multiplier[v]));
+  store_codes<false>(codes, static_cast<std::uint8_t*>(dst) + index, kChannels);
 }
 
 template <bool Signed>
@@ -112,7 +127,7 @@ void sum_any_window(const VectorStore& store, const WindowRun& run) {
 }
 
 /// Windows with Rows x Cols taps inside over whole blocks, stored as codes of the onnx rule.
-template <bool Signed, int Rows, int Cols>
+template <bool Signed, bool FromZero, int Rows, int Cols>
 void sum_window(const VectorStore& of, const WindowRun& all) {
   constexpr int kGroups = (Rows * Cols + kTaps - 1) / kTaps;
   const WindowRun run = all;  // in registers: no store can alias these copies
@@ -136,28 +151,34 @@ void sum_window(const VectorStore& of, const WindowRun& all) {
       }
       add_group<Signed>(x, weight[i], acc);
     }
-    store_window<StoreKind::onnx>(store, acc, constants, run.dst, index, kChannels);
+    if constexpr (FromZero)
+      store_from_zero(store, acc, constants, run.dst, index);
+    else
+      store_window<StoreKind::onnx>(store, acc, constants, run.dst, index, kChannels);
   });
 }
 
 using SumWindow = void (*)(const VectorStore&, const WindowRun&);
-template <bool Signed>
-constexpr SumWindow kSumWindow[3][3] = {{sum_window<Signed, 1, 1>, sum_window<Signed, 1, 2>, sum_window<Signed, 1, 3>},
-                                        {sum_window<Signed, 2, 1>, sum_window<Signed, 2, 2>, sum_window<Signed, 2, 3>},
-                                        {sum_window<Signed, 3, 1>, sum_window<Signed, 3, 2>, sum_window<Signed, 3, 3>}};
+template <bool Signed, bool Z>
+constexpr SumWindow kSumWindow[3][3] = {
+    {sum_window<Signed, Z, 1, 1>, sum_window<Signed, Z, 1, 2>, sum_window<Signed, Z, 1, 3>},
+    {sum_window<Signed, Z, 2, 1>, sum_window<Signed, Z, 2, 2>, sum_window<Signed, Z, 2, 3>},
+    {sum_window<Signed, Z, 3, 1>, sum_window<Signed, Z, 3, 2>, sum_window<Signed, Z, 3, 3>}};
 
 template <bool Signed>
 OCTET_SIMD void sum_windows(const VectorStore& store, const WindowRun& run) {
   if (store.kind == StoreKind::paddle) return sum_any_window<Signed, StoreKind::paddle>(store, run);
   if (store.kind == StoreKind::floats) return sum_any_window<Signed, StoreKind::floats>(store, run);
   const bool usual = run.rows >= 1 && run.rows <= 3 && run.cols >= 1 && run.cols <= 3 && run.channels == kChannels;
-  if (usual) return kSumWindow<Signed>[run.rows - 1][run.cols - 1](store, run);
+  if (usual && run.from_zero) return kSumWindow<Signed, true>[run.rows - 1][run.cols - 1](store, run);
+  if (usual) return kSumWindow<Signed, false>[run.rows - 1][run.cols - 1](store, run);
   sum_any_window<Signed, StoreKind::onnx>(store, run);
 }
 
 /// What a task computes: output rows [first, last) of pictures [begin, end).
 struct WindowTask {
   std::int64_t begin, end, first, last;
+  bool from_zero;
 };
 
 /// The outputs of a task in one class, through blocks [b, stop).
@@ -173,10 +194,13 @@ void sum_class(const ConvGeometry& g, const DwWindows& windows, const VectorStor
   run.pictures = {task.end - task.begin, g.h * src_row, out_h * dst_row};
   run.down = {last - first, g.stride_h * src_row, dst_row};
   run.right = {col.end - col.begin, g.stride_w * g.c, g.c};
+  // The innermost loop takes an axis that has more than one output.
+  if (run.right.count == 1) swap_axes(run.right, run.down);
+  if (run.right.count == 1) swap_axes(run.right, run.pictures);
   const std::int64_t line = task.begin * g.h + first * g.stride_h - g.pad_h + row.first;
   const std::int64_t src = line * src_row + (col.begin * g.stride_w - g.pad_w + col.first) * g.c;
   const std::int64_t dst = (task.begin * out_h + first) * dst_row + col.begin * g.c;
-  run.dst = io.dst;
+  run.dst = io.dst, run.from_zero = task.from_zero;
   for (; b < stop; ++b) {
     const std::int64_t c = b * kChannels;
     run.block = windows.first_block + static_cast<std::size_t>(b) * windows.block_bytes;
@@ -196,6 +220,7 @@ void run_windows(const IntConvProblem& problem, const IntConvPointers& io) {
   const VectorStore store = vector_store(problem.store);
   parallel_for(work.tasks, [&](std::int64_t index) {
     WindowTask task;
+    task.from_zero = problem.store.z == 0 && problem.store.lo == 0;
     task.begin = index / work.tasks_per_picture * work.task_pictures;
     task.end = task.begin + work.task_pictures < g.n ? task.begin + work.task_pictures : g.n;
     task.first = index % work.tasks_per_picture * work.task_rows;

@@ -76,7 +76,9 @@ TEST(DwConv2dInt8, RowsAgreeOnTheNetworksLayers) {
       expect_equal({g, DType::u8, 0, {}}, seed++);
       expect_equal({g, DType::u8, 128, {DType::s8, QuantRule::onnx, 4, -100, 90, Activation::none}}, seed++,
                    Codes::alternating);
-      expect_equal({g, DType::s8, -7, {}}, seed++, Codes::largest);
+      expect_equal({g, DType::s8, -7, {DType::u8, QuantRule::onnx, 0, 0, 97, Activation::none}}, seed++,
+                   Codes::largest);
+      expect_equal({g, DType::u8, 3, {DType::s8, QuantRule::onnx, 0, 0, 127, Activation::none}}, seed++);
     }
   }
 }
