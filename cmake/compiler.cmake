@@ -40,6 +40,13 @@ if(OCTET_SANITIZE)
   add_link_options(-fsanitize=${OCTET_SANITIZE})
 endif()
 
+if(OCTET_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "OCTET_FUZZ=ON needs clang (cmake --preset fuzz)")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(OCTET_X86 1)
 else()

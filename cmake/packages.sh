@@ -6,6 +6,7 @@ octet_packages_build=(g++ cmake ninja-build ccache libfmt-dev libspdlog-dev nloh
   libcurl4-openssl-dev libssl-dev libarchive-dev libdnnl-dev libopenblas-openmp-dev)
 octet_packages_check=("${octet_packages_build[@]}" libgtest-dev libgmock-dev libbenchmark-dev qemu-user
   python3-numpy)
+octet_packages_clang=(clang libclang-rt-dev libomp-dev)
 octet_packages_cifar10=(python3 python3-pil xz-utils)
 
 # octet_install PACKAGE…: installs what is missing with apt, as root or through sudo; does nothing, and needs no network,

@@ -54,17 +54,28 @@ void interleave(const unsigned char* planes, std::uint8_t* pixels) {
     for (std::int64_t c = 0; c < kChannels; ++c) pixels[i * kChannels + c] = planes[c * kPlane + i];
 }
 
-// The folder with the .bin files: `dir` or the official folder in it.
-fs::path resolve(const std::string& dir) {
+// `dir` or the official folder in it, whichever holds .bin files; empty: neither.
+fs::path binary_folder(const std::string& dir) {
   std::error_code ignored;
   for (const fs::path& at : {fs::path(dir), fs::path(dir) / "cifar-10-batches-bin"})
     if (fs::exists(at / "test_batch.bin", ignored) || fs::exists(at / "data_batch_1.bin", ignored)) return at;
+  return {};
+}
+
+fs::path pickle_folder(const std::string& dir) {
+  std::error_code ignored;
   for (const fs::path& at : {fs::path(dir), fs::path(dir) / "cifar-10-batches-py"})
-    if (fs::exists(at / "data_batch_1", ignored))
-      fail("cifar10", fmt::format("'{}' holds the Python (pickle) version", at.string()),
-           "get the binary version, cifar-10-binary.tar.gz, for example with --download");
+    if (fs::exists(at / "data_batch_1", ignored)) return at;
+  return {};
+}
+
+fs::path resolve(const std::string& dir) {
+  if (const fs::path at = binary_folder(dir); !at.empty()) return at;
+  if (const fs::path at = pickle_folder(dir); !at.empty())
+    fail("cifar10", fmt::format("'{}' holds the Python (pickle) version", at.string()),
+         "get the binary version, cifar-10-binary.tar.gz, for example with --download");
   fail("cifar10", fmt::format("no CIFAR-10 binary files in '{}'", dir),
-       "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin; or use --data synthetic, or --download");
+       "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or pictures as DIR/CLASS/*.png; or use --data synthetic, or --download");
 }
 
 // A file of records, its size checked.
@@ -139,6 +150,8 @@ Dataset Dataset::first(std::int64_t count) const {
   if (count >= size()) return *this;
   return {source, pictures.slice(0, count), labels.slice(0, count), class_names};
 }
+
+bool looks_like_cifar10(const std::string& dir) { return !binary_folder(dir).empty() || !pickle_folder(dir).empty(); }
 
 Dataset load_cifar10_file(const std::string& path, std::int64_t expected) { return read_records(one_file(path, expected), 0); }
 

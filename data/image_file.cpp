@@ -18,12 +18,26 @@
 #pragma GCC diagnostic pop
 
 namespace octet::data {
+namespace {
+
+constexpr std::int64_t kMostPixels = std::int64_t{1} << 24;
+
+/// A file of a hundred bytes may claim a picture that takes a gigabyte to decode; its size is known before.
+void check_size(const stbi_uc* bytes, std::size_t count, const std::string& name) {
+  int width = 0, height = 0, channels = 0;
+  if (stbi_info_from_memory(bytes, static_cast<int>(count), &width, &height, &channels) == 0) return;  // decoding will tell why
+  OCTET_CHECK(std::int64_t{width} * height <= kMostPixels, "picture", "'{}' is {}x{}; pictures have at most {} pixels ---> HINT make it smaller", name,
+              width, height, kMostPixels);
+}
+
+}  // namespace
 
 Tensor decode_picture(const void* bytes, std::size_t count, const std::string& name) {
   constexpr std::size_t kMostBytes = std::size_t{64} << 20;
   OCTET_CHECK(count > 0 && count <= kMostBytes, "picture", "'{}' has {} bytes; pictures have 1 to {}", name, count, kMostBytes);
   OCTET_CHECK(huffman_tables_fit({static_cast<const std::uint8_t*>(bytes), count}), "picture",
               "'{}' is no PNG or JPEG that can be read (a Huffman table of more than 256 symbols)", name);
+  check_size(static_cast<const stbi_uc*>(bytes), count, name);
   int width = 0, height = 0, channels = 0;
   std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(static_cast<const stbi_uc*>(bytes), static_cast<int>(count), &width, &height, &channels, 3), stbi_image_free);

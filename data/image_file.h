@@ -6,7 +6,8 @@
 
 namespace octet::data {
 
-/// Decodes a PNG or JPEG file to u8 H,W,3. Grey becomes colour, an alpha channel is dropped. Throws Error on anything else, on files above 64 MiB and on sides above 8192.
+/// Decodes a PNG or JPEG file to u8 H,W,3. Grey becomes colour, an alpha channel is dropped. Throws Error on anything else, on files
+/// above 64 MiB, on sides above 8192 and on more than 2^24 pixels.
 Tensor read_picture(const std::string& path);
 /// The same from memory; `name` is for messages.
 Tensor decode_picture(const void* bytes, std::size_t count, const std::string& name);

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "data/dataset.h"
+#include "data/picture_folder.h"
 
 namespace octet::data {
 namespace {
@@ -18,13 +19,19 @@ Split synthetic(const Limits& limits) {
   return synthetic_shapes(kSyntheticSeed, limited(kSyntheticTrain, limits.train), limited(kSyntheticTest, limits.test));
 }
 
+Split load_folder(const std::string& dir, const Limits& limits, const LoadProgress& progress) {
+  std::error_code ignored;
+  const bool pictures = !looks_like_cifar10(dir) && std::filesystem::is_directory(dir, ignored) && holds_folders(dir);
+  return pictures ? load_picture_folder(dir, limits, progress) : load_cifar10(dir, limits);
+}
+
 }  // namespace
 
-Split load(const std::string& where, const Limits& limits) {
+Split load(const std::string& where, const Limits& limits, const LoadProgress& progress) {
   OCTET_CHECK(limits.train >= 0 && limits.test >= 0, "data", "limits of {} and {} pictures must not be negative", limits.train, limits.test);
   if (where == "synthetic") return synthetic(limits);
-  if (where != "auto") return load_cifar10(where, limits);
-  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return load_cifar10(dir, limits);
+  if (where != "auto") return load_folder(where, limits, progress);
+  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return load_folder(dir, limits, progress);
   constexpr const char* kHere = "data/cifar-10-batches-bin";
   std::error_code ignored;
   return std::filesystem::is_directory(kHere, ignored) ? load_cifar10(kHere, limits) : synthetic(limits);

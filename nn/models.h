@@ -1,4 +1,4 @@
-// The models: MobileNetV1 as the tutorial has it, and a small ResNet to prove that the framework is not one model's.
+// The models: MobileNetV1 as the tutorial has it, MobileNetV2 and a small ResNet to prove that the framework is not one model's.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -23,8 +23,20 @@ struct MobileNetV1Options {
 /// pool, flatten, fc.
 std::shared_ptr<Module> mobilenet_v1(const MobileNetV1Options& options = {});
 
+struct MobileNetV2Options {
+  std::int64_t classes = 10;
+  double scale = 1.0;  ///< width multiplier, 1/32 to 4; widths are rounded to multiples of 8
+  Variant variant = Variant::imagenet;
+  Init init = Init::he;
+  std::uint64_t seed = 1;
+};
+/// Sandler et al. 2018, layer for layer as torchvision.models.mobilenet_v2, without its dropout. Children: conv1, blocks.0 …
+/// blocks.16 (expand, dw, project, add, where a block has them), conv2, pool, flatten, fc.
+std::shared_ptr<Module> mobilenet_v2(const MobileNetV2Options& options = {});
+
 struct SmallResNetOptions {
   std::int64_t classes = 10, width = 16, blocks_per_stage = 1;
+  Init init = Init::he;
   std::uint64_t seed = 1;
 };
 /// He et al. 2016, the CIFAR form: stem, three stages of basic blocks (width, 2·width, 4·width), projection shortcuts.

@@ -119,10 +119,15 @@ std::int64_t Module::parameter_count() const {
 void Module::set_slot(const std::string& name, std::shared_ptr<Transform> transform) {
   const auto names = slot_names();
   OCTET_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "set_slot", "a {} has no slot '{}'", kind(), name);
-  std::erase_if(children_, [&](const auto& child) { return child.first == name; });
-  if (transform == nullptr) return;
-  transform->train(training_);
-  children_.emplace_back(name, std::move(transform));
+  const auto place = std::find_if(children_.begin(), children_.end(), [&](const auto& child) { return child.first == name; });
+  if (transform != nullptr) transform->train(training_);
+  if (place == children_.end()) {
+    if (transform != nullptr) children_.emplace_back(name, std::move(transform));
+  } else if (transform == nullptr) {
+    children_.erase(place);
+  } else {
+    place->second = std::move(transform);  // the order of parameters stays
+  }
 }
 
 std::shared_ptr<Transform> Module::slot(const std::string& name) const {

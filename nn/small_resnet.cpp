@@ -64,7 +64,7 @@ std::shared_ptr<Module> small_resnet(const SmallResNetOptions& options) {
     const UnsetWeights unset;
     return std::make_shared<SmallResNet>(options);
   }();
-  initialise(*net, Init::he, options.seed);
+  initialise(*net, options.init, options.seed);
   return net;
 }
 

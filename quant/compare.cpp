@@ -1,6 +1,7 @@
 #include "quant/compare.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace octet::quant {
@@ -8,14 +9,26 @@ namespace {
 
 constexpr const char* kWhere = "code_mismatches";
 
-std::int64_t differing(const Tensor& a, const Tensor& b) {
-  const std::size_t bytes = size_of(a.dtype());
-  const auto* x = static_cast<const char*>(a.raw());
-  const auto* y = static_cast<const char*>(b.raw());
-  if (std::memcmp(x, y, a.nbytes()) == 0) return 0;
-  std::int64_t count = 0;
-  for (std::size_t i = 0; i < a.nbytes(); i += bytes) count += std::memcmp(x + i, y + i, bytes) != 0;
-  return count;
+template <class T>
+void count(const Tensor& a, const Tensor& b, LayerMismatch& layer) {
+  const auto x = a.span<T>(), y = b.span<T>();
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::memcmp(&x[i], &y[i], sizeof(T)) == 0) continue;
+    ++layer.differing;
+    layer.largest = std::max(layer.largest, std::fabs(static_cast<double>(x[i]) - static_cast<double>(y[i])));
+  }
+}
+
+LayerMismatch difference(const std::string& name, const Tensor& a, const Tensor& b) {
+  LayerMismatch layer{name, 0, a.numel(), 0};
+  if (std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0) return layer;
+  switch (a.dtype()) {
+    case DType::u8: count<std::uint8_t>(a, b, layer); break;
+    case DType::s8: count<std::int8_t>(a, b, layer); break;
+    case DType::f32: count<float>(a, b, layer); break;
+    default: fail(kWhere, fmt::format("'{}' is {}: neither codes nor f32", name, name_of(a.dtype())));
+  }
+  return layer;
 }
 
 }  // namespace
@@ -34,6 +47,7 @@ void CodeMismatches::add(const CodeMismatches& batch) {
       OCTET_CHECK(layers[i].name == batch.layers[i].name, kWhere, "layers '{}' and '{}' are not of one net", layers[i].name, batch.layers[i].name);
       layers[i].differing += batch.layers[i].differing;
       layers[i].elements += batch.layers[i].elements;
+      layers[i].largest = std::max(layers[i].largest, batch.layers[i].largest);
     }
   }
 }
@@ -54,7 +68,7 @@ CodeMismatches code_mismatches(const NamedTensors& simulator, const NamedTensors
     OCTET_CHECK(other->second.dtype() == value.dtype() && other->second.shape() == value.shape(), kWhere,
                 "'{}' is {} {} in the simulator, {} {} in the engine", name, name_of(value.dtype()), value.shape().str(),
                 name_of(other->second.dtype()), other->second.shape().str());
-    all.layers.push_back({name, differing(value, other->second), value.numel()});
+    all.layers.push_back(difference(name, value, other->second));
   }
   return all;
 }

@@ -12,6 +12,7 @@ struct LayerMismatch {
   std::string name;
   std::int64_t differing = 0;  ///< elements that are not equal bit for bit
   std::int64_t elements = 0;
+  double largest = 0;  ///< difference of two elements, in codes or as floats
 };
 struct CodeMismatches {
   std::vector<LayerMismatch> layers;  ///< every layer, in order

@@ -53,14 +53,19 @@ void FakeQuantizer::restart() {
   done_.clear();
 }
 
+void FakeQuantizer::set_calibrating(bool on) {
+  calibrating_ = on;
+  restart();
+}
+
 Variable FakeQuantizer::apply(const Variable& src) {
   const bool starts_step = reads_ == 0;
   reads_ = (reads_ + 1) % reads_per_forward_;
   const auto known = std::find_if(done_.begin(), done_.end(), [&](const Done& d) { return d.src.lock() == src.node(); });
   Variable dst = known != done_.end() ? known->dst : Variable();
   if (!dst.defined()) {
-    if (observing_ && is_training()) watch(src, starts_step);
-    dst = quantizing_ ? quantize(src) : src;
+    if (watches()) watch(src, starts_step);
+    dst = quantizing() ? quantize(src) : src;
     if (reads_per_forward_ > 1) done_.push_back({src.node(), dst});
   }
   // Nothing may outlive the pass: a result would hold its whole graph.
@@ -69,11 +74,10 @@ Variable FakeQuantizer::apply(const Variable& src) {
 }
 
 std::optional<nn::DeferredQuant> FakeQuantizer::defer(const std::optional<ops::ValueRange>& range) {
-  const bool watches = observing_ && is_training();
   // A tensor that several slots read is quantized once, so that it has to exist.
-  if (reads_per_forward_ != 1 || !is_plain() || (watches && !range)) return std::nullopt;
-  if (watches) watch_range({range->low, range->high}, true);
-  return nn::DeferredQuant{quantizing_ ? params() : std::nullopt, true};
+  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !range)) return std::nullopt;
+  if (watches()) watch_range({range->low, range->high}, true);
+  return nn::DeferredQuant{quantizing() ? params() : std::nullopt, true};
 }
 
 Variable FixedQuantizer::quantize(const Variable& src) { return ops::fake_quant(src, params_); }

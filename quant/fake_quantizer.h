@@ -27,15 +27,17 @@ struct Grid {
 };
 
 /// Base of all. One quantizer may sit in several slots (its class of values): a tensor read several times within a forward
-/// pass is quantized once. Switches: observing (in training), quantizing.
+/// pass is quantized once. Switches: observing (in training), quantizing, calibrating (which has the last word on both).
 class FakeQuantizer : public nn::Transform {
  public:
   Variable apply(const Variable& src) final;
   std::optional<nn::DeferredQuant> defer(const std::optional<ops::ValueRange>& range) final;
   void set_observing(bool on) { observing_ = on; }
   void set_quantizing(bool on) { quantizing_ = on; }
+  /// While on: watches in evaluation mode too, and passes every tensor through as it is.
+  void set_calibrating(bool on);
   bool observing() const { return observing_; }
-  bool quantizing() const { return quantizing_; }
+  bool quantizing() const { return quantizing_ && !calibrating_; }
   /// How many times the slots of this class are read in one forward pass; prepare() counts them. Default 1.
   void set_reads_per_forward(int reads) { reads_per_forward_ = reads; }
   /// The grid that apply() would use for this tensor in evaluation mode; none when no data was seen. For weights it
@@ -54,7 +56,8 @@ class FakeQuantizer : public nn::Transform {
 
  private:
   void restart();
-  bool observing_ = true, quantizing_ = true;
+  bool watches() const { return calibrating_ || (observing_ && is_training()); }
+  bool observing_ = true, quantizing_ = true, calibrating_ = false;
   int reads_per_forward_ = 1;
   int reads_ = 0;  ///< so far in this forward pass
   struct Done {

@@ -31,6 +31,11 @@ if(TARGET octet_bench)
               COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:octet_bench> -DSCRATCH=${CMAKE_CURRENT_BINARY_DIR}/bench_modes
                       -P ${here}/benchmarks/modes.cmake)
 endif()
+if(TARGET engine_probe AND TARGET mnv1_qat)
+  octet_check(bench.deploy LABELS bench TIMEOUT 600
+              COMMAND ${CMAKE_COMMAND} -DBIN=$<TARGET_FILE_DIR:mnv1_qat> -DSCRATCH=${CMAKE_CURRENT_BINARY_DIR}/bench_deploy
+                      -P ${here}/benchmarks/deploy.cmake)
+endif()
 
 # The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).
 foreach(isa reference avx2 avxvnni avx512 avx512vnni)

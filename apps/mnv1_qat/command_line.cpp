@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "apps/mnv1_qat/config_file.h"
+#include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/quant_options.h"
 #include "core/error.h"
 
@@ -35,6 +36,7 @@ CLI::Validator whole(T low, T high) {
 
 const auto kCount = in_range<std::int64_t>("0 or more", 0, std::numeric_limits<std::int64_t>::max());
 constexpr std::int64_t kEpochs = 100000, kLargestBatch = 100000;
+constexpr int kMostThreads = 256;
 constexpr double kLargest = std::numeric_limits<double>::max();
 
 template <class T>
@@ -54,9 +56,16 @@ CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& value, const 
   return app->add_option_function<std::string>(flag, assign, help)->check(CLI::Validator(check, "", "choice"))->type_name(list)->default_str(now)->take_last();
 }
 
+template <class Names>
+std::map<std::string, std::string> names_of(const Names& names) {
+  std::map<std::string, std::string> all;
+  for (const char* name : names) all.emplace(name, name);
+  return all;
+}
+
 void add_test_data(CLI::App* app, Options& o) {
   const char* group = "Data";
-  add(app, "--data", o.data, "auto, synthetic, or the folder of CIFAR-10's binary files")->group(group);
+  add(app, "--data", o.data, "auto, synthetic, a folder of pictures (DIR/CLASS/*.png|jpg, or train/ and test/ of such), or of CIFAR-10's binary files")->group(group);
   CLI::Option* download = app->add_flag("--download", o.download, "fetch CIFAR-10 (163 MB) into --download-dir first, checked and resumable")->group(group);
   add(app, "--download-url", o.download_url, "another source of cifar-10-binary.tar.gz, for example file:///…")->needs(download)->group(group);
   add(app, "--download-dir", o.download_dir, "where downloads go")->needs(download)->group(group);
@@ -65,10 +74,11 @@ void add_test_data(CLI::App* app, Options& o) {
 
 void add_data(CLI::App* app, Options& o) {
   add_test_data(app, o);
-  add(app, "--limit-train", o.limit_train, "train on the first N pictures only; 0: all")->check(kCount)->group("Data");
+  add(app, "--limit-train", o.limit_train, "the first N training pictures only; 0: all")->check(kCount)->group("Data");
 }
 
 void add_model(CLI::App* app, Options& o) {
+  add_choice<std::string>(app, "--net", o.net, names_of(kNets), "the net")->group("Model");
   add(app, "--scale", o.scale, "width of the net, 0.25 to 1")->check(in_range("0.25 to 1", 0.25, 1.0))->group("Model");
   add_choice<nn::Variant>(app, "--variant", o.variant, {{"imagenet", nn::Variant::imagenet}, {"cifar", nn::Variant::cifar}},
                           "strides of the paper, or of CIFAR nets (larger maps)")->group("Model");
@@ -94,7 +104,6 @@ void add_training(CLI::App* app, Options& o) {
 
 void add_general(CLI::App* app, Options& o) {
   const char* group = "General";
-  add(app, "--threads", o.threads, "threads; 0: one per processor")->check(whole(0, 256))->group(group);
   add(app, "--seed", o.seed, "of initial weights, order and augmentation")
       ->check(in_range<std::uint64_t>("0 or more", 0, std::numeric_limits<std::uint64_t>::max()))
       ->group(group);
@@ -102,6 +111,10 @@ void add_general(CLI::App* app, Options& o) {
   app->add_flag("--quiet", o.quiet, "no progress, results only")->group(group);
   app->add_flag("--json", o.json, "results as JSON on stdout, nothing else there")->group(group);
   app->add_option("--config", "TOML file with options of this subcommand, without their dashes")->type_name("FILE.toml")->group(group);
+}
+
+void add_threads(CLI::App* app, Options& o) {
+  add(app, "--threads", o.threads, "threads; 0: one per processor")->check(whole(0, kMostThreads))->group("General");
 }
 
 void add_profile(CLI::App* app, Options& o) {
@@ -118,6 +131,7 @@ void add_model_file(CLI::App* app, Options& o, const std::string& help) { app->a
 CLI::App* add_command(CLI::App& app, Options& o, const char* name, const char* help, Command command) {
   CLI::App* s = app.add_subcommand(name, help);
   s->callback([&o, command] { o.command = command; });
+  if (command != Command::bench) add_threads(s, o);  // which takes several
   add_general(s, o);
   return s;
 }
@@ -145,6 +159,16 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   }
 }
 
+void add_ptq(CLI::App& app, Options& o, QuantOptionsOf& quant) {
+  CLI::App* ptq = add_command(app, o, "ptq", "quantize a pre-trained file without training: OUT/int8.safetensors, compared with fp32", Command::ptq);
+  add_model_file(ptq, o, "fp32.safetensors of a pre-training");
+  add_data(ptq, o);
+  add(ptq, "--calibrate", o.calibrate, "training pictures that set the ranges")->check(whole<std::int64_t>(1, 1000000))->group("Data");
+  add(ptq, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
+  add_out(ptq, o.ptq_dir, "folder of results");
+  quant[ptq].add_to(*ptq);
+}
+
 void add_commands_of_use(CLI::App& app, Options& o) {
   CLI::App* evaluate = add_command(app, o, "evaluate", "top-1 and top-5 of an fp32, QAT or int8 file", Command::evaluate);
   add_model_file(evaluate, o, "a .safetensors file of a run");
@@ -158,7 +182,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
 
   CLI::App* predict = add_command(app, o, "predict", "classes of PNG or JPEG files", Command::predict);
   add_model_file(predict, o, "a .safetensors file of a run");
-  predict->add_option("pictures", o.pictures, "picture files")->required();
+  predict->add_option("pictures", o.pictures, "picture files, or folders of them")->required();
 
   CLI::App* dump = add_command(app, o, "dump-codes", "every layer's codes for chosen pictures, as .npy files", Command::dump_codes);
   add_model_file(dump, o, "int8.safetensors of a run");
@@ -170,9 +194,33 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   add_command(app, o, "info", "version, processor, rows selected, build options, threads", Command::info);
 }
 
+void add_commands_of_deployment(CLI::App& app, Options& o) {
+  CLI::App* verify = add_command(app, o, "verify", "layer by layer: does what was trained run as integers, and in ONNX Runtime?", Command::verify);
+  add_model_file(verify, o, "qat.safetensors of a run; or an fp32 model or a file of the engine, to be held against --onnx");
+  verify->add_option("--int8", o.int8_file, "the engine's file of this QAT model; without it the model is converted anew")->type_name("FILE");
+  verify->add_option("--onnx", o.onnx_file, "an exported file, to be run in ONNX Runtime")->type_name("FILE.onnx");
+  verify->add_option("--python", o.python, "a Python that has onnxruntime; else $OCTET_PYTHON, build/python, python3")->type_name("PROGRAM");
+  add_test_data(verify, o);
+
+  CLI::App* bench = add_command(app, o, "bench", "latency and throughput of a model in the engine, fp32 and int8", Command::bench);
+  add_model_file(bench, o, "a .safetensors file of a run");
+  bench->add_option("--batch", o.batches, "pictures at a time, for example 1,64")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(whole<std::int64_t>(1, kLargestBatch))
+      ->capture_default_str();
+  bench->add_option("--threads", o.thread_counts, "threads, for example 1,2; without it 1 and one per processor")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(whole(1, kMostThreads));
+  add(bench, "--seconds", o.seconds, "time for each case")->check(in_range("0.01 to 3600", 0.01, 3600.0));
+  bench->add_flag("--serve", o.serve, "obey lines on stdin (docs/deploy.md), for measuring in turn with other programs");
+}
+
 void check_contradictions(const Options& o) {
   const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
   if (o.download && o.data != "auto") refuse("--download and --data are two sources of pictures; give one");
+  if (o.net == "small_resnet" && o.variant == nn::Variant::cifar) refuse("small_resnet has no --variant: its strides are those of CIFAR nets");
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }
 
@@ -199,11 +247,13 @@ void require_known_subcommand(CLI::App& app, const std::vector<std::string>& wor
 Options parse_command_line(int argc, const char* const* argv) {
   Options options;
   QuantOptionsOf quant;
-  CLI::App app("MobileNetV1 with quantization-aware training: from pictures to an integer model", "mnv1_qat");
+  CLI::App app("Small nets with quantization-aware training: from pictures to an integer model", "mnv1_qat");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("octet ") + OCTET_VERSION);
   add_training_commands(app, options, quant);
+  add_ptq(app, options, quant);
   add_commands_of_use(app, options);
+  add_commands_of_deployment(app, options);
   std::vector<std::string> words(argv + 1, argv + argc);
   require_known_subcommand(app, words);
   try {

@@ -11,6 +11,9 @@ void evaluate(const Options& options);
 void export_model(const Options& options);
 void predict(const Options& options);
 void dump_codes(const Options& options);
+void ptq(const Options& options);
 void info(const Options& options);
+void verify(const Options& options);
+void bench(const Options& options);
 
 }  // namespace octet::app

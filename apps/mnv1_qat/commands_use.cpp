@@ -1,14 +1,12 @@
-// evaluate, export, predict, dump-codes: what one does with a run's files.
+// evaluate, export, dump-codes: what one does with a run's files.
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/pictures.h"
 #include "apps/mnv1_qat/pipeline.h"
 #include "core/npy.h"
-#include "data/image_file.h"
-#include "ops/ops.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
 
@@ -16,16 +14,6 @@ namespace octet::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Picture files, resized to what the net reads: u8 N,32,32,3.
-Tensor read_pictures(const std::vector<std::string>& files) {
-  Tensor all({static_cast<std::int64_t>(files.size()), data::kSide, data::kSide, data::kChannels}, DType::u8);
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const Tensor picture = data::resize_picture(data::read_picture(files[i]), data::kSide, data::kSide);
-    all.slice(static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1).copy_from(picture.reshape({1, data::kSide, data::kSide, data::kChannels}));
-  }
-  return all;
-}
 
 // Training pictures are of no use here: one, so that the synthetic ones need not be drawn.
 data::Dataset load_test(const Options& options, const Console& console) { return load_split(options, {1, options.limit_test}, console).test; }
@@ -39,22 +27,6 @@ Tensor test_pictures(const Options& options) {
     all.slice(at, at + 1).copy_from(test.pictures.slice(index, index + 1));
   }
   return all;
-}
-
-struct Guess {
-  std::string name;
-  double probability;
-};
-
-// The five likeliest classes of row i.
-std::vector<Guess> best_five(const Tensor& probabilities, std::int64_t i, const std::vector<std::string>& names) {
-  const float* row = probabilities.data<float>() + i * probabilities.shape()[1];
-  std::vector<std::size_t> order(names.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return row[a] > row[b]; });
-  std::vector<Guess> best;
-  for (std::size_t k = 0; k < std::min<std::size_t>(5, order.size()); ++k) best.push_back({names[order[k]], row[order[k]]});
-  return best;
 }
 
 }  // namespace
@@ -85,24 +57,6 @@ void export_model(const Options& options) {
   const Json j{{"model", options.export_file}, {"bytes", bytes}, {"nodes", graph.nodes.size()}, {"scheme", graph.scheme}};
   if (!report.channels.empty()) Console(options).say(report.str());
   print_out(options.json ? json_text(j) : fmt::format("{}: {} bytes, {} nodes, scheme {}\n", options.export_file, bytes, graph.nodes.size(), graph.scheme));
-}
-
-void predict(const Options& options) {
-  const Predictor predictor = load_predictor(options.model);
-  const Tensor probabilities = ops::softmax(predictor.predict(data::normalise(read_pictures(options.pictures))));
-  Json all = Json::array();
-  std::string text;
-  for (std::size_t i = 0; i < options.pictures.size(); ++i) {
-    Json item{{"picture", options.pictures[i]}, {"top5", Json::array()}};
-    text += options.pictures[i] + ":";
-    for (const Guess& guess : best_five(probabilities, static_cast<std::int64_t>(i), predictor.class_names)) {
-      item["top5"].push_back({{"class", guess.name}, {"probability", guess.probability}});
-      text += fmt::format("  {} {:.1f} %", guess.name, 100 * guess.probability);
-    }
-    text += "\n";
-    all.push_back(item);
-  }
-  print_out(options.json ? json_text(all) : text);
 }
 
 void dump_codes(const Options& options) {

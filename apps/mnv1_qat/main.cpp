@@ -22,7 +22,10 @@ void run_command(const octet::app::Options& options) {
     case Command::export_model: return octet::app::export_model(options);
     case Command::predict: return octet::app::predict(options);
     case Command::dump_codes: return octet::app::dump_codes(options);
+    case Command::ptq: return octet::app::ptq(options);
     case Command::info: return octet::app::info(options);
+    case Command::verify: return octet::app::verify(options);
+    case Command::bench: return octet::app::bench(options);
   }
 }
 

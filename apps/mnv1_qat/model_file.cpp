@@ -1,5 +1,9 @@
 #include "apps/mnv1_qat/model_file.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -32,7 +36,7 @@ std::vector<std::string> names_from(const std::string& text, const std::string& 
 }  // namespace
 
 Metadata ModelNotes::to_metadata() const {
-  return {{"model", "mobilenet_v1"}, {"scale", fmt::format("{}", scale)}, {"variant", variant}, {"classes", Json(class_names).dump()},
+  return {{"model", net}, {"scale", fmt::format("{}", scale)}, {"variant", variant}, {"classes", Json(class_names).dump()},
           {"data", data},            {"quant", quant},                    {"tag", tag}};
 }
 
@@ -42,8 +46,10 @@ ModelNotes ModelNotes::from(const Metadata& metadata, const std::string& path) {
     OCTET_CHECK(at != metadata.end(), "model", "'{}' does not say its '{}' ---> HINT give a file that mnv1_qat has written", path, key);
     return at->second;
   };
-  OCTET_CHECK(get("model") == "mobilenet_v1", "model", "'{}' holds a '{}', not a mobilenet_v1", path, get("model"));
   ModelNotes notes;
+  notes.net = get("model");
+  OCTET_CHECK(std::find(kNets.begin(), kNets.end(), notes.net) != kNets.end(), "model", "'{}' holds a '{}', which is none of {}", path, notes.net,
+              fmt::join(kNets, ", "));
   const std::string scale = get("scale");
   char* end = nullptr;
   notes.scale = std::strtod(scale.c_str(), &end);
@@ -61,13 +67,16 @@ void add_notes(engine::Graph& graph, const ModelNotes& notes) {
 }
 
 std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, std::uint64_t seed) {
-  nn::MobileNetV1Options options;
-  options.classes = static_cast<std::int64_t>(notes.class_names.size());
-  options.scale = notes.scale;
-  options.variant = notes.variant == "cifar" ? nn::Variant::cifar : nn::Variant::imagenet;
-  options.init = init;
-  options.seed = seed;
-  return nn::mobilenet_v1(options);
+  const auto classes = static_cast<std::int64_t>(notes.class_names.size());
+  const nn::Variant variant = notes.variant == "cifar" ? nn::Variant::cifar : nn::Variant::imagenet;
+  if (notes.net == "mobilenet_v2") return nn::mobilenet_v2({classes, notes.scale, variant, init, seed});
+  if (notes.net == "small_resnet") {
+    nn::SmallResNetOptions options;
+    options.classes = classes, options.width = std::llround(static_cast<double>(options.width) * notes.scale);
+    options.init = init, options.seed = seed;
+    return nn::small_resnet(options);
+  }
+  return nn::mobilenet_v1({classes, notes.scale, variant, init, seed});
 }
 
 LoadedModel load_net(const std::string& path) {
@@ -83,13 +92,15 @@ LoadedModel load_net(const std::string& path) {
   return loaded;
 }
 
+std::string kind_of_file(const std::string& path) { return kind_of(read_safetensors(path, {.copy = false, .require_checksum = true})); }
+
 Predictor load_predictor(const std::string& path) {
-  const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
-  if (kind_of(file) == "int8") {
+  const std::string kind = kind_of_file(path);
+  if (kind == "int8" || kind == "float") {
     auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path));
     const auto classes = engine->graph().notes.find("classes");
     OCTET_CHECK(classes != engine->graph().notes.end(), "model", "'{}' does not name its classes", path);
-    return {"int8", [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
+    return {kind, [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
   }
   const LoadedModel loaded = load_net(path);
   auto trainer = std::make_shared<optim::Trainer>(loaded.net);

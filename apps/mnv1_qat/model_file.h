@@ -1,5 +1,6 @@
 // The files of a run: nets rebuilt from what their files say of themselves.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,8 +16,12 @@ namespace octet::app {
 
 inline const Shape kPicture{1, 32, 32, 3};
 
+/// What --net knows, and model files name.
+inline constexpr std::array<const char*, 3> kNets{"mobilenet_v1", "mobilenet_v2", "small_resnet"};
+
 /// What a model file says beside its tensors.
 struct ModelNotes {
+  std::string net = "mobilenet_v1";
   double scale = 1;
   std::string variant = "imagenet";
   std::vector<std::string> class_names;
@@ -31,6 +36,7 @@ struct ModelNotes {
 /// Adds what a model file says of itself, and the normalisation, to an integer graph.
 void add_notes(engine::Graph& graph, const ModelNotes& notes);
 
+/// small_resnet has the strides of CIFAR nets whatever the variant; its width is 16·scale.
 std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, std::uint64_t seed);
 
 struct LoadedModel {
@@ -40,7 +46,10 @@ struct LoadedModel {
 /// An fp32 or QAT file as a net with its quantizers in place.
 LoadedModel load_net(const std::string& path);
 
-/// Any of the three kinds as a predictor: "fp32", "QAT" or "int8".
+/// What a file says it is: "model", "int8", "float" or another of docs/format.md. Throws Error when it says nothing.
+std::string kind_of_file(const std::string& path);
+
+/// Any kind of model as a predictor: "fp32", "QAT", and for files of the engine "int8" or "float".
 struct Predictor {
   std::string kind;
   optim::PredictFn predict;

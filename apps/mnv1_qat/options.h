@@ -12,7 +12,7 @@
 
 namespace octet::app {
 
-enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info };
+enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench };
 
 struct Options {
   Command command = Command::run;
@@ -23,6 +23,7 @@ struct Options {
   std::string download_url;           ///< empty: the official one
   std::string download_dir = "data";
   // model
+  std::string net = "mobilenet_v1";    ///< one of kNets
   double scale = 1.0;
   nn::Variant variant = nn::Variant::imagenet;
   nn::Init init = nn::Init::he;
@@ -36,6 +37,7 @@ struct Options {
   std::uint64_t seed = 1;
   // quantization
   quant::QuantConfig quant;
+  std::int64_t calibrate = 512;       ///< pictures that ptq shows
   // run
   int threads = 0;  ///< 0: as many as processors
   bool deterministic = false;
@@ -46,9 +48,16 @@ struct Options {
   // other subcommands
   std::string model;                       ///< a .safetensors file
   std::string export_file;                 ///< what export writes
+  std::string ptq_dir = "runs/ptq";        ///< where ptq writes
   std::string codes_dir = "codes";         ///< where dump-codes writes
   std::vector<std::string> pictures;       ///< files
   std::vector<std::int64_t> indices;       ///< pictures of the test set
+  std::string onnx_file, int8_file;        ///< verify: held against the model; empty: none, and the model converted anew
+  std::string python;                      ///< verify: has ONNX Runtime; empty: see find_python()
+  std::vector<std::int64_t> batches = {1, 8, 64, 256};
+  std::vector<int> thread_counts;          ///< bench; empty: 1 and one per processor
+  double seconds = 1;                      ///< bench: of each case
+  bool serve = false;                      ///< bench: obey stdin
 };
 
 }  // namespace octet::app

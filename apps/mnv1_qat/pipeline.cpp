@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "apps/mnv1_qat/comparison.h"
 #include "core/allocator.h"
 #include "core/file.h"
 #include "core/parallel.h"
@@ -28,6 +29,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning start here, apart from pre-training's
 constexpr std::int64_t kCompareBatch = 128;
+constexpr double kQuietReading = 1;  // seconds of reading pictures without a bar
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -36,17 +38,6 @@ Json training_json(const Options& o) {
             {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
   if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
   return j;
-}
-
-// Index of the largest logit of each row; the lower class among equals.
-std::vector<std::int64_t> classes_of(const Tensor& logits) {
-  const std::int64_t classes = logits.shape()[1];
-  std::vector<std::int64_t> best;
-  for (std::int64_t i = 0; i < logits.shape()[0]; ++i) {
-    const float* row = logits.data<float>() + i * classes;
-    best.push_back(std::max_element(row, row + classes) - row);
-  }
-  return best;
 }
 
 // Keeps the time at each checkpoint, so that a run counts what its killed processes did, and that of the very first step.
@@ -69,9 +60,16 @@ class StageReporter : public Reporter {
 }  // namespace
 
 data::Split load_split(const Options& options, const data::Limits& limits, const Console& console) {
-  if (!options.download) return data::load(options.data, limits);
-  const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
   std::unique_ptr<optim::ProgressBar> bar;
+  if (!options.download) {
+    const auto start = Clock::now();
+    return data::load(options.data, limits, [&](std::int64_t done, std::int64_t total) {
+      if (!bar && seconds_since(start) < kQuietReading) return;
+      if (!bar) bar = std::make_unique<optim::ProgressBar>("read", total, "pictures", console.bar_style(), done);
+      done < total ? bar->update(done, "") : bar->finish("");
+    });
+  }
+  const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
   const auto show = [&](std::int64_t done, std::int64_t total) {
     if (!bar) bar = std::make_unique<optim::ProgressBar>("download", total, "bytes", console.bar_style(), done);
     done < total ? bar->update(done, "") : bar->finish("");
@@ -83,6 +81,7 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
   j["stage"] = "pretrain", j["data"] = train.source, j["pictures"] = train.size(), j["epochs"] = options.epochs;
   j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar, j["paddle_init"] = options.init == nn::Init::paddle;
+  if (options.net != ModelNotes{}.net) j["net"] = options.net;  // tags of earlier versions have none
   return j.dump();
 }
 
@@ -93,7 +92,7 @@ Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::no
   metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
   if (keeps_earlier_stages()) timing_ = folder_.timing();
   earlier_seconds_ = options.resume ? timing_.total_seconds : 0;
-  notes_.scale = options.scale;
+  notes_.net = options.net, notes_.scale = options.scale;
   notes_.variant = options.variant == nn::Variant::cifar ? "cifar" : "imagenet";
   notes_.class_names = split_.train.class_names;
   notes_.data = split_.train.source;
@@ -219,8 +218,7 @@ void Pipeline::compare() {
   const quant::Simulator simulator(*net_, kPicture, options_.quant);
   const auto engine = engine::Engine::load(path("int8.safetensors"));
   quant::CodeMismatches mismatches;
-  std::int64_t agreeing = 0;
-  double largest = 0;
+  LogitAgreement logits;
   const std::int64_t count = split_.test.size();
   optim::ProgressBar bar("compare: nn, simulator, engine", count, "pictures", console_.bar_style());
   for (std::int64_t begin = 0; begin < count; begin += kCompareBatch) {
@@ -230,15 +228,12 @@ void Pipeline::compare() {
     const Tensor from_nn = trainer_->predict(images), from_simulator = simulator.run(images, &simulated);
     engine.run(images, &run);
     mismatches.add(quant::code_mismatches(simulated, run));
-    const auto a = classes_of(from_nn), b = classes_of(from_simulator);
-    for (std::size_t i = 0; i < a.size(); ++i) agreeing += a[i] == b[i];
-    for (std::int64_t i = 0; i < from_nn.numel(); ++i)
-      largest = std::max(largest, std::fabs(static_cast<double>(from_nn.data<float>()[i]) - from_simulator.data<float>()[i]));
+    logits.add(from_nn, from_simulator);
     bar.update(end, "");
   }
   summary_.code_mismatches = mismatches.total();
-  summary_.class_agreement = static_cast<double>(agreeing) / static_cast<double>(count);
-  summary_.logit_max_abs_diff = largest;
+  summary_.class_agreement = logits.classes_equal();
+  summary_.logit_max_abs_diff = logits.largest_difference;
   bar.finish(fmt::format("{} codes differ", summary_.code_mismatches));
   if (summary_.code_mismatches > 0) console_.say(mismatches.str());
 }

@@ -119,8 +119,10 @@ TEST(Picture, HeadersThatPromiseTooMuch) {
     return bytes;
   };
   for (const auto& [width, height] : {std::pair<std::uint32_t, std::uint32_t>{100000, 100000}, {8193, 1}, {1, 8193}, {0, 4}, {4, 0},
-                                      {0xFFFFFFFF, 0xFFFFFFFF}, {8192, 8192}})
+                                      {0xFFFFFFFF, 0xFFFFFFFF}, {4096, 4096}})
     EXPECT_ERROR(decode(with_size(width, height)), "no PNG or JPEG");
+  for (const auto& [width, height] : {std::pair<std::uint32_t, std::uint32_t>{8192, 8192}, {4097, 4096}, {8192, 2049}})
+    EXPECT_ERROR(decode(with_size(width, height)), "pictures have at most 16777216 pixels");
   std::string wide = jpeg(24, 16, 3);
   const std::size_t frame = wide.find("\xFF\xC0");
   ASSERT_NE(frame, std::string::npos);

@@ -62,6 +62,10 @@ TEST(FusedTraining, MobileNetV1OnMapsOfOnePixel) {
   expect_same_training([] { return nn::mobilenet_v1({.scale = 0.25}); }, 11);
 }
 
+TEST(FusedTraining, MobileNetV2) {
+  expect_same_training([] { return nn::mobilenet_v2({.scale = 0.25, .variant = nn::Variant::cifar}); }, 12);
+}
+
 TEST(FusedTraining, SmallResNet) {
   expect_same_training([] { return nn::small_resnet({.width = 8}); }, 12);
 }

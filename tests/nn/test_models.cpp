@@ -1,6 +1,7 @@
 // The models' shapes, and options that cannot be.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "nn/graph.h"
@@ -61,6 +62,46 @@ TEST(MobileNetV1, OptionsThatCannotBe) {
   const auto net = nn::mobilenet_v1({.scale = 0.25});
   EXPECT_ERROR((*net)(Variable(random_f32({1, 32, 32, 4}, 1))), "4 channels");
   EXPECT_ERROR((*net)(Variable(random_f32({32, 3}, 1))), "conv2d");
+}
+
+TEST(MobileNetV2, IsTheNetOfThePaper) {
+  const auto net = nn::mobilenet_v2({.classes = 1000});
+  EXPECT_EQ(net->parameter_count(), 3504872);  // torchvision's
+  const nn::Graph graph = nn::trace(*net, {1, 224, 224, 3});
+  EXPECT_NEAR(static_cast<double>(nn::count_macs(graph)), 300.8e6, 0.1e6);  // the paper: 300 M
+  const auto adds = std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const nn::GraphNode& node) { return node.op == "add"; });
+  EXPECT_EQ(adds, 10);
+}
+
+TEST(MobileNetV2, ScalesVariantsAndClasses) {
+  EXPECT_EQ(last_map(*nn::mobilenet_v2({.scale = 0.5}), {1, 32, 32, 3}), (Shape{1, 1, 1, 1280}));
+  EXPECT_EQ(last_map(*nn::mobilenet_v2({.scale = 1.4}), {1, 32, 32, 3}), (Shape{1, 1, 1, 1792}));
+  const auto cifar = nn::mobilenet_v2({.classes = 7, .scale = 0.25, .variant = nn::Variant::cifar});
+  EXPECT_EQ(last_map(*cifar, {1, 32, 32, 3}), (Shape{1, 4, 4, 1280}));
+  EXPECT_EQ(last_map(*cifar, {1, 33, 20, 3}), (Shape{1, 5, 3, 1280}));
+  cifar->eval();
+  EXPECT_EQ((*cifar)(Variable(random_f32({2, 32, 32, 3}, 1))).shape(), (Shape{2, 7}));
+  // Multiples of 8, never more than a tenth too narrow: 0.75·24 = 18 becomes 24, not 16; 0.75·32 stays.
+  const auto widths = [](double scale) {
+    std::vector<std::int64_t> all;
+    const auto net = nn::mobilenet_v2({.scale = scale});
+    for (const auto& [name, module] : net->named_modules())
+      if (auto* conv = dynamic_cast<nn::Conv2d*>(module); conv != nullptr && (name == "conv1.conv" || name.ends_with("project.conv")))
+        if (all.empty() || all.back() != conv->options().out_channels) all.push_back(conv->options().out_channels);
+    return all;
+  };
+  EXPECT_EQ(widths(1), (std::vector<std::int64_t>{32, 16, 24, 32, 64, 96, 160, 320}));
+  EXPECT_EQ(widths(0.75), (std::vector<std::int64_t>{24, 16, 24, 48, 72, 120, 240}));
+  EXPECT_EQ(widths(0.0625), (std::vector<std::int64_t>{8, 16, 24}));
+}
+
+TEST(MobileNetV2, SeedsAndOptionsThatCannotBe) {
+  const auto crc = [](std::uint64_t seed) { return state_crc(nn::mobilenet_v2({.scale = 0.25, .seed = seed})->state()); };
+  EXPECT_EQ(crc(1), crc(1));
+  EXPECT_NE(crc(1), crc(2));
+  EXPECT_ERROR(nn::mobilenet_v2({.scale = 0}), "scale 0");
+  EXPECT_ERROR(nn::mobilenet_v2({.scale = std::nan("")}), "scale nan");
+  EXPECT_ERROR(nn::mobilenet_v2({.classes = 100001}), "classes 100001");
 }
 
 TEST(SmallResNet, ShapesAndOptions) {

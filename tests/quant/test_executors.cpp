@@ -99,9 +99,8 @@ TEST(Executors, TiesAreRoundedAlike) {
 
 TEST(Executors, ModelsOfTheHouse) {
   for (Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt}) {
-    nn::MobileNetV1Options options;
-    options.scale = 0.25;
-    for (const auto& model : {nn::mobilenet_v1(options), nn::small_resnet({})}) {
+    for (const auto& model : {nn::mobilenet_v1({.scale = 0.25}), nn::mobilenet_v2({.scale = 0.25}),
+                              nn::mobilenet_v2({.scale = 0.125, .variant = nn::Variant::cifar}), nn::small_resnet({})}) {
       SCOPED_TRACE(fmt::format("{} {}", name_of(scheme), model->kind()));
       QuantConfig config;
       config.scheme = scheme;

@@ -1,0 +1,33 @@
+// What the training-time model hands its layers, as codes: executor T, observed at its slots.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/safetensors.h"
+#include "quant/plan.h"
+
+namespace octet::quant {
+
+/// The model must outlive it. Throws Error as make_plan() does.
+class LayerCodes {
+ public:
+  LayerCodes(nn::Module& model, const Shape& shape, const QuantConfig& config);
+
+  /// Evaluation forward of f32 N,H,W,C with fake quantizers, by plain passes: N,classes. `codes` gets every value that
+  /// a quantizer in front of a convolution, linear layer, pool or addition has made: codes (u8, s8), N,H,W,C, under the
+  /// names of the integer graph's values.
+  Tensor run(const Tensor& pictures, NamedTensors& codes) const;
+
+ private:
+  struct Place {
+    nn::Module* module = nullptr;
+    std::string slot;
+    const PlanNode* value = nullptr;  ///< what the slot's quantizer makes
+  };
+  nn::Module& model_;
+  Plan plan_;
+  std::vector<Place> places_;
+};
+
+}  // namespace octet::quant

@@ -1,0 +1,38 @@
+# peers/deploy.py without a peer: what is ours is measured, the rest says why not.
+# Usage: cmake -DBIN=folder of the programs -DSCRATCH=folder -P deploy.cmake
+find_program(python python3)
+if(NOT python)
+  message(STATUS "no python3: skipped")
+  return()
+endif()
+file(REMOVE_RECURSE ${SCRATCH})
+execute_process(COMMAND ${BIN}/mnv1_qat run --quiet --data synthetic --limit-train 64 --limit-test 20 --scale 0.25 --batch-size 16 --epochs 1
+                        --qat-epochs 1 --out ${SCRATCH} RESULT_VARIABLE code ERROR_VARIABLE errors OUTPUT_QUIET)
+if(NOT code EQUAL 0)
+  message(FATAL_ERROR "mnv1_qat run exits with ${code}: ${errors}")
+endif()
+execute_process(COMMAND ${python} -B ${CMAKE_CURRENT_LIST_DIR}/../../benchmarks/peers/deploy.py --bin ${BIN} --python /no/such/python
+                        --model ${SCRATCH}/qat.safetensors --int8 ${SCRATCH}/int8.safetensors --onnx none.onnx --batches 1,2 --rounds 1 --runs 1
+                        --runs-of-one 1 --loads 1 --no-layers -o json
+                RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE errors)
+if(code GREATER 1)
+  message(FATAL_ERROR "deploy.py exits with ${code}: ${errors}")
+endif()
+string(JSON count LENGTH "${output}" bars)
+string(JSON times LENGTH "${output}" times)
+math(EXPR last "${count} - 1")
+set(measured 0)
+foreach(i RANGE ${last})
+  string(JSON question GET "${output}" bars ${i} question)
+  string(JSON verdict GET "${output}" bars ${i} verdict)
+  string(JSON spread GET "${output}" bars ${i} spread)
+  if(NOT verdict STREQUAL "-")
+    math(EXPR measured "${measured} + 1")
+  elseif(NOT spread MATCHES "/no/such/python|no onnxruntime|no openvino|this machine runs|no octet-avx2")
+    message(FATAL_ERROR "'${question}' has no value and no reason: ${output}")
+  endif()
+endforeach()
+if(measured LESS 3 OR times LESS 8)
+  message(FATAL_ERROR "only ${measured} of ${count} bars measured, ${times} times: ${output}\n${errors}")
+endif()
+message(STATUS "${measured} of ${count} bars measured")
