@@ -37,6 +37,11 @@ if(NOT OCTET_DOWNLOAD STREQUAL "OFF")
 endif()
 octet_optional(OCTET_DOWNLOAD OCTET_WITH_DOWNLOAD "${octet_download_found}")
 
+if(NOT OCTET_ONNX STREQUAL "OFF")
+  octet_find_onnx()
+endif()
+octet_optional(OCTET_ONNX OCTET_WITH_ONNX "${octet_onnx_found}")
+
 set(OCTET_WITH_CUDA 0)
 if(NOT OCTET_CUDA STREQUAL "OFF")
   include(CheckLanguage)

@@ -1,6 +1,6 @@
 # Imported targets Octet::oneDNN and Octet::OpenBLAS, and <name>_FOUND, from the headers and libraries themselves: Debian's
 # dnnl-config demands OpenCL's headers, which nothing here uses, and OpenBLAS defines no target.
-# Used by the build and by OctetConfig.
+# Also libonnx with the protobuf that it names. Used by the build and by OctetConfig.
 
 # octet_find_vendor(<name> HEADER … LIBRARY … [SUFFIXES …])
 function(octet_find_vendor name)
@@ -28,4 +28,16 @@ endfunction()
 function(octet_find_openblas)
   octet_find_vendor(OpenBLAS HEADER cblas.h LIBRARY openblas SUFFIXES openblas-openmp openblas openblas-pthread)
   set(OpenBLAS_FOUND ${OpenBLAS_FOUND} PARENT_SCOPE)
+endfunction()
+
+# Sets octet_onnx_found; libonnx's own targets (onnx, onnx_proto) name protobuf's without looking for it.
+function(octet_find_onnx)
+  find_package(Protobuf QUIET)
+  if(Protobuf_FOUND)
+    find_package(ONNX QUIET)
+  endif()
+  set(octet_onnx_found FALSE PARENT_SCOPE)
+  if(TARGET onnx)
+    set(octet_onnx_found TRUE PARENT_SCOPE)
+  endif()
 endfunction()

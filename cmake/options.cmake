@@ -12,6 +12,7 @@ endfunction()
 octet_choice(OCTET_CUDA OFF "CUDA rows")
 octet_choice(OCTET_ONEDNN AUTO "oneDNN rows, for comparison")
 octet_choice(OCTET_OPENBLAS AUTO "OpenBLAS rows, for comparison")
+octet_choice(OCTET_ONNX AUTO "Export of ONNX files (libonnx, protobuf)")
 octet_choice(OCTET_DOWNLOAD AUTO "Download of data sets (libcurl, libcrypto, libarchive)")
 
 set(OCTET_SANITIZE "" CACHE STRING "Sanitizers: empty, address,undefined or thread")

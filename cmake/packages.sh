@@ -3,7 +3,7 @@
 # Ubuntu 24.04.
 
 octet_packages_build=(g++ cmake ninja-build ccache libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libstb-dev
-  libcurl4-openssl-dev libssl-dev libarchive-dev libdnnl-dev libopenblas-openmp-dev)
+  libcurl4-openssl-dev libssl-dev libarchive-dev libdnnl-dev libopenblas-openmp-dev libonnx-dev libprotobuf-dev protobuf-compiler)
 octet_packages_check=("${octet_packages_build[@]}" libgtest-dev libgmock-dev libbenchmark-dev qemu-user
   python3-numpy)
 octet_packages_clang=(clang libclang-rt-dev libomp-dev)

@@ -1,2 +1,2 @@
 message(STATUS "Octet ${PROJECT_VERSION}: ${CMAKE_BUILD_TYPE}, oneDNN ${OCTET_WITH_ONEDNN}, OpenBLAS ${OCTET_WITH_OPENBLAS}, "
-               "download ${OCTET_WITH_DOWNLOAD}, CUDA ${OCTET_WITH_CUDA}, sanitizers '${OCTET_SANITIZE}'")
+               "ONNX ${OCTET_WITH_ONNX}, download ${OCTET_WITH_DOWNLOAD}, CUDA ${OCTET_WITH_CUDA}, sanitizers '${OCTET_SANITIZE}'")

@@ -12,6 +12,7 @@
 #include "kernels/dwconv2d_int8/dwconv2d_int8.h"
 #include "kernels/fake_quant/fake_quant.h"
 #include "kernels/linear/linear.h"
+#include "quant/onnx/export.h"
 
 namespace octet::app {
 namespace {
@@ -50,6 +51,7 @@ void info(const Options& options) {
                {"sanitizers", sanitize.empty() ? "none" : sanitize},
                {"onednn", OCTET_WITH_ONEDNN != 0},
                {"openblas", OCTET_WITH_OPENBLAS != 0},
+               {"onnx", quant::has_onnx()},
                {"cuda", OCTET_WITH_CUDA != 0},
                {"cpu", cpu_description()},
                {"isa_detected", name_of(detected_isa())},

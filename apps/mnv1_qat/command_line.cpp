@@ -176,8 +176,11 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   add_profile(evaluate, o);
   add(evaluate, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
 
-  CLI::App* exported = add_command(app, o, "export", "a QAT file to the integer model that the engine runs", Command::export_model);
-  add_model_file(exported, o, "qat.safetensors of a run");
+  CLI::App* exported = add_command(app, o, "export", "a model as the engine, or other runtimes, run it", Command::export_model);
+  add_model_file(exported, o, "fp32, qat or int8.safetensors of a run");
+  add_choice<ExportFormat>(exported, "--format", o.export_format,
+                           {{"safetensors", ExportFormat::safetensors}, {"onnx", ExportFormat::onnx}, {"onnx-fp32", ExportFormat::onnx_fp32}},
+                           "the engine's file; ONNX of the integers (Q/DQ); ONNX of the floats")->group("General");
   exported->add_option("--out", o.export_file, "the file to write")->required()->type_name("FILE");
 
   CLI::App* predict = add_command(app, o, "predict", "classes of PNG or JPEG files", Command::predict);

@@ -1,4 +1,4 @@
-// evaluate, export, dump-codes: what one does with a run's files.
+// evaluate, dump-codes: what one does with a run's files.
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -8,7 +8,6 @@
 #include "apps/mnv1_qat/pipeline.h"
 #include "core/npy.h"
 #include "quant/engine/engine.h"
-#include "quant/engine/graph_file.h"
 
 namespace octet::app {
 namespace {
@@ -43,20 +42,6 @@ void evaluate(const Options& options) {
   print_out(options.json ? json_text(j)
                          : fmt::format("{} on {} pictures of {}: top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f}\n", predictor.kind, scores.pictures,
                                        test.source, 100 * scores.top1(), 100 * scores.top5(), scores.loss()));
-}
-
-void export_model(const Options& options) {
-  const LoadedModel loaded = load_net(options.model);
-  if (loaded.notes.quant.empty())
-    fail("export", fmt::format("'{}' is an fp32 model without quantizers", options.model), "mnv1_qat qat makes a qat.safetensors from it");
-  quant::ConvertReport report;
-  engine::Graph graph = quant::convert(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant), &report);
-  add_notes(graph, loaded.notes);
-  engine::save_graph(options.export_file, graph);
-  const std::uint64_t bytes = file_bytes(options.export_file);
-  const Json j{{"model", options.export_file}, {"bytes", bytes}, {"nodes", graph.nodes.size()}, {"scheme", graph.scheme}};
-  if (!report.channels.empty()) Console(options).say(report.str());
-  print_out(options.json ? json_text(j) : fmt::format("{}: {} bytes, {} nodes, scheme {}\n", options.export_file, bytes, graph.nodes.size(), graph.scheme));
 }
 
 void dump_codes(const Options& options) {

@@ -14,6 +14,9 @@ namespace octet::app {
 
 enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench };
 
+/// onnx: the integer model as Q/DQ pairs; onnx_fp32: the floats behind it.
+enum class ExportFormat { safetensors, onnx, onnx_fp32 };
+
 struct Options {
   Command command = Command::run;
 
@@ -49,6 +52,7 @@ struct Options {
   std::string model;                       ///< a .safetensors file
   std::string export_file;                 ///< what export writes
   std::string ptq_dir = "runs/ptq";        ///< where ptq writes
+  ExportFormat export_format = ExportFormat::safetensors;
   std::string codes_dir = "codes";         ///< where dump-codes writes
   std::vector<std::string> pictures;       ///< files
   std::vector<std::int64_t> indices;       ///< pictures of the test set

@@ -66,7 +66,7 @@ TEST_F(Use, ExportOfQatIsTheRunsInt8File) {
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_EQ(Json::parse(ended.out)["scheme"], "octet");
   EXPECT_EQ(bytes_of(file("again.safetensors")), bytes_of(model("int8")));
-  expect_refused(mnv1_qat({"export", model("fp32"), "--out", file("x")}), 1, {"without quantizers"});
+  expect_refused(mnv1_qat({"export", model("fp32"), "--format", "onnx", "--out", file("x")}), 1, {"without quantizers"});
   expect_refused(mnv1_qat({"export", model("int8"), "--out", file("x")}), 1, {"int8"});
   expect_refused(mnv1_qat({"export", model("qat"), "--out", file("no/such/x")}), 1, {"no/such/x"});
 }

@@ -15,7 +15,7 @@ flags=${sanitize:+-fsanitize=$sanitize}
 for part in octet engine; do
   without=()
   if [[ $part == engine ]]; then
-    for package in CURL OpenSSL LibArchive; do without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"); done
+    for package in CURL OpenSSL LibArchive ONNX Protobuf; do without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"); done
     for vendor in oneDNN OpenBLAS; do without+=("-DOctet_${vendor}_LIBRARY=" "-DOctet_${vendor}_INCLUDE="); done
   fi
   cmake -G Ninja -S "$source_dir/tests/consumer" -B "$work/$part" -DPART=$part -DCMAKE_PREFIX_PATH="$work/prefix" \
@@ -30,7 +30,7 @@ for part in octet engine; do
   }
   echo "octet::$part: $("$work/$part/consumer")"
 done
-if readelf -d "$work/engine/consumer" | grep -E 'NEEDED.*(dnnl|blas|curl|crypto|archive)'; then
+if readelf -d "$work/engine/consumer" | grep -E 'NEEDED.*(dnnl|blas|curl|crypto|archive|onnx|protobuf)'; then
   echo "a program with octet::engine alone loads the libraries above"
   exit 1
 fi
