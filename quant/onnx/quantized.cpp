@@ -79,12 +79,13 @@ std::string QuantizedParts::bias(const GraphNode& node, float s_x) {
     values.push_back(exact.value_or(static_cast<float>(static_cast<double>(node.bias[c]) * steps[c])));
   }
   const std::string name = node.name + ".bias";
-  if (inexact == 0) return model_.floats(name, {node.c}, values);
-  if (!profile_.is_unsigned) {
+  // Behind a layer of f32 values ONNX Runtime takes no float bias back, and leaves the whole layer in floats.
+  const bool as_codes = profile_.is_unsigned && (inexact > 0 || !node.type.is_codes);
+  if (!as_codes && inexact > 0)
     notes_.push_back(fmt::format("{}: {} of {} biases are no f32 exactly and are rounded to the nearest one", node.name, inexact, values.size()));
-    return model_.floats(name, {node.c}, values);
-  }
-  notes_.push_back(fmt::format("{}: {} of {} biases are no f32 exactly; they are written as s32 with their steps", node.name, inexact, values.size()));
+  if (!as_codes) return model_.floats(name, {node.c}, values);
+  if (inexact > 0)
+    notes_.push_back(fmt::format("{}: {} of {} biases are no f32 exactly; they are written as s32 with their steps", node.name, inexact, values.size()));
   const std::string codes = model_.ints(name, {node.c}, node.bias), scale = model_.floats(name + "/scale", {node.c}, steps);
   const std::string made = model_.node("DequantizeLinear", {codes, scale}, name + "/values");
   model_.attribute("axis", 0);
