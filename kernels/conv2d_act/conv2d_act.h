@@ -1,5 +1,5 @@
-// Convolution of f32 inference: bias and activation in the store, the weight transposed once.
-//   dst[n,p,q,k] = act(Σ_{r,s,c} src[n, p·sh − ph + r, q·sw − pw + s, c] · weight[(r,s,c),k] + bias[k])
+// Convolution of f32 inference: bias and activation in the store, the weight packed once into panels of filters.
+//   dst[n,p,q,k] = act(Σ_{r,s,c} src[n, p·sh − ph + r, q·sw − pw + s, c] · weight[k,r,s,c] + bias[k])
 // Same bits: as conv2d_fwd (products in (r,s,c) order by FMA from zero, padding counting as zeros, then the bias) followed by
 // act_fwd (activation.h).
 #pragma once
@@ -17,7 +17,7 @@ struct Conv2dActProblem {
 
 struct Conv2dActPointers {
   const float* src = nullptr;     ///< N,H,W,C
-  const float* weight = nullptr;  ///< (R·S·C),K: conv2d_act_weight() makes it
+  const float* weight = nullptr;  ///< packed: conv2d_act_weight() makes it
   const float* bias = nullptr;    ///< K or null
   float* dst = nullptr;           ///< N,P,Q,K
 };
@@ -30,7 +30,13 @@ using Conv2dActRow = Row<Conv2dActProblem, Conv2dActPointers>;
 /// Pass: conv2d_act_fwd (f32).
 std::span<const Conv2dActRow> conv2d_act_rows();
 
-/// Once per layer: `transposed` (R·S·C),K from the K,R,S,C weight of every other room.
-void conv2d_act_weight(const ConvGeometry& geometry, const float* weight, float* transposed);
+/// Filters of a panel. Within one, the weights of a step of the depth lie together: a step is two cache lines, and panels do not
+/// meet in the same sets of a cache as the columns of a wide matrix do.
+inline constexpr std::int64_t kConv2dActPanel = 32;
+/// Floats of a packed weight.
+std::int64_t conv2d_act_weight_size(const ConvGeometry& geometry);
+/// Once per layer: `packed` [panels][R·S·C][kConv2dActPanel], zeros beyond the last filter, from the K,R,S,C weight of every other
+/// room.
+void conv2d_act_weight(const ConvGeometry& geometry, const float* weight, float* packed);
 
 }  // namespace octet::kernels

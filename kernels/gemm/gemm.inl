@@ -133,7 +133,6 @@ struct Product {
   float* c;
   std::int64_t ldc;
   const float* bias;
-  Activation act = Activation::none;
 };
 template <class Source>
 inline void multiply(const Product& m, const Source& source) {
@@ -148,7 +147,7 @@ inline void multiply(const Product& m, const Source& source) {
     const std::size_t bytes = static_cast<std::size_t>(source.floats(rows)) * sizeof(float);
     auto* scratch = static_cast<float*>(bytes == 0 ? nullptr : scratch_acquire(bytes));
     multiply_deep({source.rows(i, rows, scratch), rows, smaller(m.cols - j, col_block), m.depth, m.b + j, m.cols,
-                   m.c + i * m.ldc + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr, {}, m.act});
+                   m.c + i * m.ldc + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr});
     if (scratch != nullptr) scratch_release(scratch, bytes);
   });
 }

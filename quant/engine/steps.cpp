@@ -46,10 +46,10 @@ Step integer_layer(const GraphNode& node, const GraphNode& input) {
 /// A layer of f32 weights: `weight_of` writes them in the order that `rows` read.
 template <class Problem, class Pointers>
 Step float_layer(const GraphNode& node, std::span<const kernels::Row<Problem, Pointers>> rows, const char* pass,
-                 void (*weight_of)(const kernels::ConvGeometry&, const float*, float*)) {
+                 std::int64_t weight_size, void (*weight_of)(const kernels::ConvGeometry&, const float*, float*)) {
   const Problem problem{node.geometry, node.act};
   const auto& row = kernels::select(rows, pass, "f32", problem);
-  Tensor weight({node.weight.numel()});
+  Tensor weight({weight_size});
   weight_of(node.geometry, node.weight.data<float>(), weight.data<float>());
   const auto run = [problem, weight, bias = node.float_bias, &row](std::int64_t n, Sources src, void* dst) {
     Problem now = problem;
@@ -60,8 +60,8 @@ Step float_layer(const GraphNode& node, std::span<const kernels::Row<Problem, Po
 }
 
 Step float_layer(const GraphNode& node) {
-  if (node.op == OpKind::dwconv2d) return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", kernels::dwconv2d_act_weight);
-  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight);
+  if (node.op == OpKind::dwconv2d) return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", node.weight.numel(), kernels::dwconv2d_act_weight);
+  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight_size(node.geometry), kernels::conv2d_act_weight);
 }
 
 Step conversion(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes) {

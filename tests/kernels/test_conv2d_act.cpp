@@ -19,7 +19,7 @@ ConvGeometry geometry(std::int64_t n, std::int64_t side, std::int64_t c, std::in
 /// dst of a row, from buffers that end at an unmapped page.
 PageEnd<float> run_row_of(const Conv2dActRow& row, const Conv2dActProblem& problem, const ConvInputs<float>& in,
                           bool biased) {
-  std::vector<float> taps(in.weight.size());
+  std::vector<float> taps(static_cast<std::size_t>(conv2d_act_weight_size(problem.geometry)));
   conv2d_act_weight(problem.geometry, in.weight.data(), taps.data());
   const PageEnd<float> src(in.src), weight(taps), bias(in.bias);
   PageEnd<float> dst(std::vector<float>(in.d_dst.size(), 7e7f));
