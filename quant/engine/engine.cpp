@@ -14,17 +14,31 @@
 namespace octet::engine {
 namespace {
 
+// Pictures that a thread takes through the net together: layers whose weights are large and whose maps are small want many.
+constexpr std::int64_t kTile = 64;
 // Smaller tiles, where activations are so large that a tile would take more than this.
 constexpr std::size_t kMostArena = std::size_t{1} << 30;
+
+/// Where the values of a tile of `n` pictures lie in an arena, while pictures from `first` on are worked at.
+struct Place {
+  const MemoryPlan& plan;
+  char* arena;
+  const float* pictures;  ///< the tile's, as the caller has them
+  std::int64_t n, first = 0;
+};
 
 }  // namespace
 
 struct Engine::Plan {
   Graph graph;
   std::vector<Step> steps;
+  std::vector<Stretch> stretches;
+  std::vector<bool> inside;  ///< stays_inside()
   MemoryPlan memory, keeping_all;
 
-  explicit Plan(Graph planned) : graph(std::move(planned)), memory(plan_memory(graph, false)), keeping_all(plan_memory(graph, true)) {
+  explicit Plan(Graph planned) : graph(std::move(planned)), stretches(plan_stretches(graph, kTile)), inside(stays_inside(graph, stretches)) {
+    memory = plan_memory(graph, false, stretches);
+    keeping_all = plan_memory(graph, true);
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
       steps.push_back(make_step(graph, i));
       graph.nodes[i].weight = {};  // packed; what backed it may go
@@ -37,27 +51,34 @@ struct Engine::Plan {
     return std::clamp<std::int64_t>(static_cast<std::int64_t>(kMostArena / std::max<std::size_t>(place.bytes_per_picture, 1)), 1, kTile);
   }
 
-  /// Where value i of a tile of n pictures lies. The pictures themselves stay where the caller has them.
-  const void* at(const MemoryPlan& place, const void* arena, const float* pictures, std::size_t i, std::int64_t n) const {
+  /// Value i of the picture at place.first. A value that stays inside its stretch holds the pictures in work alone.
+  void* at(const Place& place, std::size_t i) const {
     const GraphNode& node = graph.nodes[i];
-    if (node.op == OpKind::flatten) return at(place, arena, pictures, static_cast<std::size_t>(node.inputs[0]), n);
-    return i == 0 ? static_cast<const void*>(pictures) : static_cast<const char*>(arena) + place.offset[i] * static_cast<std::size_t>(n);
+    if (node.op == OpKind::flatten) return at(place, static_cast<std::size_t>(node.inputs[0]));
+    if (i == 0) return const_cast<float*>(place.pictures) + place.first * (node.h * node.w * node.c);
+    const bool few = inside[i] && &place.plan == &memory;
+    return place.arena + place.plan.offset[i] * static_cast<std::size_t>(place.n) + (few ? 0 : static_cast<std::size_t>(place.first) * value_bytes(node));
   }
 
-  /// n pictures through every node.
-  void run_tile(const MemoryPlan& place, void* arena, std::vector<const void*>& sources, const float* pictures, std::int64_t n) const {
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      if (!steps[i].run) continue;
-      const profile::Span span(profile::Kind::module, graph.nodes[i].name);
-      sources.clear();
-      for (int input : graph.nodes[i].inputs) sources.push_back(at(place, arena, pictures, static_cast<std::size_t>(input), n));
-      steps[i].run(n, sources.data(), static_cast<char*>(arena) + place.offset[i] * static_cast<std::size_t>(n));
-    }
+  void run_step(const Place& place, std::size_t i, std::int64_t n, std::vector<const void*>& sources) const {
+    if (!steps[i].run) return;
+    const profile::Span span(profile::Kind::module, graph.nodes[i].name);
+    sources.clear();
+    for (int input : graph.nodes[i].inputs) sources.push_back(at(place, static_cast<std::size_t>(input)));
+    steps[i].run(n, sources.data(), at(place, i));
   }
 
-  /// Copies value i of n pictures out of the arena.
-  void take(const MemoryPlan& place, const void* arena, const float* pictures, std::size_t i, std::int64_t n, void* to) const {
-    std::memcpy(to, at(place, arena, pictures, i, n), value_bytes(graph.nodes[i]) * static_cast<std::size_t>(n));
+  /// A tile through every node, stretch by stretch, in each a few pictures at a time.
+  void run_tile(Place place, std::vector<const void*>& sources) const {
+    for (const Stretch& stretch : stretches)
+      for (place.first = 0; place.first < place.n; place.first += stretch.pictures)
+        for (int i = stretch.begin; i < stretch.end; ++i)
+          run_step(place, static_cast<std::size_t>(i), std::min(stretch.pictures, place.n - place.first), sources);
+  }
+
+  /// Copies value i of a whole tile out of the arena.
+  void take(const Place& place, std::size_t i, void* to) const {
+    std::memcpy(to, at(place, i), value_bytes(graph.nodes[i]) * static_cast<std::size_t>(place.n));
   }
 };
 
@@ -110,9 +131,10 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
   for (std::int64_t begin = 0; begin < count; begin += tile) {
     const std::int64_t n = std::min(tile, count - begin);
     const float* first = pictures.data<float>() + begin * picture_size();
-    plan_->run_tile(place, arena.get(), sources, first, n);
-    plan_->take(place, arena.get(), first, static_cast<std::size_t>(plan_->graph.output), n, logits.data<float>() + begin * classes());
-    for (std::size_t i = 0; i < nodes.size(); ++i) plan_->take(place, arena.get(), first, i, n, (*values)[i].second.slice(begin, begin + n).raw());
+    const Place at{place, static_cast<char*>(arena.get()), first, n};
+    plan_->run_tile(at, sources);
+    plan_->take(at, static_cast<std::size_t>(plan_->graph.output), logits.data<float>() + begin * classes());
+    for (std::size_t i = 0; i < nodes.size(); ++i) plan_->take(at, i, (*values)[i].second.slice(begin, begin + n).raw());
   }
   return logits;
 }
@@ -145,8 +167,9 @@ void Session::run(const float* pictures, std::int64_t count, float* logits) {
     Bench& bench = benches_[static_cast<std::size_t>(i)];
     for (std::int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < tiles;) {
       const std::int64_t begin = at * tile, n = std::min(tile, count - begin);
-      plan_->run_tile(plan_->memory, bench.arena.get(), bench.sources, pictures + begin * size, n);
-      plan_->take(plan_->memory, bench.arena.get(), pictures + begin * size, output, n, logits + begin * classes);
+      const Place place{plan_->memory, static_cast<char*>(bench.arena.get()), pictures + begin * size, n};
+      plan_->run_tile(place, bench.sources);
+      plan_->take(place, output, logits + begin * classes);
     }
   };
   if (by_picture)

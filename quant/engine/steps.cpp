@@ -24,7 +24,6 @@ Step integer_layer(const GraphNode& node, const GraphNode& input) {
   const bool codes = node.type.is_codes, onnx = node.rule == QuantRule::onnx;
   kernels::IntConvProblem problem;
   problem.geometry = node.geometry;
-  problem.geometry.n = kTile;
   problem.src = storage(input);
   problem.z_x = input.type.grid.zero_point;
   problem.store = {storage(node), node.rule, codes ? node.type.grid.zero_point : 0, node.clamp_lo, node.clamp_hi, node.act};

@@ -8,9 +8,6 @@
 
 namespace octet::engine {
 
-/// Pictures that go through the net together: their activations stay in the second-level cache.
-inline constexpr std::int64_t kTile = 16;
-
 /// One node, planned. `run` computes it for n pictures: sources in the order of its inputs, then the destination. Safe to call
 /// from several threads at once.
 struct Step {

@@ -234,6 +234,39 @@ TEST_P(EngineRun, CallersMayComeTogether) {
   EXPECT_EQ(wrong, std::vector<int>(4, 0));
 }
 
+/// Maps that shrink from 64x64 to 1x1 with a shortcut over two convolutions: several stretches of pictures.
+Graph shrinking_net() {
+  std::mt19937 random(3);
+  const auto weights = [&](std::int64_t count) {
+    std::vector<int> w(static_cast<std::size_t>(count));
+    for (int& x : w) x = static_cast<int>(random() % 255) - 127;
+    return w;
+  };
+  const auto steps = [](std::int64_t count) { return std::vector<float>(static_cast<std::size_t>(count), 0.004f); };
+  const QuantParams grid = onnx(0.05f, 0, 0, 255), wide = onnx(0.1f, 3, -128, 127);
+  Builder b(64, 64, 3);
+  int x = b.quantize(0, onnx(0.03f, 128, 0, 255));
+  x = b.conv(x, 12, {3, 3, 2, 2, 1, 1}, weights(12 * 27), steps(12), grid);
+  const int first = b.conv(x, 16, {1, 1, 4, 4, 0, 0}, weights(16 * 12), steps(16), wide);
+  x = b.depthwise(x, {3, 3, 4, 4, 1, 1}, weights(12 * 9), steps(12), grid);
+  x = b.conv(x, 16, {}, weights(16 * 12), steps(16), grid);
+  x = b.add(x, first, grid);
+  x = b.conv(x, 24, {3, 3, 4, 4, 1, 1}, weights(24 * 9 * 16), steps(24), grid);
+  x = b.avg_pool(x, {2, 2}, grid);
+  b.conv(x, 5, {}, weights(5 * 24), steps(5));
+  return b.finish();
+}
+
+TEST(Engine, StretchesGiveThePicturesOneByOne) {
+  const Graph graph = shrinking_net();
+  const Engine engine(graph);
+  const Tensor pictures = random_pictures(70, graph), all = engine.run(pictures);
+  NamedTensors values;
+  EXPECT_TRUE(equal_bits(engine.run(pictures, &values), all));
+  for (std::int64_t i = 0; i < 70; ++i) EXPECT_TRUE(equal_bits(engine.run(pictures.slice(i, i + 1)), all.slice(i, i + 1))) << i;
+  EXPECT_FALSE(equal_bits(all.slice(0, 1), all.slice(1, 2)));
+}
+
 TEST(Engine, RefusesOtherPictures) {
   const Engine engine(every_op(QuantRule::onnx));
   EXPECT_ERROR(engine.run(Tensor({2, 5, 6, 3})), "pictures are f32 2x5x6x3, the model takes f32 Nx6x5x3");

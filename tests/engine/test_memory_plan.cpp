@@ -85,6 +85,68 @@ TEST(MemoryPlan, LiveValuesLieApart) {
   expect_sound(every_op(QuantRule::paddle), true);
 }
 
+/// Cuts anywhere, pictures that grow: what plan_stretches() could give for other nets.
+std::vector<Stretch> random_stretches(const Graph& graph, std::mt19937& random) {
+  std::vector<Stretch> stretches;
+  const int count = static_cast<int>(graph.nodes.size());
+  std::int64_t pictures = 1 + random() % 2;
+  for (int begin = 0; begin < count;) {
+    const int end = std::min(count, begin + 1 + static_cast<int>(random() % 8));
+    stretches.push_back({begin, end, pictures});
+    begin = end, pictures += random() % 3;
+  }
+  return stretches;
+}
+
+/// Runs a graph of no arithmetic: every value of every picture signs its bytes, every reader looks for the signatures.
+void expect_values_survive(const Graph& graph, const std::vector<Stretch>& stretches, std::int64_t n) {
+  const MemoryPlan plan = plan_memory(graph, false, stretches);
+  const std::vector<bool> inside = stays_inside(graph, stretches);
+  std::vector<int> arena(plan.bytes_per_picture * static_cast<std::size_t>(n), -1);
+  const auto for_bytes = [&](int i, std::int64_t picture, std::int64_t first, auto&& visit) {
+    const auto at = static_cast<std::size_t>(source(graph, i));
+    const std::size_t bytes = value_bytes(graph.nodes[at]), place = static_cast<std::size_t>(inside[at] ? picture - first : picture);
+    const std::size_t begin = plan.offset[at] * static_cast<std::size_t>(n) + place * bytes;
+    for (std::size_t k = begin; k < begin + bytes; ++k) visit(arena.at(k), source(graph, i) * 1000 + static_cast<int>(picture));
+  };
+  for (const Stretch& stretch : stretches)
+    for (std::int64_t first = 0; first < n; first += stretch.pictures)
+      for (int i = stretch.begin; i < stretch.end; ++i)
+        for (std::int64_t picture = first; picture < std::min(n, first + stretch.pictures); ++picture) {
+          const GraphNode& node = graph.nodes[static_cast<std::size_t>(i)];
+          for (int input : node.inputs) for_bytes(input, picture, first, [&](int& byte, int sign) { ASSERT_EQ(byte, sign) << input << " for " << i; });
+          if (node.op != OpKind::flatten) for_bytes(i, picture, first, [](int& byte, int sign) { byte = sign; });
+        }
+  for (std::int64_t picture = 0; picture < n; ++picture)
+    for_bytes(graph.output, picture, 0, [](int& byte, int sign) { ASSERT_EQ(byte, sign) << "output"; });
+}
+
+TEST(MemoryPlan, ValuesSurviveStretches) {
+  for (std::uint32_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const Graph graph = random_graph(seed);
+    expect_values_survive(graph, random_stretches(graph, random), 1 + seed % 7);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(MemoryPlan, StretchesGrowWhereMapsShrink) {
+  Builder b(64, 64, 3);
+  int last = b.quantize(0, onnx(0.02f, 0, 0, 255));
+  for (std::int64_t c : {16, 32, 32, 64}) last = b.conv(last, c, {3, 3, 2, 2, 1, 1}, std::vector<int>(static_cast<std::size_t>(c * 9 * b.at(last).c), 1), std::vector<float>(static_cast<std::size_t>(c), 0.01f), onnx(0.1f, 0, 0, 255));
+  const Graph graph = b.finish();
+  const std::vector<Stretch> stretches = plan_stretches(graph, 64);
+  ASSERT_GT(stretches.size(), 1u);
+  EXPECT_EQ(stretches.front().begin, 0);
+  EXPECT_EQ(stretches.back().end, static_cast<int>(graph.nodes.size()));
+  for (std::size_t i = 1; i < stretches.size(); ++i) {
+    EXPECT_EQ(stretches[i].begin, stretches[i - 1].end);
+    EXPECT_GE(stretches[i].pictures, 2 * stretches[i - 1].pictures);
+    EXPECT_LE(stretches[i].pictures, 64);
+  }
+}
+
 TEST(MemoryPlan, AChainNeedsTwoPlaces) {
   Builder b(4, 4, 16);  // 1024 bytes as floats
   int last = 0;
