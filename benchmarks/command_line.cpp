@@ -18,6 +18,7 @@ constexpr const char* kExamples =
     "  octet_bench --filter '^conv2d/.*/pw.*/b256/.*/avx512' --roofline pw.svg\n"
     "  octet_bench --network --roofline network.svg          the whole net, layer by layer\n"
     "  octet_bench --network --decomposed -o csv > net.csv   with a pass of its own for each op\n"
+    "  octet_bench --int8-network --threads 2                the engine's layers beside oneDNN's\n"
     "  octet_bench --step                                    whole training steps: fp32 and QAT\n"
     "  octet_bench --step --python venv/bin/python --peer-qat -o md\n"
     "  octet_bench -o json > results.json                    everything\n"
@@ -65,12 +66,21 @@ void describe_modes(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"fp32", "qat", "int8", "bf16"}).description(""))
       ->group(group)
       ->needs(network);
+  auto* int8_network = app.add_flag("--int8-network", o.int8_network,
+                                    "MobileNetV1's convolutions over codes beside oneDNN's int8 primitives, taking turns: a tile of the "
+                                    "engine on one thread, then --batch on all")
+                           ->group(group)
+                           ->excludes("--filter")
+                           ->excludes("--chosen")
+                           ->excludes(list)
+                           ->excludes(network);
   app.add_flag("--step", o.step, "Whole training steps: fp32, QAT, and PyTorch's with --python, taking turns")
       ->group(group)
       ->excludes("--filter")
       ->excludes("--chosen")
       ->excludes(list)
-      ->excludes(network);
+      ->excludes(network)
+      ->excludes(int8_network);
 }
 
 void describe_output(CLI::App& app, Options& o) {
@@ -82,10 +92,12 @@ void describe_output(CLI::App& app, Options& o) {
   app.add_flag("--wide", o.wide, "One line per case, its rows side by side")
       ->group(group)
       ->excludes("--network")
+      ->excludes("--int8-network")
       ->excludes("--step");
   app.add_option("--roofline", o.roofline, "Also draw what was measured under the machine's roof, as SVG")
       ->type_name("FILE.svg")
       ->group(group)
+      ->excludes("--int8-network")
       ->excludes("--step");
 }
 

@@ -32,14 +32,14 @@ Conv2dPointers bind_float(const Layer& layer, ConvPass which, Operands& operands
   return io;
 }
 
-IntConvOperands bind_codes(const Layer& layer, DType src, DType dst, Operands& operands) {
+IntConvOperands bind_codes(const Layer& layer, DType src, DType dst, int largest_weight, Operands& operands) {
   const Extents e = extents_of(layer);
   const std::int64_t k = layer.geometry.k, taps = e.weight / k;
   // Steps that spread the sums over the codes.
   const double usual = 1.0 / (60.0 * std::sqrt(static_cast<double>(taps)));
   IntConvOperands io;
   io.src = src == DType::u8 ? operands.codes(e.src, src, 0, 255) : operands.codes(e.src, src, -127, 127);
-  io.weights.weight = static_cast<const std::int8_t*>(operands.codes(e.weight, DType::s8, -127, 127));
+  io.weights.weight = static_cast<const std::int8_t*>(operands.codes(e.weight, DType::s8, -largest_weight, largest_weight));
   io.weights.bias = operands.integers(k, -3000, 3000);
   io.weights.multiplier = operands.input(k, usual * 0.2, usual);
   io.dst = operands.output(e.dst, dst);
@@ -83,11 +83,12 @@ FloatConvTask float_conv_task(const std::string& room, const char* pass, ConvPas
           terms, [layer, which](Operands& operands) { return bind_float(layer, which, operands); }};
 }
 
-IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst) {
+IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst, int largest_weight) {
   kernels::IntConvProblem problem;
   problem.geometry = layer.geometry;
   problem.src = src;
   problem.store.dst = dst;
+  problem.largest_weight = largest_weight;
   const Extents e = extents_of(layer);
   const double bytes =
       static_cast<double>(e.src + e.weight) + static_cast<double>(e.dst) * static_cast<double>(size_of(dst));
@@ -95,7 +96,7 @@ IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer
   return {room,    group_of(float_pass, layer.name, layer.geometry.n),
           pass,    src == DType::u8 ? "u8s8" : "s8s8",
           problem, {2 * conv_macs(layer), bytes, Unit::int8},
-          0,       [layer, src, dst](Operands& operands) { return bind_codes(layer, src, dst, operands); }};
+          0,       [=](Operands& operands) { return bind_codes(layer, src, dst, largest_weight, operands); }};
 }
 
 }  // namespace octet::bench

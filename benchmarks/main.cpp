@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "benchmarks/command_line.h"
+#include "benchmarks/int8_network.h"
 #include "benchmarks/keeping.h"
 #include "benchmarks/measure.h"
 #include "benchmarks/network_table.h"
@@ -101,6 +102,15 @@ int run_network(const Options& options, const Settings& settings, Suite& suite) 
   return verdict(outcome);
 }
 
+int run_int8_network(const Options& options, const Settings& settings) {
+  const Peaks peaks = peaks_of_quiet_machine(options.quick);
+  const std::vector<Int8Run> runs = measure_int8_network(settings);
+  print(int8_network_sheet(runs), system_facts(), peaks, options.format);
+  const std::size_t failed = failures_of(runs);
+  if (failed > 0) fmt::print(stderr, "octet_bench: {} rows failed their check\n", failed);
+  return failed == 0 ? 0 : 1;
+}
+
 int run_step(const Options& options, const Settings& settings) {
   StepOptions step = options.step_options;
   step.batch = settings.batch;
@@ -130,6 +140,7 @@ int run(const Options& options) {
     return serve_steps(
         {options.serve_step == "bf16", options.serve_step == "qat", settings.batch, options.step_options.scale});
   if (options.step) return run_step(options, settings);
+  if (options.int8_network) return run_int8_network(options, settings);
   Suite suite(settings);
   add_all(suite);
   return options.network ? run_network(options, settings, suite) : run_rows(options, settings, suite);

@@ -31,12 +31,6 @@ class Finder {
   std::map<std::string, const Entry*> chosen_;
 };
 
-Kind kind_of(const Layer& layer) {
-  if (layer.depthwise) return Kind::depthwise;
-  if (layer.name == "fc") return Kind::fc;
-  return layer.geometry.is_pointwise() ? Kind::pointwise : Kind::stem;
-}
-
 std::string room_of(const Layer& layer) {
   return layer.depthwise ? "dwconv2d" : layer.name == "fc" ? "linear" : "conv2d";
 }
@@ -175,6 +169,12 @@ Work sum_of(std::int64_t batch, bool training) {
 }
 
 }  // namespace
+
+Kind kind_of(const Layer& layer) {
+  if (layer.depthwise) return Kind::depthwise;
+  if (layer.name == "fc") return Kind::fc;
+  return layer.geometry.is_pointwise() ? Kind::pointwise : Kind::stem;
+}
 
 const char* name_of(Kind kind) {
   constexpr const char* kNames[] = {"stem", "depthwise", "pointwise", "fc", "other"};

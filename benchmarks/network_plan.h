@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "benchmarks/bench.h"
+#include "benchmarks/shapes.h"
 
 namespace octet::bench {
 
@@ -13,6 +14,9 @@ enum class Path { fused, decomposed };
 
 enum class Kind { stem, depthwise, pointwise, fc, other };
 const char* name_of(Kind);
+
+/// Which of them a layer of network() is.
+Kind kind_of(const Layer& layer);
 
 enum class Stage { forward, backward, update, qat_forward, qat_backward, bf16_forward, bf16_backward, int8_forward };
 constexpr int kStages = 8;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -109,6 +110,22 @@ std::string Operands::compare_bits(const Run& run) {
       ++i;
     return fmt::format("operand {} differs from the reference at {} of {}: {} instead of {}", b, i, buffer.count,
                        value_at(got, buffer.dtype, i), value_at(buffer.reference.data(), buffer.dtype, i));
+  }
+  return {};
+}
+
+std::string Operands::compare_codes(const Run& run) {
+  start_anew();
+  run();
+  for (std::size_t b = 0; b < buffers_.size(); ++b) {
+    const Buffer& buffer = buffers_[b];
+    if (buffer.role != Role::output) continue;
+    for (std::int64_t i = 0; i < buffer.count; ++i) {
+      const double got = value_at(buffer.memory.get(), buffer.dtype, i), wanted = value_at(buffer.reference.data(), buffer.dtype, i);
+      const double bound = buffer.dtype == DType::f32 ? 1e-5 * std::max(1.0, std::fabs(wanted)) : 1;
+      if (std::fabs(got - wanted) <= bound) continue;
+      return fmt::format("operand {} at {} of {}: {} instead of {}", b, i, buffer.count, got, wanted);
+    }
   }
   return {};
 }

@@ -33,6 +33,8 @@ class Operands {
   /// "" when every f32 output of `run` is within 4 · (terms + 1) · 2^-24 · Σ|a||b| of the reference's; the sum comes
   /// from the reference over absolute inputs.
   std::string compare_near(const Run& run, const Run& reference, std::int64_t terms);
+  /// "" when every code of `run` is within one of the reference's, and every f32 within 1e-5 of its magnitude or of 1.
+  std::string compare_codes(const Run& run);
 
  private:
   enum class Role { input, output, unchecked, state };

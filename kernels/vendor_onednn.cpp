@@ -13,11 +13,11 @@ using dnnl::prop_kind;
 
 /// 3.x takes the arguments of a descriptor at the primitive descriptor, behind the engine.
 template <class Primitive, class... Args>
-typename Primitive::primitive_desc make(const Args&... args) {
+typename Primitive::primitive_desc make(const dnnl::primitive_attr& attributes, const Args&... args) {
 #if DNNL_VERSION_MAJOR >= 3
-  return typename Primitive::primitive_desc(engine(), args...);
+  return typename Primitive::primitive_desc(engine(), args..., attributes);
 #else
-  return typename Primitive::primitive_desc(typename Primitive::desc(args...), engine());
+  return typename Primitive::primitive_desc(typename Primitive::desc(args...), attributes, engine());
 #endif
 }
 template <class Primitive, class... Args>
@@ -77,12 +77,20 @@ ConvDescriptors describe_codes(const ConvGeometry& geometry, bool depthwise, boo
   return describe(geometry, depthwise, false, {src_signed ? type::s8 : type::u8, type::s8, type::s32});
 }
 
-dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& c) {
+ConvDescriptors describe_fused(const ConvGeometry& geometry, bool depthwise, DType src, DType dst) {
+  using type = memory::data_type;
+  const type stored = dst == DType::f32 ? type::f32 : dst == DType::s8 ? type::s8 : type::u8;
+  ConvDescriptors conv = describe(geometry, depthwise, true, {src == DType::s8 ? type::s8 : type::u8, type::s8, stored});
+  conv.bias = memory::desc({geometry.k}, kBiasIsScaled ? type::f32 : type::s32, memory::format_tag::x);
+  return conv;
+}
+
+dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& c, const dnnl::primitive_attr& attributes) {
   using Primitive = dnnl::convolution_forward;
   const auto kind = prop_kind::forward_training;
   const auto way = algorithm::convolution_direct;
-  if (c.biased) return make<Primitive>(kind, way, c.src, c.any_weight, c.bias, c.dst, c.strides, c.padding, c.padding);
-  return make<Primitive>(kind, way, c.src, c.any_weight, c.dst, c.strides, c.padding, c.padding);
+  if (c.biased) return make<Primitive>(attributes, kind, way, c.src, c.any_weight, c.bias, c.dst, c.strides, c.padding, c.padding);
+  return make<Primitive>(attributes, kind, way, c.src, c.any_weight, c.dst, c.strides, c.padding, c.padding);
 }
 
 dnnl::convolution_backward_data::primitive_desc backward_data_of(const ConvDescriptors& c) {

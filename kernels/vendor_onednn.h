@@ -3,6 +3,7 @@
 #pragma once
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include "core/dtype.h"
 #include "kernels/problem.h"
 
 namespace octet::kernels::onednn {
@@ -24,7 +25,12 @@ ConvDescriptors describe(const ConvGeometry& geometry, bool depthwise, bool bias
 /// The same over codes: src u8 or s8, weight s8, dst s32 sums, no bias.
 ConvDescriptors describe_codes(const ConvGeometry& geometry, bool depthwise, bool src_signed);
 
-dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& conv);
+/// 3.x adds a bias behind the scale, as floats; 2.x adds it to the sum, as s32.
+constexpr bool kBiasIsScaled = DNNL_VERSION_MAJOR >= 3;
+/// Codes of dtype src to dst (u8, s8 or f32), with a bias.
+ConvDescriptors describe_fused(const ConvGeometry& geometry, bool depthwise, DType src, DType dst);
+
+dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& conv, const dnnl::primitive_attr& attributes = {});
 dnnl::convolution_backward_data::primitive_desc backward_data_of(const ConvDescriptors& conv);
 dnnl::convolution_backward_weights::primitive_desc backward_weight_of(const ConvDescriptors& conv);
 

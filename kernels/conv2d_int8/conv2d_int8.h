@@ -35,6 +35,8 @@ struct IntConvProblem {
   /// What is known of the weights: few of them are so large that two neighbouring products together may leave s16
   /// (narrow_weights() of sorted_groups.h). Rows that add pairs in s16 look at it.
   bool narrow = false;
+  /// No |weight| is larger. oneDNN's rows look at it: without AVX512-VNNI they add u8·s8 products by pairs in s16.
+  std::int32_t largest_weight = 127;
 
   /// "n8 16x16x32 k64 1x1 s1x1 p0x0 u8-0 > u8 onnx"
   std::string str() const;

@@ -41,7 +41,7 @@ bool keeps_large_sums(const dnnl::convolution_forward::primitive_desc& descripto
   return std::string_view(descriptor.impl_info_str()).substr(0, 3) == "brg";
 }
 bool has_large_sums(const IntConvProblem& problem, bool depthwise) {
-  return depth_of(problem, depthwise) * 255 * 127 > (std::int64_t{1} << 24);
+  return depth_of(problem, depthwise) * 255 * problem.largest_weight > (std::int64_t{1} << 24);
 }
 
 struct Plan {
@@ -53,7 +53,8 @@ struct Plan {
 /// The plan of a problem, made on first use; the caller holds the mutex.
 const Plan& plan_of(const IntConvProblem& problem, bool depthwise) {
   static std::map<std::string, Plan> plans;
-  const std::string key = fmt::format("{} {} {}", depthwise, name_of(problem.src), problem.geometry.str());
+  const std::string key = fmt::format("{} {} {} {}", depthwise, has_large_sums(problem, depthwise), name_of(problem.src),
+                                      problem.geometry.str());
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   Plan plan;
@@ -94,9 +95,16 @@ struct Sums {
 
 }  // namespace
 
+const char* inexact_here(const IntConvProblem& problem) {
+  constexpr std::int32_t kFitsPairs = 64;  // 255·(64 + 64) < 2^15
+  if (detected_isa() >= Isa::avx512vnni) return nullptr;
+  if (problem.largest_weight > kFitsPairs) return "oneDNN adds pairs in s16 without AVX512-VNNI, and these weights may be too large";
+  return problem.src == DType::s8 ? "oneDNN halves the weights of s8 codes without AVX512-VNNI" : nullptr;
+}
+
 const char* int_conv_why_not(const IntConvProblem& problem, bool depthwise) {
   const ConvGeometry& g = problem.geometry;
-  if (detected_isa() < Isa::avx512vnni) return "oneDNN saturates in 16 bits on processors without AVX512-VNNI";
+  if (const char* reason = inexact_here(problem)) return reason;
   if (problem.z_x != 0 && (g.pad_h > 0 || g.pad_w > 0)) return "oneDNN pads with 0, not with the zero point";
   if (g.pad_h >= g.r || g.pad_w >= g.s) return "the padding is as large as the window";
   const std::lock_guard lock(mutex);
@@ -138,9 +146,10 @@ void int_conv_run(const IntConvProblem& problem, bool depthwise, const IntConvPo
                                       {DNNL_ARG_DST, wrap(plan.conv.dst, sums.data)}});
   });
   constexpr std::int64_t kBlock = 64;
+  const auto store_rows = usable(Isa::avx512vnni) ? store_rows_avx512 : store_rows_avx2;
   parallel_for((rows + kBlock - 1) / kBlock, [&](std::int64_t block) {
     const std::int64_t last = (block + 1) * kBlock < rows ? (block + 1) * kBlock : rows;
-    store_rows_avx512(problem.store, view, columns, static_cast<const std::int32_t*>(sums.data), block * kBlock, last,
+    store_rows(problem.store, view, columns, static_cast<const std::int32_t*>(sums.data), block * kBlock, last,
                       pointers.dst);
   });
 }

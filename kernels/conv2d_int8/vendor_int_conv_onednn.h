@@ -5,6 +5,9 @@
 
 namespace octet::kernels::onednn {
 
+/// Why oneDNN's sums may be wrong on this processor; null when they are exact.
+const char* inexact_here(const IntConvProblem& problem);
+
 const char* int_conv_why_not(const IntConvProblem& problem, bool depthwise);
 std::size_t int_conv_packed_bytes(const IntConvProblem& problem, bool depthwise);
 void int_conv_pack(const IntConvProblem& problem, bool depthwise, const IntConvWeights& weights, void* packed);

@@ -6,8 +6,8 @@
 namespace octet::kernels::hostile {
 
 /// How the codes of a layer are drawn. border: largest codes, and weights in pairs whose sum of magnitudes is at or just beyond
-/// what s16 holds; narrow: small weights and now and then a large one.
-enum class Codes { random, largest, alternating, border, narrow };
+/// what s16 holds; narrow: small weights and now and then a large one; paired: largest codes, and weights up to 64, which any pair may be.
+enum class Codes { random, largest, alternating, border, narrow, paired };
 
 /// A problem with its constants and its src.
 struct IntLayer {
@@ -26,7 +26,7 @@ struct IntLayer {
 
 inline std::uint8_t draw_code(Random& random, const IntConvProblem& p, Codes codes, std::size_t i) {
   const bool is_signed = p.src == DType::s8;
-  if (codes == Codes::largest || codes == Codes::border) return is_signed ? 127 : 255;
+  if (codes == Codes::largest || codes == Codes::border || codes == Codes::paired) return is_signed ? 127 : 255;
   if (codes == Codes::alternating)
     return static_cast<std::uint8_t>(i % 2 == 0 ? (is_signed ? -128 : 0) : (is_signed ? 127 : 255));
   return static_cast<std::uint8_t>(random.below(256));
@@ -52,6 +52,7 @@ inline float draw_multiplier(Random& random, std::int64_t taps) {
 /// Product t of filter k.
 inline int draw_weight(Random& random, Codes codes, std::int64_t k, std::int64_t t) {
   if (codes == Codes::largest) return k % 2 == 0 ? 127 : -127;
+  if (codes == Codes::paired) return (random.below(4) != 0 ? 64 : static_cast<int>(random.below(65))) * (k % 2 == 0 ? 1 : -1);
   if (codes == Codes::narrow && random.below(40) != 0) return static_cast<int>(random.below(81)) - 40;
   if (codes != Codes::border) return static_cast<int>(random.below(255)) - 127;
   const int first[] = {64, 127, 1, 100, 65}, second[] = {64, 1, 127, 28, 64};  // the last pair passes 255·128
@@ -64,6 +65,7 @@ inline IntLayer make_int_layer(const IntConvProblem& problem, bool depthwise, st
                                Codes codes = Codes::random) {
   IntLayer layer{problem, depthwise, {}, {}, {}, {}, {}};
   layer.problem.narrow = true;  // every row has to be right for any weights
+  if (codes == Codes::paired) layer.problem.largest_weight = 64;
   const ConvGeometry& g = problem.geometry;
   Random random(seed, Purpose::test, 7);
   layer.src.resize(static_cast<std::size_t>(g.n * g.h * g.w * g.c));
