@@ -66,14 +66,15 @@ void describe_modes(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"fp32", "qat", "int8", "bf16"}).description(""))
       ->group(group)
       ->needs(network);
-  auto* int8_network = app.add_flag("--int8-network", o.int8_network,
-                                    "MobileNetV1's convolutions over codes beside oneDNN's int8 primitives, taking turns: a tile of the "
-                                    "engine on one thread, then --batch on all")
-                           ->group(group)
-                           ->excludes("--filter")
-                           ->excludes("--chosen")
-                           ->excludes(list)
-                           ->excludes(network);
+  auto* int8_network =
+      app.add_flag("--int8-network", o.int8_network,
+                   "MobileNetV1's convolutions over codes beside oneDNN's int8 primitives, taking turns: a tile of the "
+                   "engine on one thread, then --batch on all")
+          ->group(group)
+          ->excludes("--filter")
+          ->excludes("--chosen")
+          ->excludes(list)
+          ->excludes(network);
   app.add_flag("--step", o.step, "Whole training steps: fp32, QAT, and PyTorch's with --python, taking turns")
       ->group(group)
       ->excludes("--filter")

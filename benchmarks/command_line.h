@@ -13,7 +13,8 @@ struct Options {
   Format format = Format::table;
   std::int64_t batch = 0;
   int threads = 0;
-  bool list = false, chosen = false, wide = false, network = false, decomposed = false, step = false, int8_network = false, quick = false;
+  bool list = false, chosen = false, wide = false, network = false, decomposed = false, step = false,
+       int8_network = false, quick = false;
   std::vector<std::string> parts;  ///< of --network: fp32, qat, int8, bf16; empty: the first three
   std::string roofline;            ///< file of the plot; empty: none
   StepOptions step_options;

@@ -39,7 +39,8 @@ IntConvOperands bind_codes(const Layer& layer, DType src, DType dst, int largest
   const double usual = 1.0 / (60.0 * std::sqrt(static_cast<double>(taps)));
   IntConvOperands io;
   io.src = src == DType::u8 ? operands.codes(e.src, src, 0, 255) : operands.codes(e.src, src, -127, 127);
-  io.weights.weight = static_cast<const std::int8_t*>(operands.codes(e.weight, DType::s8, -largest_weight, largest_weight));
+  io.weights.weight =
+      static_cast<const std::int8_t*>(operands.codes(e.weight, DType::s8, -largest_weight, largest_weight));
   io.weights.bias = operands.integers(k, -3000, 3000);
   io.weights.multiplier = operands.input(k, usual * 0.2, usual);
   io.dst = operands.output(e.dst, dst);
@@ -83,7 +84,8 @@ FloatConvTask float_conv_task(const std::string& room, const char* pass, ConvPas
           terms, [layer, which](Operands& operands) { return bind_float(layer, which, operands); }};
 }
 
-IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst, int largest_weight) {
+IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst,
+                          int largest_weight) {
   kernels::IntConvProblem problem;
   problem.geometry = layer.geometry;
   problem.src = src;

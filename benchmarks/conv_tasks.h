@@ -25,9 +25,10 @@ enum class ConvPass { forward, backward_data, backward_weight };
 
 /// `pass` is the inventory's name of it.
 FloatConvTask float_conv_task(const std::string& room, const char* pass, ConvPass which, const Layer& layer);
-/// Forward over codes of dtype `src`; codes come out with ReLU, or f32 for the logits of a linear. The weights reach up to
-/// ±largest_weight.
-IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst, int largest_weight = 127);
+/// Forward over codes of dtype `src`; codes come out with ReLU, or f32 for the logits of a linear. The weights reach up
+/// to ±largest_weight.
+IntConvTask int_conv_task(const std::string& room, const char* pass, const Layer& layer, DType src, DType dst,
+                          int largest_weight = 127);
 
 /// Multiply-adds of a layer. A depthwise layer's taps outside the picture are skipped by its contract, so not counted.
 double conv_macs(const Layer& layer);

@@ -56,10 +56,13 @@ class LayerMeter {
  private:
   static IntConvTask task_of(const Layer& layer) {
     const bool fc = layer.name == "fc";
-    return int_conv_task(layer.depthwise ? "dwconv2d" : "conv2d", layer.depthwise ? "dwconv2d_int8_fwd" : "conv2d_int8_fwd", layer,
-                         DType::u8, fc ? DType::f32 : DType::u8, kSmallWeights);
+    return int_conv_task(layer.depthwise ? "dwconv2d" : "conv2d",
+                         layer.depthwise ? "dwconv2d_int8_fwd" : "conv2d_int8_fwd", layer, DType::u8,
+                         fc ? DType::f32 : DType::u8, kSmallWeights);
   }
-  std::span<const IntConvRow> rows() const { return depthwise_ ? kernels::dwconv2d_int8_rows() : kernels::conv2d_int8_rows(); }
+  std::span<const IntConvRow> rows() const {
+    return depthwise_ ? kernels::dwconv2d_int8_rows() : kernels::conv2d_int8_rows();
+  }
   const IntConvRow& row(const char* impl) const {
     const auto all = rows();
     return *std::find_if(all.begin(), all.end(), [&](const IntConvRow& r) {
@@ -98,7 +101,8 @@ class LayerMeter {
   void take_turns() {
     const int rounds = settings_.quick ? 2 : 11;
     const double long_enough = settings_.quick ? 0 : 4e-3;
-    for (Turn& turn : turns_) turn.calls = std::max(1, static_cast<int>(long_enough / std::max(seconds_of(turn.run, 2), 1e-7)));
+    for (Turn& turn : turns_)
+      turn.calls = std::max(1, static_cast<int>(long_enough / std::max(seconds_of(turn.run, 2), 1e-7)));
     for (int round = 0; round < rounds; ++round)
       for (const Turn& turn : turns_) {
         // The threads of the side before, ours or OpenMP's, spin for some milliseconds before they sleep.

@@ -31,12 +31,13 @@ struct Int8Run {
   std::vector<Int8Layer> layers;
 };
 
-/// A tile of the engine on one thread, then the batch of `settings` on all threads. Ours are checked against the reference bit
-/// for bit, oneDNN's codes to within one, before any is timed.
+/// A tile of the engine on one thread, then the batch of `settings` on all threads. Ours are checked against the
+/// reference bit for bit, oneDNN's codes to within one, before any is timed.
 std::vector<Int8Run> measure_int8_network(const Settings& settings);
 
-/// A line per layer and a sum per run; figures KEY_sum_ratio, KEY_least_ratio (of sums of least times), KEY_worst_ratio,
-/// KEY_worst_layer, and KEY_pairs_ratio with the row of pairs where it runs. Layers without oneDNN's time are in no sum.
+/// A line per layer and a sum per run; figures KEY_sum_ratio, KEY_least_ratio (of sums of least times),
+/// KEY_worst_ratio, KEY_worst_layer, and KEY_pairs_ratio with the row of pairs where it runs. Layers without oneDNN's
+/// time are in no sum.
 Sheet int8_network_sheet(const std::vector<Int8Run>& runs);
 
 /// Sides that failed their check.

@@ -46,7 +46,9 @@ Sheet::Line line_of(const Int8Layer& layer) {
   const Int8Side &own = layer.own, &vendor = layer.vendor, &pairs = layer.pairs;
   const bool has_own = !own.seconds.empty(), has_vendor = !vendor.seconds.empty(), has_pairs = !pairs.seconds.empty();
   Sheet::Line line;
-  line.values = {Value(name_of(layer.kind)), Value(layer.layer), {layer.times == 1 ? "" : std::to_string(layer.times), std::int64_t{layer.times}},
+  line.values = {Value(name_of(layer.kind)),
+                 Value(layer.layer),
+                 {layer.times == 1 ? "" : std::to_string(layer.times), std::int64_t{layer.times}},
                  Value(own.row),
                  has_own ? microseconds(median(own)) : Value(),
                  has_own ? Value("", least(own)) : Value(),
@@ -63,8 +65,18 @@ Sheet::Line line_of(const Int8Layer& layer) {
 }
 
 Sheet::Line sum_line(const Sums& s) {
-  return {{Value("all"), Value("sum"), Value(), Value(), microseconds(s.own), {"", s.own_least}, rate(s.ops, s.own), microseconds(s.vendor),
-           {"", s.vendor_least}, rate(s.ops, s.vendor), ratio(s.own / s.vendor), s.with_pairs ? microseconds(s.pairs) : Value(),
+  return {{Value("all"),
+           Value("sum"),
+           Value(),
+           Value(),
+           microseconds(s.own),
+           {"", s.own_least},
+           rate(s.ops, s.own),
+           microseconds(s.vendor),
+           {"", s.vendor_least},
+           rate(s.ops, s.vendor),
+           ratio(s.own / s.vendor),
+           s.with_pairs ? microseconds(s.pairs) : Value(),
            s.with_pairs ? ratio(s.pairs / s.vendor) : Value()},
           true};
 }
@@ -74,8 +86,11 @@ void add_figures(Sheet& sheet, const std::string& key, const Sums& s) {
     sheet.figures.push_back({key + name, {fmt::format("{:.3f}: {}", value, words), value}});
   };
   add("_sum_ratio", s.own / s.vendor, fmt::format("{} / {}, sums of medians", time_text(s.own), time_text(s.vendor)));
-  add("_least_ratio", s.own_least / s.vendor_least, fmt::format("{} / {}, sums of least times", time_text(s.own_least), time_text(s.vendor_least)));
-  if (s.with_pairs) add("_pairs_ratio", s.pairs / s.vendor, fmt::format("{} / {}, with the row of pairs where it runs", time_text(s.pairs), time_text(s.vendor)));
+  add("_least_ratio", s.own_least / s.vendor_least,
+      fmt::format("{} / {}, sums of least times", time_text(s.own_least), time_text(s.vendor_least)));
+  if (s.with_pairs)
+    add("_pairs_ratio", s.pairs / s.vendor,
+        fmt::format("{} / {}, with the row of pairs where it runs", time_text(s.pairs), time_text(s.vendor)));
   add("_worst_ratio", s.worst, s.worst_layer + ", the worst layer");
   sheet.figures.push_back({key + "_worst_layer", {"", 0.0}});
   sheet.figures.back().second.data = s.worst_layer;
@@ -102,7 +117,8 @@ Sheet int8_network_sheet(const std::vector<Int8Run>& runs) {
                    {"error", "not measured", true}};
   for (const Int8Run& run : runs) {
     Sheet::Section section;
-    section.title = fmt::format("{}: {} pictures, {} thread{}", run.key, run.batch, run.threads, run.threads == 1 ? "" : "s");
+    section.title =
+        fmt::format("{}: {} pictures, {} thread{}", run.key, run.batch, run.threads, run.threads == 1 ? "" : "s");
     Sums sums;
     for (const Int8Layer& layer : run.layers) {
       section.lines.push_back(line_of(layer));
@@ -115,8 +131,10 @@ Sheet int8_network_sheet(const std::vector<Int8Run>& runs) {
     sheet.sections.push_back(std::move(section));
   }
   sheet.notes = {
-      "us: of one layer, median over rounds in which all sides take turns; the sum counts equal layers (column x) as often as the net",
-      "has them. row: the one that weights of 8 bits get; pairs: the one that few large weights allow. oneDNN: one primitive that sums,",
+      "us: of one layer, median over rounds in which all sides take turns; the sum counts equal layers (column x) as "
+      "often as the net",
+      "has them. row: the one that weights of 8 bits get; pairs: the one that few large weights allow. oneDNN: one "
+      "primitive that sums,",
       "adds the bias, scales and stores codes. Ours have the reference's bits, oneDNN's codes are within one of them."};
   return sheet;
 }

@@ -121,7 +121,8 @@ std::string Operands::compare_codes(const Run& run) {
     const Buffer& buffer = buffers_[b];
     if (buffer.role != Role::output) continue;
     for (std::int64_t i = 0; i < buffer.count; ++i) {
-      const double got = value_at(buffer.memory.get(), buffer.dtype, i), wanted = value_at(buffer.reference.data(), buffer.dtype, i);
+      const double got = value_at(buffer.memory.get(), buffer.dtype, i),
+                   wanted = value_at(buffer.reference.data(), buffer.dtype, i);
       const double bound = buffer.dtype == DType::f32 ? 1e-5 * std::max(1.0, std::fabs(wanted)) : 1;
       if (std::fabs(got - wanted) <= bound) continue;
       return fmt::format("operand {} at {} of {}: {} instead of {}", b, i, buffer.count, got, wanted);

@@ -80,7 +80,8 @@ ConvDescriptors describe_codes(const ConvGeometry& geometry, bool depthwise, boo
 ConvDescriptors describe_fused(const ConvGeometry& geometry, bool depthwise, DType src, DType dst) {
   using type = memory::data_type;
   const type stored = dst == DType::f32 ? type::f32 : dst == DType::s8 ? type::s8 : type::u8;
-  ConvDescriptors conv = describe(geometry, depthwise, true, {src == DType::s8 ? type::s8 : type::u8, type::s8, stored});
+  ConvDescriptors conv =
+      describe(geometry, depthwise, true, {src == DType::s8 ? type::s8 : type::u8, type::s8, stored});
   conv.bias = memory::desc({geometry.k}, kBiasIsScaled ? type::f32 : type::s32, memory::format_tag::x);
   return conv;
 }
@@ -89,7 +90,8 @@ dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& c, c
   using Primitive = dnnl::convolution_forward;
   const auto kind = prop_kind::forward_training;
   const auto way = algorithm::convolution_direct;
-  if (c.biased) return make<Primitive>(attributes, kind, way, c.src, c.any_weight, c.bias, c.dst, c.strides, c.padding, c.padding);
+  if (c.biased)
+    return make<Primitive>(attributes, kind, way, c.src, c.any_weight, c.bias, c.dst, c.strides, c.padding, c.padding);
   return make<Primitive>(attributes, kind, way, c.src, c.any_weight, c.dst, c.strides, c.padding, c.padding);
 }
 

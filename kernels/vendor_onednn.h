@@ -30,7 +30,8 @@ constexpr bool kBiasIsScaled = DNNL_VERSION_MAJOR >= 3;
 /// Codes of dtype src to dst (u8, s8 or f32), with a bias.
 ConvDescriptors describe_fused(const ConvGeometry& geometry, bool depthwise, DType src, DType dst);
 
-dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& conv, const dnnl::primitive_attr& attributes = {});
+dnnl::convolution_forward::primitive_desc forward_of(const ConvDescriptors& conv,
+                                                     const dnnl::primitive_attr& attributes = {});
 dnnl::convolution_backward_data::primitive_desc backward_data_of(const ConvDescriptors& conv);
 dnnl::convolution_backward_weights::primitive_desc backward_weight_of(const ConvDescriptors& conv);
 

@@ -89,12 +89,15 @@ class Results:
         return self.once("layers", lambda: deploy_sides.layers(self.options))
 
     def layers_sum(self):
-        total, _, _ = self.layers()
-        return total, "octet_bench, rows that selection runs"
+        figures = self.layers()
+        pairs = f", with pairs in s16 {figures['batch_pairs_ratio']:.3f}" if "batch_pairs_ratio" in figures else ""
+        return figures["batch_sum_ratio"], (f"medians; least times {figures['batch_least_ratio']:.3f}{pairs}; "
+                                            f"a tile, 1 thread {figures['tile_sum_ratio']:.3f}")
 
     def worst_layer(self):
-        _, worst, name = self.layers()
-        return worst, name
+        figures = self.layers()
+        return figures["batch_worst_ratio"], (f"{figures['batch_worst_layer']}; a tile, 1 thread {figures['tile_worst_ratio']:.3f}, "
+                                              f"{figures['tile_worst_layer']}")
 
     def start(self):
         if "octet" not in self.sides.all:

@@ -163,31 +163,15 @@ def probe(options, folder):
 
 
 def layers(options):
-    """Chosen integer rows over oneDNN's, layer by layer, at batch 256: (sum of ours / sum of theirs, worst, where)."""
-    command = [program(options, "octet_bench"), "-o", "json", "--threads", str(options.threads), "--filter", "^(dw)?conv2d/.*/b256/u8s8/|^linear/.*/b256/u8s8/"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    """octet_bench --int8-network at the largest batch: its figures."""
+    command = [program(options, "octet_bench"), "--int8-network", "-o", "json", "--threads", str(options.threads), "--batch", str(max(options.batches))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        results = json.loads(done.stdout)["results"]
+        report = json.loads(done.stdout)
+        lines, figures = report["int8_network"], report.get("figures", {})
     except (ValueError, KeyError):
-        raise NotMeasured(f"octet_bench exits with {done.returncode} and no report") from None
-    own, theirs = {}, {}
-    for result in results:
-        if "seconds" not in result:
-            continue
-        if result["chosen"]:
-            own[result["group"]] = result["seconds"]
-        if result["row"] == "onednn":
-            theirs[result["group"]] = result["seconds"]
-    both = [group for group in theirs if group in own]
-    if not both:
-        raise NotMeasured("oneDNN has no integer rows here: without AVX512-VNNI it saturates at 16 bits, or the build lacks it")
-    weight = {group: repeats(group) for group in both}
-    total = sum(weight[g] * own[g] for g in both) / sum(weight[g] * theirs[g] for g in both)
-    worst = max(both, key=lambda g: own[g] / theirs[g])
-    return total, own[worst] / theirs[worst], worst
-
-
-def repeats(group):
-    """pw7-11 stands for five equal layers."""
-    ends = [int(part) for part in group.split("/")[2].lstrip("pdwstemfc").split("-") if part.isdigit()]
-    return ends[1] - ends[0] + 1 if len(ends) == 2 else 1
+        raise NotMeasured(f"octet_bench exits with {done.returncode} and no report: {done.stderr.strip()[-200:]}") from None
+    errors = [f"{line['layer']}: {line['error']}" for line in lines if "error" in line]
+    if errors:
+        raise NotMeasured(f"{len(errors)} of {len(lines)} layers have no time, {errors[0]}")
+    return figures

@@ -19,7 +19,8 @@ dnnl::primitive_attr scaled_by(const IntConvProblem& problem, bool depthwise, co
   dnnl::primitive_attr attributes;
 #if DNNL_VERSION_MAJOR >= 3
   (void)problem, (void)multiplier;
-  attributes.set_scales_mask(DNNL_ARG_WEIGHTS, depthwise ? 3 : 1);  // per filter; grouped weights count it in two extents
+  attributes.set_scales_mask(DNNL_ARG_WEIGHTS,
+                             depthwise ? 3 : 1);  // per filter; grouped weights count it in two extents
 #else
   (void)depthwise;
   attributes.set_output_scales(1 << 1, {multiplier, multiplier + problem.geometry.k});
@@ -27,14 +28,17 @@ dnnl::primitive_attr scaled_by(const IntConvProblem& problem, bool depthwise, co
   return attributes;
 }
 
-dnnl::convolution_forward::primitive_desc describe(const IntConvProblem& problem, bool depthwise, const float* multiplier) {
-  return forward_of(describe_fused(problem.geometry, depthwise, problem.src, problem.store.dst), scaled_by(problem, depthwise, multiplier));
+dnnl::convolution_forward::primitive_desc describe(const IntConvProblem& problem, bool depthwise,
+                                                   const float* multiplier) {
+  return forward_of(describe_fused(problem.geometry, depthwise, problem.src, problem.store.dst),
+                    scaled_by(problem, depthwise, multiplier));
 }
 
 bool stores_all_codes(const IntStore& store) {
   if (store.dst == DType::f32) return store.act == Activation::none;
   const bool is_signed = store.dst == DType::s8;
-  return store.rule == QuantRule::onnx && store.z == 0 && store.lo == (is_signed ? -128 : 0) && store.hi == (is_signed ? 127 : 255);
+  return store.rule == QuantRule::onnx && store.z == 0 && store.lo == (is_signed ? -128 : 0) &&
+         store.hi == (is_signed ? 127 : 255);
 }
 
 memory filled(const memory::desc& desc, const void* data) {
@@ -52,7 +56,8 @@ memory bias_of(const IntConvProblem& problem, bool depthwise, const IntConvWeigh
   std::vector<std::int32_t> whole;
   std::vector<float> scaled;
   for (std::int64_t k = 0; k < g.k; ++k) {
-    whole.push_back(folded_bias(weights.weight + k * depth, depth, problem.z_x, weights.bias == nullptr ? 0 : weights.bias[k]));
+    whole.push_back(
+        folded_bias(weights.weight + k * depth, depth, problem.z_x, weights.bias == nullptr ? 0 : weights.bias[k]));
     scaled.push_back(static_cast<float>(whole.back()) * weights.multiplier[k]);
   }
   return kBiasIsScaled ? filled(desc, scaled.data()) : filled(desc, whole.data());
@@ -78,13 +83,15 @@ const char* FusedIntConv::why_not(const IntConvProblem& problem, bool depthwise)
   return nullptr;
 }
 
-FusedIntConv::FusedIntConv(const IntConvProblem& problem, bool depthwise, const IntConvWeights& weights) : made_(std::make_shared<Made>()) {
+FusedIntConv::FusedIntConv(const IntConvProblem& problem, bool depthwise, const IntConvWeights& weights)
+    : made_(std::make_shared<Made>()) {
   use_our_threads();
   try {
     const auto descriptor = describe(problem, depthwise, weights.multiplier);
     const ConvDescriptors conv = describe_fused(problem.geometry, depthwise, problem.src, problem.store.dst);
     made_->primitive = dnnl::convolution_forward(descriptor);
-    memory ours(conv.weight, engine(), const_cast<std::int8_t*>(weights.weight)), theirs(descriptor.weights_desc(), engine());
+    memory ours(conv.weight, engine(), const_cast<std::int8_t*>(weights.weight)),
+        theirs(descriptor.weights_desc(), engine());
     dnnl::reorder(ours, theirs).execute(stream(), ours, theirs);
     stream().wait();
     made_->arguments = {{DNNL_ARG_SRC, memory(conv.src, engine(), nullptr)},

@@ -1,5 +1,5 @@
-// oneDNN at its best on an integer convolution: one primitive that sums, scales and stores codes. For benchmarks: where sums
-// pass 2^24, or with oneDNN 3.x, a code may differ from ours by one.
+// oneDNN at its best on an integer convolution: one primitive that sums, scales and stores codes. For benchmarks: where
+// sums pass 2^24, or with oneDNN 3.x, a code may differ from ours by one.
 #pragma once
 #include <memory>
 
@@ -9,8 +9,8 @@ namespace octet::kernels::onednn {
 
 class FusedIntConv {
  public:
-  /// Null when oneDNN can: its sums are exact on this processor, codes out are all of a dtype around 0 (relu is u8), or floats without
-  /// activation.
+  /// Null when oneDNN can: its sums are exact on this processor, codes out are all of a dtype around 0 (relu is u8), or
+  /// floats without activation.
   static const char* why_not(const IntConvProblem& problem, bool depthwise);
   /// Makes the primitive and packs. bias_f32 of the weights is not looked at. Throws Error when oneDNN does.
   FusedIntConv(const IntConvProblem& problem, bool depthwise, const IntConvWeights& weights);

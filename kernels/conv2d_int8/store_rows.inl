@@ -19,8 +19,8 @@ void store_rows(const VectorStore& store, const PackedView& constants, std::int6
   }
 }
 
-inline void store_rows(const IntStore& store, const PackedView& constants, std::int64_t columns, const std::int32_t* sums,
-                       std::int64_t first, std::int64_t last, void* dst) {
+inline void store_rows(const IntStore& store, const PackedView& constants, std::int64_t columns,
+                       const std::int32_t* sums, std::int64_t first, std::int64_t last, void* dst) {
   const VectorStore s = vector_store(store);
   switch (s.kind) {
     case StoreKind::onnx:

@@ -53,8 +53,8 @@ struct Plan {
 /// The plan of a problem, made on first use; the caller holds the mutex.
 const Plan& plan_of(const IntConvProblem& problem, bool depthwise) {
   static std::map<std::string, Plan> plans;
-  const std::string key = fmt::format("{} {} {} {}", depthwise, has_large_sums(problem, depthwise), name_of(problem.src),
-                                      problem.geometry.str());
+  const std::string key = fmt::format("{} {} {} {}", depthwise, has_large_sums(problem, depthwise),
+                                      name_of(problem.src), problem.geometry.str());
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   Plan plan;
@@ -98,7 +98,8 @@ struct Sums {
 const char* inexact_here(const IntConvProblem& problem) {
   constexpr std::int32_t kFitsPairs = 64;  // 255·(64 + 64) < 2^15
   if (detected_isa() >= Isa::avx512vnni) return nullptr;
-  if (problem.largest_weight > kFitsPairs) return "oneDNN adds pairs in s16 without AVX512-VNNI, and these weights may be too large";
+  if (problem.largest_weight > kFitsPairs)
+    return "oneDNN adds pairs in s16 without AVX512-VNNI, and these weights may be too large";
   return problem.src == DType::s8 ? "oneDNN halves the weights of s8 codes without AVX512-VNNI" : nullptr;
 }
 
@@ -150,7 +151,7 @@ void int_conv_run(const IntConvProblem& problem, bool depthwise, const IntConvPo
   parallel_for((rows + kBlock - 1) / kBlock, [&](std::int64_t block) {
     const std::int64_t last = (block + 1) * kBlock < rows ? (block + 1) * kBlock : rows;
     store_rows(problem.store, view, columns, static_cast<const std::int32_t*>(sums.data), block * kBlock, last,
-                      pointers.dst);
+               pointers.dst);
   });
 }
 

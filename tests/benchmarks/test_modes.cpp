@@ -7,6 +7,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "benchmarks/int8_network.h"
 #include "benchmarks/json_text.h"
 #include "benchmarks/label_layout.h"
 #include "benchmarks/network_table.h"
@@ -128,6 +129,92 @@ TEST(NetworkTable, SaysWhichRowFailed) {
   };
   EXPECT_TRUE(has("ERROR operand 3 differs"));
   EXPECT_EQ(line.values.size(), sheet.columns.size());
+}
+
+/// Two layers, the second twice in the net: 1 over 2 and 3 over 2, with pairs 1 over 2. Three rounds, of which one is
+/// slow for both sides.
+Int8Run two_layers() {
+  const std::vector<double> one{1e-3, 5e-3, 1e-3}, two{2e-3, 10e-3, 2e-3}, three{3e-3, 15e-3, 3e-3};
+  return {"batch",
+          8,
+          2,
+          {{Kind::depthwise, "dw1", 1, 1e6, {"avx2", "", false, one}, {}, {"onednn", "", false, two}},
+           {Kind::pointwise,
+            "pw1",
+            2,
+            1e6,
+            {"avx2", "", false, three},
+            {"avx2pairs", "", false, one},
+            {"onednn", "", false, two}}}};
+}
+
+double figure(const Sheet& sheet, const std::string& key) {
+  for (const auto& [name, value] : sheet.figures)
+    if (name == key) return std::get<double>(value.data);
+  throw std::runtime_error("no figure " + key);
+}
+
+TEST(Int8Network, SumsCountEqualLayersAndTheWorstIsNamed) {
+  const Sheet sheet = int8_network_sheet({two_layers()});
+  ASSERT_EQ(sheet.sections.size(), 1u);
+  const std::vector<Sheet::Line>& lines = sheet.sections[0].lines;
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_NEAR(number(sheet, lines[0], "ratio"), 0.5, 1e-9);
+  EXPECT_NEAR(number(sheet, lines[0], "gops_per_second"), 1, 1e-9);
+  EXPECT_NEAR(number(sheet, lines[1], "pairs_ratio"), 0.5, 1e-9);
+  EXPECT_NEAR(number(sheet, lines[2], "seconds"), 7e-3, 1e-9);
+  EXPECT_NEAR(number(sheet, lines[2], "onednn_seconds"), 6e-3, 1e-9);
+  EXPECT_NEAR(figure(sheet, "batch_sum_ratio"), 7.0 / 6, 1e-9);
+  EXPECT_NEAR(figure(sheet, "batch_least_ratio"), 7.0 / 6, 1e-9);
+  EXPECT_NEAR(figure(sheet, "batch_pairs_ratio"), 3.0 / 6, 1e-9);
+  EXPECT_NEAR(figure(sheet, "batch_worst_ratio"), 1.5, 1e-9);
+  EXPECT_EQ(std::get<std::string>(sheet.figures.back().second.data), "pw1");
+}
+
+TEST(Int8Network, LayersWithoutOneDnnAreInNoSum) {
+  Int8Run run = two_layers();
+  run.layers[1].vendor = {"onednn", "operand 4 differs", true, {}};
+  Sheet sheet = int8_network_sheet({run});
+  EXPECT_NEAR(figure(sheet, "batch_sum_ratio"), 0.5, 1e-9);
+  const Sheet::Line& line = sheet.sections[0].lines[1];
+  EXPECT_EQ(text(line, sheet.columns.size() - 1), "onednn: operand 4 differs");
+  EXPECT_EQ(failures_of({run}), 1u);
+  run.layers[0].vendor = {"onednn", "refuses", false, {}};
+  sheet = int8_network_sheet({run});
+  EXPECT_TRUE(sheet.figures.empty());
+  EXPECT_EQ(sheet.sections[0].lines.size(), 2u);
+  EXPECT_EQ(failures_of({run}), 1u) << "a refusal is no failure";
+}
+
+TEST(Int8Network, EveryLayerIsCheckedAndTimed) {
+  Settings settings = Rated::settings(2);
+  settings.quick = true;
+  const std::vector<Int8Run> runs = measure_int8_network(settings);
+  ASSERT_EQ(runs.size(), 2u);
+  EXPECT_EQ(failures_of(runs), 0u);
+  for (const Int8Run& run : runs) {
+    EXPECT_EQ(run.layers.size(), network().layers.size());
+    for (const Int8Layer& layer : run.layers) {
+      EXPECT_FALSE(layer.own.seconds.empty()) << layer.layer;
+      EXPECT_NE(layer.own.row, "avx2pairs") << layer.layer;
+      EXPECT_EQ(layer.own.row == "avx2" && layer.kind != Kind::depthwise, !layer.pairs.seconds.empty()) << layer.layer;
+      EXPECT_EQ(layer.vendor.seconds.empty(), OCTET_WITH_ONEDNN == 0) << layer.layer << ": " << layer.vendor.error;
+    }
+  }
+}
+
+TEST(Operands, CodesMayDifferByOne) {
+  Operands operands;
+  auto* codes = static_cast<std::uint8_t*>(operands.output(3, DType::u8));
+  auto* floats = static_cast<float*>(operands.output(1));
+  const auto store = [=](int code, float value) {
+    return [=] { codes[0] = 0, codes[1] = static_cast<std::uint8_t>(code), codes[2] = 255, *floats = value; };
+  };
+  operands.keep_reference(store(7, 100));
+  EXPECT_EQ(operands.compare_codes(store(8, 100.0005f)), "");
+  EXPECT_EQ(operands.compare_codes(store(6, 100)), "");
+  EXPECT_THAT(operands.compare_codes(store(9, 100)), testing::HasSubstr("operand 0 at 1 of 3: 9 instead of 7"));
+  EXPECT_THAT(operands.compare_codes(store(7, 100.01f)), testing::HasSubstr("operand 1"));
 }
 
 TEST(StepWork, IsThreePassesLessThePicturesGradient) {
