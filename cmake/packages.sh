@@ -5,7 +5,7 @@
 octet_packages_build=(g++ cmake ninja-build ccache libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libstb-dev
   libcurl4-openssl-dev libssl-dev libarchive-dev libdnnl-dev libopenblas-openmp-dev libonnx-dev libprotobuf-dev protobuf-compiler)
 octet_packages_check=("${octet_packages_build[@]}" libgtest-dev libgmock-dev libbenchmark-dev qemu-user
-  python3-numpy)
+  python3-numpy python3-venv)
 octet_packages_clang=(clang libclang-rt-dev libomp-dev)
 octet_packages_cifar10=(python3 python3-pil xz-utils)
 

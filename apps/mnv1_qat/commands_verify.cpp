@@ -11,7 +11,9 @@
 #include "apps/mnv1_qat/pipeline.h"
 #include "quant/compare.h"
 #include "quant/engine/engine.h"
+#include "quant/engine/graph_file.h"
 #include "quant/layer_codes.h"
+#include "quant/onnx/export.h"
 #include "quant/simulator.h"
 
 namespace octet::app {
@@ -28,7 +30,7 @@ struct Report {
   quant::CodeMismatches engine, trained;  ///< E and T against S
   std::optional<LogitAgreement> trained_logits, engine_logits;
   Tensor logits;  ///< the engine's
-  std::optional<OnnxCheck> onnx;
+  OnnxCheck onnx;
 };
 
 /// f(begin, end, images) over the test set.
@@ -100,8 +102,7 @@ Json report_json(const Options& options, const Report& report, bool good) {
     j["logits"] = {{"nn_simulator", logits_json(*report.trained_logits)},
                    {"simulator_engine", logits_json(*report.engine_logits)}};
   }
-  if (!report.onnx) return j;
-  const OnnxCheck& onnx = *report.onnx;
+  const OnnxCheck& onnx = report.onnx;
   if (!onnx.skipped.empty())
     j["onnx"] = {{"file", options.onnx_file}, {"skipped", onnx.skipped}};
   else
@@ -141,14 +142,28 @@ std::string report_text(const Report& report) {
   } else {
     text += "not compared: nn and simulator, for which the qat.safetensors of the same run is needed\nlogits\n";
   }
-  if (!report.onnx) return text + "  not compared: ONNX Runtime, which takes --onnx FILE\n";
-  const OnnxCheck& onnx = *report.onnx;
+  const OnnxCheck& onnx = report.onnx;
   if (!onnx.skipped.empty()) return text + fmt::format("  ONNX Runtime skipped: {}\n", onnx.skipped);
   return text + logits_line("engine / " + onnx.runtime, onnx.bit_equal, onnx.classes_equal, onnx.largest_difference);
 }
 
-/// What keeps this from being good; empty when nothing does.
-std::string verdict(const Report& report) {
+/// The file that was given, else an export of the engine's own graph.
+OnnxCheck compare_onnx(const Options& options, const std::string& engine_file, const ScratchFolder& scratch,
+                       const Tensor& pictures, const Tensor& logits) {
+  std::string file = options.onnx_file;
+  if (file.empty()) {
+    try {
+      file = scratch.path("model.onnx");
+      quant::export_onnx(file, engine::load_graph(engine_file));
+    } catch (const Error& error) {
+      return {.skipped = error.what(), .runtime = {}};
+    }
+  }
+  return check_onnx(find_python(options.python), file, pictures, logits);
+}
+
+/// What keeps this from being good; empty when nothing does. `onnx_asked`: a runtime has to be there.
+std::string verdict(const Report& report, bool onnx_asked) {
   std::string text;
   const auto add = [&](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
   if (const std::int64_t differing = report.engine.total(); differing > 0) {
@@ -159,10 +174,11 @@ std::string verdict(const Report& report) {
     add("the logits of simulator and engine differ");
   }
   // Other schemes are not ONNX's arithmetic.
-  if (report.onnx && report.onnx->skipped.empty() && report.scheme == "octet" && !report.onnx->bit_equal)
-    add(fmt::format("ONNX Runtime's logits differ from the engine's by up to {:.3g}", report.onnx->largest_difference));
-  if (report.onnx && !report.onnx->skipped.empty())
-    add(report.onnx->skipped + " ---> HINT give one that has onnxruntime by --python or OCTET_PYTHON");
+  const OnnxCheck& onnx = report.onnx;
+  if (onnx.skipped.empty() && report.scheme == "octet" && !onnx.bit_equal)
+    add(fmt::format("ONNX Runtime's logits differ from the engine's by up to {:.3g}", onnx.largest_difference));
+  if (onnx_asked && !onnx.skipped.empty())
+    add(onnx.skipped + " ---> HINT give one that has onnxruntime by --python or OCTET_PYTHON");
   return text;
 }
 
@@ -179,7 +195,8 @@ void verify(const Options& options) {
                  : "give --onnx FILE, or a qat.safetensors");
   OCTET_CHECK(quantized || options.int8_file.empty(), kWhere, "--int8 goes with a qat.safetensors, '{}' is none",
               options.model);
-  const auto engine = engine::Engine::load(options.int8_file.empty() ? made.back().file : options.int8_file);
+  const std::string engine_file = options.int8_file.empty() ? made.back().file : options.int8_file;
+  const auto engine = engine::Engine::load(engine_file);
   const data::Dataset test = load_split(options, {1, options.limit_test}, console).test;
   Report report;
   report.scheme = engine.graph().scheme, report.pictures = test.size();
@@ -190,9 +207,8 @@ void verify(const Options& options) {
     for_batches(test, console, "engine", [&](std::int64_t begin, std::int64_t end, const Tensor& images) {
       report.logits.slice(begin, end).copy_from(engine.run(images));
     });
-  if (!options.onnx_file.empty())
-    report.onnx = check_onnx(find_python(options.python), options.onnx_file, test.pictures, report.logits);
-  const std::string wrong = verdict(report);
+  report.onnx = compare_onnx(options, engine_file, scratch, test.pictures, report.logits);
+  const std::string wrong = verdict(report, !options.onnx_file.empty());
   print_out(options.json ? json_text(report_json(options, report, wrong.empty())) : report_text(report));
   if (!wrong.empty()) fail(kWhere, wrong);
 }

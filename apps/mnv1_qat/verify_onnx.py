@@ -11,14 +11,18 @@ import argparse
 import json
 import sys
 
-import numpy as np
-
 MISSING = 77
 
 
 def stop(code, text):
     print(f"verify_onnx: {text}", file=sys.stderr)
     sys.exit(code)
+
+
+try:
+    import numpy as np
+except ImportError:
+    stop(MISSING, "NumPy is not installed")
 
 
 def parse():

@@ -61,7 +61,8 @@ TEST_F(Deploy, VerifyHoldsTheThreeExecutorsTogether) {
     EXPECT_EQ(j["pictures"], 40);
     EXPECT_EQ(j["codes_differ"], 0);
     EXPECT_EQ(j["logits"]["simulator_engine"]["bit_equal"], true);
-    EXPECT_FALSE(j.contains("onnx"));
+    // An export of its own, where a runtime is at hand.
+    EXPECT_TRUE(j["onnx"].contains("skipped") || j["onnx"]["bit_equal"] == true) << j["onnx"];
     int seen = 0;
     for (const Json& layer : j["layers"]) {
       EXPECT_EQ(layer["simulator_engine_differ"], 0) << layer;
@@ -71,10 +72,10 @@ TEST_F(Deploy, VerifyHoldsTheThreeExecutorsTogether) {
     }
     EXPECT_EQ(seen, 29) << "the inputs of 28 layers and of the pool";
   }
-  const Ended text = mnv1_qat(Words{"verify", model("qat"), "--quiet"} + small_data());
+  const Ended text = mnv1_qat(Words{"verify", model("qat"), "--quiet", "--python", python_that(77, "")} + small_data());
   EXPECT_EQ(text.code, 0) << text.err;
   EXPECT_NE(text.out.find("blocks.12.pw.conv"), std::string::npos) << text.out;
-  EXPECT_NE(text.out.find("not compared: ONNX Runtime"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("ONNX Runtime skipped"), std::string::npos) << text.out;
 }
 
 TEST_F(Deploy, VerifyFindsAChangedWeight) {
