@@ -1,8 +1,23 @@
 #include "data/image_file.h"
 
+#include <cstdlib>
+
 #include "core/file.h"
 #include "data/jpeg_tables.h"
 
+namespace {
+
+// stb_image allocates what a chunk claims to hold and inflates for as long as the data goes on. No picture that decode_picture()
+// takes needs more at once: 2^24 pixels of four 16-bit channels, and twice that while a buffer grows.
+constexpr std::size_t kMostAllocation = std::size_t{256} << 20;
+void* limited_malloc(std::size_t bytes) { return bytes <= kMostAllocation ? std::malloc(bytes) : nullptr; }
+void* limited_realloc(void* p, std::size_t bytes) { return bytes <= kMostAllocation ? std::realloc(p, bytes) : nullptr; }
+
+}  // namespace
+
+#define STBI_MALLOC(bytes) limited_malloc(bytes)
+#define STBI_REALLOC(p, bytes) limited_realloc(p, bytes)
+#define STBI_FREE(p) std::free(p)
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
 #define STBI_NO_STDIO

@@ -130,6 +130,16 @@ TEST(Picture, HeadersThatPromiseTooMuch) {
   EXPECT_ERROR(decode(wide), "no PNG or JPEG");
 }
 
+TEST(Picture, ChunksThatPromiseTooMuch) {
+  std::string bytes = png(4, 4, 3);
+  const std::size_t chunk = bytes.find("IDAT");
+  ASSERT_NE(chunk, std::string::npos);
+  for (const char first : {'\x20', '\x65', '\x7F', '\xFF'}) {  // half a gigabyte and more, in a file of a hundred bytes
+    bytes[chunk - 4] = first;
+    EXPECT_ERROR(decode(bytes), "no PNG or JPEG");
+  }
+}
+
 TEST(Picture, Files) {
   const TempFolder folder;
   put(folder / "good.png", png(5, 6, 3));
