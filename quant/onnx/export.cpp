@@ -136,6 +136,8 @@ class Exporter {
       inputs.push_back(input(node, i).name);
     }
     const bool concat = node.op == OpKind::concat;
+    if (!concat && node.type.is_codes)
+      report_.notes.push_back(node.name + ": runtimes round sums of two values in ways of their own, so that a code may differ now and then");
     const std::string name = model_.node(concat ? "Concat" : "Add", inputs, node.name);
     if (concat) model_.attribute("axis", 1);
     return {name, flat};
