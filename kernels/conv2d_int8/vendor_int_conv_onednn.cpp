@@ -97,6 +97,7 @@ struct Sums {
 
 const char* inexact_here(const IntConvProblem& problem) {
   constexpr std::int32_t kFitsPairs = 64;  // 255·(64 + 64) < 2^15
+  if (!usable(Isa::avx2)) return "what stores oneDNN's sums needs AVX2";
   if (detected_isa() >= Isa::avx512vnni) return nullptr;
   if (problem.largest_weight > kFitsPairs)
     return "oneDNN adds pairs in s16 without AVX512-VNNI, and these weights may be too large";

@@ -141,6 +141,7 @@ TEST(Conv2dInt8, PlanServesOtherBatchesFromManyThreads) {
 }
 
 TEST(Conv2dInt8, VendorRowsAgreeWhereTheyAccept) {
+  if (!usable(Isa::avx2)) GTEST_SKIP() << "vendor rows need AVX2";
   const auto vendor = conv2d_int8_vendor_rows();
   if (vendor.empty()) GTEST_SKIP() << "no vendor row";
   const IntStore logits{DType::f32, QuantRule::onnx, 0, 0, 0, Activation::none};
@@ -162,6 +163,7 @@ TEST(Conv2dInt8, VendorRowsAgreeWhereTheyAccept) {
 }
 
 TEST(Conv2dInt8, VendorRowsRefuseWeightsThatSaturate) {
+  if (!usable(Isa::avx2)) GTEST_SKIP() << "vendor rows need AVX2";
   if (detected_isa() >= Isa::avx512vnni) GTEST_SKIP() << "nothing saturates here";
   IntConvProblem problem{geometry(1, 4, 4, 32, 32, 1, 1, 1, 0), DType::u8, 0, {}};
   for (const IntConvRow& row : conv2d_int8_vendor_rows()) {
@@ -175,6 +177,7 @@ TEST(Conv2dInt8, VendorRowsRefuseWeightsThatSaturate) {
 
 #if OCTET_WITH_ONEDNN
 TEST(Conv2dInt8, FusedVendorPrimitiveIsWithinACode) {
+  if (!usable(Isa::avx2)) GTEST_SKIP() << "vendor rows need AVX2";
   const IntStore logits{DType::f32, QuantRule::onnx, 0, 0, 0, Activation::none};
   for (const IntStore& store : {IntStore{}, logits}) {
     for (const ConvGeometry& g : {geometry(2, 4, 4, 33, 17, 1, 1, 1, 0), geometry(2, 8, 8, 3, 32, 3, 3, 2, 1)}) {

@@ -111,6 +111,7 @@ TEST(DwConv2dInt8, PlanServesOtherBatches) {
 }
 
 TEST(DwConv2dInt8, VendorRowsAgreeWhereTheyAccept) {
+  if (!usable(Isa::avx2)) GTEST_SKIP() << "vendor rows need AVX2";
   const auto vendor = dwconv2d_int8_vendor_rows();
   if (vendor.empty()) GTEST_SKIP() << "no vendor row";
   int accepted = 0;
