@@ -1,7 +1,7 @@
 // Convolution of f32 inference: bias and activation in the store, the weight packed once into panels of filters.
 //   dst[n,p,q,k] = act(Σ_{r,s,c} src[n, p·sh − ph + r, q·sw − pw + s, c] · weight[k,r,s,c] + bias[k])
-// Same bits: as conv2d_fwd (products in (r,s,c) order by FMA from zero, padding counting as zeros, then the bias) followed by
-// act_fwd (activation.h).
+// Same bits: as conv2d_fwd (products in (r,s,c) order by FMA from zero, padding counting as zeros, then the bias)
+// followed by act_fwd (activation.h).
 #pragma once
 #include "kernels/problem.h"
 #include "kernels/room.h"
@@ -30,13 +30,13 @@ using Conv2dActRow = Row<Conv2dActProblem, Conv2dActPointers>;
 /// Pass: conv2d_act_fwd (f32).
 std::span<const Conv2dActRow> conv2d_act_rows();
 
-/// Filters of a panel. Within one, the weights of a step of the depth lie together: a step is two cache lines, and panels do not
-/// meet in the same sets of a cache as the columns of a wide matrix do.
+/// Filters of a panel. Within one, the weights of a step of the depth lie together: a step is two cache lines, and
+/// panels do not meet in the same sets of a cache as the columns of a wide matrix do.
 inline constexpr std::int64_t kConv2dActPanel = 32;
 /// Floats of a packed weight.
 std::int64_t conv2d_act_weight_size(const ConvGeometry& geometry);
-/// Once per layer: `packed` [panels][R·S·C][kConv2dActPanel], zeros beyond the last filter, from the K,R,S,C weight of every other
-/// room.
+/// Once per layer: `packed` [panels][R·S·C][kConv2dActPanel], zeros beyond the last filter, from the K,R,S,C weight of
+/// every other room.
 void conv2d_act_weight(const ConvGeometry& geometry, const float* weight, float* packed);
 
 }  // namespace octet::kernels

@@ -8,7 +8,8 @@
 namespace octet::kernels {
 namespace {
 
-float sum_of(const ConvGeometry& g, const Conv2dActPointers& io, std::int64_t n, std::int64_t top, std::int64_t left, std::int64_t k) {
+float sum_of(const ConvGeometry& g, const Conv2dActPointers& io, std::int64_t n, std::int64_t top, std::int64_t left,
+             std::int64_t k) {
   float sum = 0;
   const float* weight = io.weight + k / kConv2dActPanel * kConv2dActPanel * g.r * g.s * g.c + k % kConv2dActPanel;
   for (std::int64_t r = 0; r < g.r; ++r)
@@ -16,7 +17,8 @@ float sum_of(const ConvGeometry& g, const Conv2dActPointers& io, std::int64_t n,
       const std::int64_t y = top + r, x = left + s;
       const bool inside = y >= 0 && y < g.h && x >= 0 && x < g.w;
       const float* pixel = inside ? io.src + ((n * g.h + y) * g.w + x) * g.c : nullptr;
-      for (std::int64_t c = 0; c < g.c; ++c, weight += kConv2dActPanel) sum = std::fma(inside ? pixel[c] : 0.0f, *weight, sum);
+      for (std::int64_t c = 0; c < g.c; ++c, weight += kConv2dActPanel)
+        sum = std::fma(inside ? pixel[c] : 0.0f, *weight, sum);
     }
   return sum;
 }

@@ -1,6 +1,6 @@
-// vpmaddubsw adds two u8·s8 products in s16, which saturates where the weights of a pair are large together: groups of the
-// depth in which no column's pair can pass 255·128 take it, the others are widened to s16 on their way. For layers of which
-// few groups need that, as with weights of 7 bits and fewer.
+// vpmaddubsw adds two u8·s8 products in s16, which saturates where the weights of a pair are large together: groups of
+// the depth in which no column's pair can pass 255·128 take it, the others are widened to s16 on their way. For layers
+// of which few groups need that, as with weights of 7 bits and fewer.
 #include "kernels/simd_avx2.h"
 
 #include "kernels/conv2d_int8/gemm_work.h"
@@ -38,7 +38,8 @@ OCTET_SIMD void multiply_exact(VecI (&acc)[M][kVectors], const VecI (&x)[M], con
     OCTET_UNROLL
     for (int m = 0; m < M; ++m) {
       const __m256i x_even = _mm256_and_si256(x[m].v, _mm256_set1_epi16(0xff)), x_odd = _mm256_srli_epi16(x[m].v, 8);
-      acc[m][v].v = _mm256_add_epi32(acc[m][v].v, _mm256_add_epi32(_mm256_madd_epi16(x_even, even), _mm256_madd_epi16(x_odd, odd)));
+      acc[m][v].v = _mm256_add_epi32(acc[m][v].v,
+                                     _mm256_add_epi32(_mm256_madd_epi16(x_even, even), _mm256_madd_epi16(x_odd, odd)));
     }
   }
 }
@@ -77,19 +78,19 @@ const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, 
 
 }  // namespace
 
-#define OCTET_PAIRS_ROW(dtypes, is_signed)                                                                     \
+#define OCTET_PAIRS_ROW(dtypes, is_signed)                                                                         \
   const char* conv2d_int8_fwd_##dtypes##_avx2pairs_why_not(const IntConvProblem& p) {                              \
-    return p.narrow ? nullptr : "many weights are too large for pairs of products in s16";        \
+    return p.narrow ? nullptr : "many weights are too large for pairs of products in s16";                         \
   }                                                                                                                \
   void conv2d_int8_fwd_##dtypes##_avx2pairs(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
-    run<is_signed>(p, x);                                                                                     \
-  }                                                                                                           \
+    run<is_signed>(p, x);                                                                                          \
+  }                                                                                                                \
   std::size_t conv2d_int8_fwd_##dtypes##_avx2pairs_packed_bytes(const IntConvProblem& p) {                         \
-    return sorted_bytes(layout_of(p));                                                                        \
-  }                                                                                                           \
+    return sorted_bytes(layout_of(p));                                                                             \
+  }                                                                                                                \
   void conv2d_int8_fwd_##dtypes##_avx2pairs_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) { \
-    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x + (is_signed ? 128 : 0), packed);                     \
-    sort_groups(layout_of(p), packed);                                                                        \
+    pack_columns(layout_of(p), sizeof(Weight), w, p.z_x + (is_signed ? 128 : 0), packed);                          \
+    sort_groups(layout_of(p), packed);                                                                             \
   }
 OCTET_PAIRS_ROW(u8s8, false)
 OCTET_PAIRS_ROW(s8s8, true)

@@ -1,13 +1,13 @@
-// Packed panels for rows that multiply by vpmaddubsw: the groups of a panel in which no pair of products can saturate s16 come
-// first, the others after them. Behind the packed block (packed.h) stands, for each panel, the number of the first kind and
-// then, for every group in its new order, where in the depth it begins: s32 [panels][1 + groups].
+// Packed panels for rows that multiply by vpmaddubsw: the groups of a panel in which no pair of products can saturate
+// s16 come first, the others after them. Behind the packed block (packed.h) stands, for each panel, the number of the
+// first kind and then, for every group in its new order, where in the depth it begins: s32 [panels][1 + groups].
 #pragma once
 #include "kernels/conv2d_int8/packed.h"
 
 namespace octet::kernels {
 
-/// IntConvProblem::narrow of a convolution's weights: of their groups, 16 filters by four products of the depth, at most a
-/// quarter hold a pair of products that may leave s16.
+/// IntConvProblem::narrow of a convolution's weights: of their groups, 16 filters by four products of the depth, at
+/// most a quarter hold a pair of products that may leave s16.
 bool narrow_weights(const ConvGeometry& geometry, const std::int8_t* weight);
 
 /// Bytes of the packed block with the order behind it.

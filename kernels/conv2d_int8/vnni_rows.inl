@@ -1,8 +1,10 @@
 // The rows of vpdpbusd at either width. Included after a simd header by a file that has defined Operand (u8), Weight (s8), kGroup
 // (4), kRows, kVectors and dot().
+// clang-format off: the order is meant
 #include "kernels/conv2d_int8/u8_operand.inl"
 #include "kernels/conv2d_int8/vector.inl"
 #include "kernels/conv2d_int8/in_order.inl"
+// clang-format on
 
 #define OCTET_CONV_VNNI_ROW(dtypes, impl, is_signed)                                                            \
   const char* conv2d_int8_fwd_##dtypes##_##impl##_why_not(const IntConvProblem&) { return nullptr; }              \
