@@ -29,7 +29,8 @@ OCTET_SIMD VecI dot_safe(VecI acc, VecI a, const Weight* b) {
   return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
 
-template <bool Signed, int M>
+/// The same for weights of any size: even and odd products widened to s16.
+template <int M>
 OCTET_SIMD void multiply_exact(VecI (&acc)[M][kVectors], const VecI (&x)[M], const Weight* b) {
   OCTET_UNROLL
   for (int v = 0; v < kVectors; ++v) {
@@ -63,13 +64,13 @@ OCTET_SIMD void multiply_depth(VecI (&acc)[M][kVectors], const TileContext& t, c
     VecI x[M];
     OCTET_UNROLL
     for (int m = 0; m < M; ++m) x[m] = broadcast<Signed>(rows + *order + m * t.row_stride);
-    multiply_exact<Signed>(acc, x, b);
+    multiply_exact(acc, x, b);
   }
   if (t.rest == 0) return;
   VecI x[M];
   OCTET_UNROLL
   for (int m = 0; m < M; ++m) x[m] = broadcast_part<Signed>(rows + *order + m * t.row_stride, t.rest);
-  multiply_exact<Signed>(acc, x, b);
+  multiply_exact(acc, x, b);
 }
 
 const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, std::int64_t panel) {
