@@ -75,7 +75,7 @@ def ort_quantized(fp32, folder):
             return {name: self.left.pop()} if self.left else None
 
     prepared, file = os.path.join(folder, "prepared.onnx"), os.path.join(folder, "ort_int8.onnx")
-    shape_inference.quant_pre_process(fp32, prepared)
+    shape_inference.quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
     quantize_static(prepared, file, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8)
     return file
