@@ -23,9 +23,9 @@ OCTET_SIMD VecI broadcast_part(const Operand* p, int) {
 }
 OCTET_SIMD VecI dot(VecI acc, VecI a, VecI b) { return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(a.v, b.v))}; }
 
-/// `count` codes to s16.
+/// Codes to s16.
 template <bool Signed>
-void widen(const std::uint8_t* codes, std::int64_t count, std::int16_t* out) {
+void convert(const std::uint8_t* codes, std::int64_t count, Operand* out) {
   std::int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
     const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
@@ -33,32 +33,44 @@ void widen(const std::uint8_t* codes, std::int64_t count, std::int16_t* out) {
                         Signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
   }
   for (; i < count; ++i)
-    out[i] = static_cast<std::int16_t>(Signed ? static_cast<std::int8_t>(codes[i]) : std::int16_t{codes[i]});
+    out[i] = static_cast<Operand>(Signed ? static_cast<std::int8_t>(codes[i]) : Operand{codes[i]});
 }
 
-/// Scratch memory of a task: s16 rows, and before them in the making the codes they come from.
+}  // namespace
+}  // namespace octet::kernels
+
+#include "kernels/conv2d_int8/padded_lines.inl"
+
+namespace octet::kernels {
+namespace {
+
+/// Scratch memory of a task: its operands.
 std::size_t operand_bytes(const GemmWork& work) {
-  const std::int64_t codes = work.block_rows * work.layout.depth_padded;
-  return static_cast<std::size_t>(work.direct ? 2 * codes : 3 * codes + kGatherSlack);
+  const std::int64_t elements = work.direct ? work.block_pixels * work.layout.depth_padded : work.padded_elements();
+  return static_cast<std::size_t>(elements) * sizeof(Operand);
 }
-/// The rows of a block as s16, padded to whole groups.
+/// The operands of a block, pixels padded to whole groups, and how far apart those of neighbouring pixels are.
 template <bool Signed>
-void prepare_rows(const IntConvProblem& problem, const GemmWork& work, const void* src, std::int64_t first,
-                  std::int64_t count, void* scratch, const Operand*& rows, std::int64_t& stride) {
-  auto* out = static_cast<std::int16_t*>(scratch);
-  stride = work.layout.depth_padded;
-  rows = out;
-  const auto* codes = static_cast<const std::uint8_t*>(src) + first * work.layout.depth;
+const Operand* prepare_operands(const IntConvProblem& problem, const GemmWork& work, const GemmBlock& block,
+                                const void* src, void* scratch, std::int64_t& stride) {
+  auto* out = static_cast<Operand*>(scratch);
   if (!work.direct) {
-    auto* gathered = static_cast<std::uint8_t*>(scratch) + 2 * work.block_rows * stride;
-    gather_rows(problem, src, first, count, stride, gathered);
-    return widen<Signed>(gathered, count * stride, out);
+    stride = problem.geometry.stride_w * problem.geometry.c;
+    pad_lines<Signed>(problem, work, block, src, out);
+    return out;
   }
-  if (stride == work.layout.depth) return widen<Signed>(codes, count * stride, out);
-  for (std::int64_t row = 0; row < count; ++row) {
-    widen<Signed>(codes + row * work.layout.depth, work.layout.depth, out + row * stride);
-    out[row * stride + work.layout.depth] = 0;
+  const std::int64_t depth = work.layout.depth;
+  const auto* codes = static_cast<const std::uint8_t*>(src) + block.first * depth;
+  stride = work.layout.depth_padded;
+  if (stride == depth) {
+    convert<Signed>(codes, block.pixels * depth, out);
+    return out;
   }
+  for (std::int64_t pixel = 0; pixel < block.pixels; ++pixel) {
+    convert<Signed>(codes + pixel * depth, depth, out + pixel * stride);
+    out[pixel * stride + depth] = 0;
+  }
+  return out;
 }
 
 }  // namespace

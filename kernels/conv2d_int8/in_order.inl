@@ -21,10 +21,13 @@ OCTET_SIMD void multiply_group(VecI (&acc)[M][kVectors], const Weight* b, const 
 template <bool Signed, int M>
 OCTET_SIMD void multiply_depth(VecI (&acc)[M][kVectors], const TileContext& t, const Operand* rows) {
   const Weight* b = t.panel;
-  for (std::int64_t g = 0; g < t.groups; ++g, rows += kGroup, b += kPanel * kGroup)
-    multiply_group(acc, b, [&](int m) __attribute__((always_inline)) { return broadcast<Signed>(rows + m * t.row_stride); });
-  if (t.rest > 0)
-    multiply_group(acc, b, [&](int m) __attribute__((always_inline)) { return broadcast_part<Signed>(rows + m * t.row_stride, t.rest); });
+  for (std::int64_t segment = 0; segment < t.segments; ++segment, rows += t.segment_stride) {
+    const Operand* a = rows;
+    for (std::int64_t g = 0; g < t.groups; ++g, a += kGroup, b += kPanel * kGroup)
+      multiply_group(acc, b, [&](int m) __attribute__((always_inline)) { return broadcast<Signed>(a + m * t.row_stride); });
+    if (t.rest > 0)
+      multiply_group(acc, b, [&](int m) __attribute__((always_inline)) { return broadcast_part<Signed>(a + m * t.row_stride, t.rest); });
+  }
 }
 
 const std::int32_t* panel_order(const PackedLayout&, const void*, std::int64_t) { return nullptr; }

@@ -13,11 +13,14 @@ std::size_t align64(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 /// One column of a panel: its groups lie a panel apart.
 template <class Element, std::int64_t kGroup>
 void pack_column(const PackedLayout& l, const std::int8_t* weight, Element* out) {
-  const std::int64_t whole = l.depth / kGroup, step = l.panel * kGroup;
-  for (std::int64_t g = 0; g < whole; ++g, weight += kGroup, out += step)
-    for (std::int64_t i = 0; i < kGroup; ++i) out[i] = weight[i];
-  if (l.depth_padded == l.depth) return;
-  for (std::int64_t i = 0; i < kGroup; ++i) out[i] = i < l.depth % kGroup ? weight[i] : Element(0);
+  const std::int64_t length = l.depth / l.segments, whole = length / kGroup, step = l.panel * kGroup;
+  for (std::int64_t segment = 0; segment < l.segments; ++segment, weight += length % kGroup) {
+    for (std::int64_t g = 0; g < whole; ++g, weight += kGroup, out += step)
+      for (std::int64_t i = 0; i < kGroup; ++i) out[i] = weight[i];
+    if (length % kGroup == 0) continue;
+    for (std::int64_t i = 0; i < kGroup; ++i) out[i] = i < length % kGroup ? weight[i] : Element(0);
+    out += step;
+  }
 }
 
 template <class Element, std::int64_t kGroup>
@@ -34,10 +37,12 @@ void pack_weight(const PackedLayout& l, const std::int8_t* weight, Element* out)
 }  // namespace
 
 PackedLayout packed_layout(std::int64_t columns, std::int64_t depth, std::int64_t panel, std::int64_t group,
-                           std::size_t element) {
+                           std::size_t element, std::int64_t segments) {
   PackedLayout l;
   l.depth = depth;
-  l.depth_padded = (depth + group - 1) / group * group;
+  l.segments = segments;
+  l.segment_groups = (depth / segments + group - 1) / group;
+  l.depth_padded = segments * l.segment_groups * group;
   l.columns = columns;
   l.columns_padded = (columns + panel - 1) / panel * panel;
   l.panel = panel;

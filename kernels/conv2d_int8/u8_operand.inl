@@ -1,4 +1,4 @@
-// What the rows that multiply u8 by s8 do with src: pixels as they lie, or gathered. s8 codes are shifted by 128 to u8 on
+// What the rows that multiply u8 by s8 do with src: pixels as they lie, or padded lines. s8 codes are shifted by 128 to u8 on
 // their way into the register, which the packed bias takes back. Included after a simd header by a file that has defined Operand (u8) and
 // kGroup (4).
 #include "kernels/conv2d_int8/gemm_work.h"
@@ -22,22 +22,34 @@ OCTET_SIMD VecI broadcast_part(const Operand* p, int n) {
   return broadcast<Signed>(group);
 }
 
+template <bool>
+void convert(const std::uint8_t* codes, std::int64_t count, Operand* out) {
+  __builtin_memcpy(out, codes, static_cast<std::size_t>(count));
+}
+
+}  // namespace
+}  // namespace octet::kernels
+
+#include "kernels/conv2d_int8/padded_lines.inl"
+
+namespace octet::kernels {
+namespace {
+
 /// Scratch memory of a task.
 std::size_t operand_bytes(const GemmWork& work) {
-  return work.direct ? 0 : static_cast<std::size_t>(work.block_rows * work.layout.depth_padded + kGatherSlack);
+  return work.direct ? 0 : static_cast<std::size_t>(work.padded_elements());
 }
-/// The rows of a block.
+/// The operands of a block, and how far apart those of neighbouring pixels are.
 template <bool Signed>
-void prepare_rows(const IntConvProblem& problem, const GemmWork& work, const void* src, std::int64_t first,
-                  std::int64_t count, void* scratch, const Operand*& rows, std::int64_t& stride) {
+const Operand* prepare_operands(const IntConvProblem& problem, const GemmWork& work, const GemmBlock& block,
+                                const void* src, void* scratch, std::int64_t& stride) {
   if (work.direct) {
-    rows = static_cast<const Operand*>(src) + first * work.layout.depth;
     stride = work.layout.depth;
-    return;
+    return static_cast<const Operand*>(src) + block.first * stride;
   }
-  gather_rows(problem, src, first, count, work.layout.depth_padded, static_cast<std::uint8_t*>(scratch));
-  rows = static_cast<const Operand*>(scratch);
-  stride = work.layout.depth_padded;
+  stride = problem.geometry.stride_w * problem.geometry.c;
+  pad_lines<Signed>(problem, work, block, src, static_cast<Operand*>(scratch));
+  return static_cast<const Operand*>(scratch);
 }
 
 }  // namespace

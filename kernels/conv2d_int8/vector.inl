@@ -5,7 +5,7 @@
 //   kRows                    rows of the register tile, kVectors vectors of columns
 //   multiply_depth<Signed>(acc, tile context, rows)   the sums of a tile over the depth
 //   panel_order(layout, packed, panel)   what multiply_depth wants to know of a panel beside its weights, or null
-//   prepare_rows<Signed>(…)  the rows of a block, ready to be multiplied; operand_bytes(work): its scratch memory
+//   prepare_operands<Signed>(…)  the operands of a block, ready to be multiplied; operand_bytes(work): its scratch memory
 // The first two are declared here, since they read TileContext or are read by run().
 #include "core/allocator.h"
 #include "kernels/conv2d_int8/gemm_work.h"
@@ -17,17 +17,19 @@ constexpr int kPanel = kVectors * VecI::width;
 
 /// What the tiles of a task share.
 struct TileContext {
-  const Operand* rows;      ///< the block's first row
-  std::int64_t row_stride;  ///< elements
-  std::int64_t groups;      ///< whole groups of a row
-  int rest;                 ///< elements of the last group, when it is not whole
+  const Operand* rows;          ///< of a line of pixels: the first
+  std::int64_t row_stride;      ///< elements
+  std::int64_t segments;        ///< of a row's depth
+  std::int64_t segment_stride;  ///< elements
+  std::int64_t groups;          ///< whole groups of a segment
+  int rest;                     ///< elements of the last group, when it is not whole
   const Weight* panel;
   const std::int32_t* order;  ///< panel_order()
   const std::int32_t* bias;
   const float *multiplier, *bias_f32;
   VectorStore store;
   void* dst;
-  std::int64_t dst_index, dst_stride;  ///< of the block's first row and the panel's first column
+  std::int64_t dst_index, dst_stride;  ///< of the line's first pixel and the panel's first column
   int columns;                         ///< of the panel that exist
 };
 
@@ -75,7 +77,7 @@ template <bool Signed, int M>
 OCTET_SIMD void multiply_depth(VecI (&acc)[M][kVectors], const TileContext& t, const Operand* rows);
 const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, std::int64_t panel);
 
-/// M rows of the block from `row`, times the panel, to dst.
+/// M rows of the line from `row`, times the panel, to dst.
 template <bool Signed, int M>
 [[gnu::noinline]] void tile(const TileContext& t, std::int64_t row) {
   VecI acc[M][kVectors];
@@ -102,9 +104,12 @@ OCTET_SIMD std::int64_t tiles(const TileContext& t, std::int64_t row, std::int64
   return row;
 }
 
+/// A line of pixels times the panel.
 template <bool Signed>
-void block(const TileContext& t, std::int64_t rows) {
-  std::int64_t row = tiles<Signed, kRows>(t, 0, rows);
+void line(const TileContext& t, std::int64_t rows) {
+  // Two rows left over make two even tiles with the one before.
+  const bool even = rows % kRows == 2 && rows > kRows;
+  std::int64_t row = tiles<Signed, kRows>(t, 0, even ? rows - kRows : rows);
   if constexpr (kRows > 8) row = tiles<Signed, 8>(t, row, rows);
   row = tiles<Signed, 4>(t, row, rows);
   row = tiles<Signed, 2>(t, row, rows);
@@ -112,7 +117,21 @@ void block(const TileContext& t, std::int64_t rows) {
 }
 
 PackedLayout layout_of(const IntConvProblem& p) {
-  return packed_layout(p.geometry.k, conv_depth(p.geometry), kPanel, kGroup, sizeof(Weight));
+  return packed_layout(p.geometry.k, conv_depth(p.geometry), kPanel, kGroup, sizeof(Weight), p.geometry.r);
+}
+
+/// The lines of a block times the panel.
+template <bool Signed>
+void block(TileContext t, const GemmWork& work, const GemmBlock& b, std::int64_t stride_h) {
+  const Operand* operands = t.rows;
+  for (std::int64_t picture = 0; picture < b.pictures; ++picture) {
+    t.rows = operands + picture * work.padded_lines * work.line_elements;
+    for (std::int64_t i = 0; i < b.lines; ++i) {
+      line<Signed>(t, b.pixels);
+      t.rows += stride_h * work.line_elements;
+      t.dst_index += b.pixels * t.dst_stride;
+    }
+  }
 }
 
 template <bool Signed>
@@ -122,17 +141,20 @@ void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
   const PackedView view = packed_view(layout, pointers.packed);
   const VectorStore store = vector_store(problem.store);
   const std::size_t bytes = operand_bytes(work);
-  parallel_for(work.row_blocks * work.column_groups, [&](std::int64_t task) {
-    const std::int64_t first = task / work.column_groups * work.block_rows;
-    const std::int64_t rows = work.rows - first < work.block_rows ? work.rows - first : work.block_rows;
+  parallel_for(work.blocks * work.column_groups, [&](std::int64_t task) {
+    const GemmBlock b = gemm_block(problem, work, task / work.column_groups);
     void* scratch = bytes > 0 ? scratch_acquire(bytes) : nullptr;
     TileContext t;
     t.store = store;
     t.dst = pointers.dst;
     t.dst_stride = layout.columns;
-    prepare_rows<Signed>(problem, work, pointers.src, first, rows, scratch, t.rows, t.row_stride);
-    t.groups = t.row_stride == layout.depth_padded ? layout.depth_padded / kGroup : layout.depth / kGroup;
-    t.rest = static_cast<int>(t.row_stride == layout.depth_padded ? 0 : layout.depth % kGroup);
+    t.rows = prepare_operands<Signed>(problem, work, b, pointers.src, scratch, t.row_stride);
+    t.segments = layout.segments;
+    t.segment_stride = work.line_elements;
+    // Pixels as they lie end with their last code: what follows must not be read.
+    const bool whole = !work.direct || t.row_stride == layout.depth_padded;
+    t.groups = whole ? layout.segment_groups : layout.depth / kGroup;
+    t.rest = static_cast<int>(whole ? 0 : layout.depth % kGroup);
     const std::int64_t begin = task % work.column_groups * work.panels_per_group;
     const std::int64_t end = begin + work.panels_per_group < work.panels ? begin + work.panels_per_group : work.panels;
     for (std::int64_t panel = begin; panel < end; ++panel) {
@@ -142,9 +164,9 @@ void run(const IntConvProblem& problem, const IntConvPointers& pointers) {
       t.bias = view.bias + column;
       t.multiplier = view.multiplier + column;
       t.bias_f32 = view.bias_f32 + column;
-      t.dst_index = first * layout.columns + column;
+      t.dst_index = b.first * layout.columns + column;
       t.columns = static_cast<int>(layout.columns - column < kPanel ? layout.columns - column : kPanel);
-      block<Signed>(t, rows);
+      block<Signed>(t, work, b, problem.geometry.stride_h);
     }
     if (scratch != nullptr) scratch_release(scratch, bytes);
   });

@@ -86,7 +86,8 @@ TEST(Conv2dInt8, PairsThatJustFitS16Agree) {
 }
 
 TEST(Conv2dInt8, NarrowWeightsHaveFewPairsThatPassS16) {
-  const ConvGeometry g = geometry(1, 1, 1, 9, 17, 1, 1, 1, 0);  // two panels of two whole groups; the ninth product is left out
+  const ConvGeometry g =
+      geometry(1, 1, 1, 9, 17, 1, 1, 1, 0);  // two panels of two whole groups; the ninth product is left out
   std::vector<std::int8_t> weight(9 * 17, 64);
   EXPECT_TRUE(narrow_weights(g, weight.data()));
   weight[8] = -127;
@@ -115,6 +116,18 @@ TEST(Conv2dInt8, DeepSumsAgree) {
 TEST(Conv2dInt8, ManyTasksAgree) {
   expect_equal({geometry(9, 16, 16, 32, 64, 1, 1, 1, 0), DType::u8, 0, {}}, 21);
   expect_equal({geometry(3, 17, 16, 3, 32, 3, 3, 1, 1), DType::u8, 128, {}}, 22);
+}
+
+TEST(Conv2dInt8, WindowsAgreeHoweverTheirLinesAreCut) {
+  std::uint64_t seed = 300;
+  for (const ConvGeometry& g : {
+           geometry(3, 40, 40, 3, 9, 3, 3, 1, 1),     // a picture in several blocks, the last shorter
+           geometry(70, 4, 4, 5, 33, 3, 3, 1, 1),     // many pictures to a block
+           geometry(2, 9, 700, 64, 3, 3, 3, 2, 1),    // lines of which few fit
+           geometry(1, 5, 140000, 1, 2, 3, 3, 1, 1),  // one line is more than a block should be
+           geometry(2, 1, 1, 6, 5, 3, 3, 1, 5),       // windows that lie in the padding
+       })
+    for (DType src : {DType::u8, DType::s8}) expect_equal({g, src, src == DType::u8 ? 131 : -7, {}}, seed++);
 }
 
 TEST(Conv2dInt8, AbsentBiasesAddNothing) {
