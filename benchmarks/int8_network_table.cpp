@@ -20,9 +20,9 @@ double ratio_of(const Int8Side& above, const Int8Side& below) {
 }
 
 struct Sums {
-  double ops = 0, own = 0, pairs = 0, vendor = 0, own_least = 0, vendor_least = 0, worst = 0;
+  double ops = 0, own = 0, pairs = 0, vendor = 0, own_least = 0, vendor_least = 0, worst = 0, worst_of_least = 0;
   bool with_pairs = false;
-  std::string worst_layer;
+  std::string worst_layer, worst_of_least_layer;
 
   void add(const Int8Layer& layer) {
     if (layer.own.seconds.empty() || layer.vendor.seconds.empty()) return;
@@ -35,6 +35,8 @@ struct Sums {
     vendor_least += layer.times * least(layer.vendor);
     with_pairs |= paired;
     if (const double ratio = ratio_of(layer.own, layer.vendor); ratio > worst) worst = ratio, worst_layer = layer.layer;
+    if (const double ratio = least(layer.own) / least(layer.vendor); ratio > worst_of_least)
+      worst_of_least = ratio, worst_of_least_layer = layer.layer;
   }
 };
 
@@ -92,6 +94,7 @@ void add_figures(Sheet& sheet, const std::string& key, const Sums& s) {
     add("_pairs_ratio", s.pairs / s.vendor,
         fmt::format("{} / {}, with the row of pairs where it runs", time_text(s.pairs), time_text(s.vendor)));
   add("_worst_ratio", s.worst, s.worst_layer + ", the worst layer");
+  add("_worst_least_ratio", s.worst_of_least, s.worst_of_least_layer + ", the worst layer by least times");
   sheet.figures.push_back({key + "_worst_layer", {"", 0.0}});
   sheet.figures.back().second.data = s.worst_layer;
 }

@@ -163,11 +163,11 @@ OnnxCheck compare_onnx(const Options& options, const std::string& engine_file, c
   return check_onnx(find_python(options.python), file, pictures, logits);
 }
 
-/// Other schemes are not ONNX's arithmetic; sums and averages of windows are rounded in ways of the runtimes' own.
+/// Other schemes are not ONNX's arithmetic; averages of windows are rounded in ways of the runtimes' own.
 bool onnx_is_exact(const engine::Graph& graph) {
   const auto rounds_alike = [](const engine::GraphNode& node) {
     const kernels::ConvGeometry& g = node.geometry;
-    return node.op != engine::OpKind::add && (node.op != engine::OpKind::avg_pool || (g.r == g.h && g.s == g.w));
+    return node.op != engine::OpKind::avg_pool || (g.r == g.h && g.s == g.w);
   };
   return graph.scheme == "octet" && std::all_of(graph.nodes.begin(), graph.nodes.end(), rounds_alike);
 }

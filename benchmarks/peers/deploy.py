@@ -99,7 +99,7 @@ class Results:
         figures = self.layers()
         return max(figures["tile_worst_ratio"], figures["batch_worst_ratio"]), (
             f"a tile, 1 thread {figures['tile_worst_ratio']:.3f}, {figures['tile_worst_layer']}; "
-            f"the batch {figures['batch_worst_ratio']:.3f}, {figures['batch_worst_layer']}")
+            f"the batch {figures['batch_worst_ratio']:.3f}, {figures['batch_worst_layer']}, least times {figures['batch_worst_least_ratio']:.3f}")
 
     def start(self):
         if "octet" not in self.sides.all:

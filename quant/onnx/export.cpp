@@ -20,6 +20,7 @@ struct Value {
   std::string name;
   bool is_flat = false;
   std::int64_t h = 1, w = 1;  ///< is_flat: the map whose channels-first order the columns are in
+  std::string codes{};        ///< the tensor of its codes, if it has some
 };
 
 /// K,R,S,C to K,C,R,S; also the columns of a linear layer, whose rows are maps R,S,C.
@@ -37,7 +38,7 @@ std::vector<T> channels_first(const Tensor& weight, std::int64_t rows, std::int6
 
 class Exporter {
  public:
-  Exporter(const Graph& graph, OnnxReport& report) : graph_(graph), report_(report), parts_(model_, profile_of(graph.scheme), report.notes) {}
+  Exporter(const Graph& graph, OnnxReport& report) : graph_(graph), report_(report), profile_(profile_of(graph.scheme)), parts_(model_, profile_, report.notes) {}
 
   std::string run() {
     image_ = model_.unique_name("image"), logits_ = model_.unique_name("logits");
@@ -68,7 +69,7 @@ class Exporter {
       case OpKind::quantize: return stored(node, input(node));
       case OpKind::conv2d:
       case OpKind::dwconv2d: return stored(node, layer(node));
-      case OpKind::add:
+      case OpKind::add: return profile_.is_unsigned && adds_codes(node) ? sum_of_codes(node) : stored(node, joined(node));
       case OpKind::concat: return stored(node, joined(node));
       case OpKind::max_pool:
       case OpKind::avg_pool: return stored(node, pooled(node));
@@ -78,9 +79,11 @@ class Exporter {
     fail("onnx", fmt::format("'{}' is of no known kind", node.name));
   }
 
+  static void set(Value& value, QuantizedValue made) { value.name = std::move(made.values), value.codes = std::move(made.codes); }
+
   /// Q and DQ behind codes, an activation behind floats.
   Value stored(const GraphNode& node, Value value) {
-    if (node.type.is_codes) value.name = parts_.quantize(node, value.name);
+    if (node.type.is_codes) set(value, parts_.quantize(node, value.name));
     if (node.act == kernels::Activation::relu) value.name = model_.node("Relu", {value.name}, node.name + "/relu");
     if (node.act == kernels::Activation::relu6) {
       const std::string least = model_.floats(node.name + "/min", {}, {0}), most = model_.floats(node.name + "/max", {}, {6});
@@ -128,14 +131,35 @@ class Exporter {
     model_.attribute("pads", Ints{g.pad_h, g.pad_w, g.pad_h, g.pad_w});
   }
 
-  Value joined(const GraphNode& node) {
-    const bool flat = input(node).is_flat;
-    std::vector<std::string> inputs;
+  bool adds_codes(const GraphNode& node) const {
+    const auto is_codes = [&](int i) { return graph_.nodes[static_cast<std::size_t>(i)].type.is_codes; };
+    return node.type.is_codes && std::all_of(node.inputs.begin(), node.inputs.end(), is_codes);
+  }
+
+  Value sum_of_codes(const GraphNode& node) {
+    std::vector<const GraphNode*> inputs;
+    std::vector<std::string> codes;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      OCTET_CHECK(input(node, i).is_flat == flat, "onnx", "'{}' joins a flattened value and a map", node.name);
-      inputs.push_back(input(node, i).name);
+      inputs.push_back(&graph_.nodes[static_cast<std::size_t>(node.inputs[i])]);
+      codes.push_back(input(node, i).codes);
     }
-    const bool concat = node.op == OpKind::concat;
+    Value value{"", same_form(node)};
+    set(value, parts_.sum(node, inputs, codes));
+    return value;
+  }
+
+  /// Are all inputs flattened? Throws where some are.
+  bool same_form(const GraphNode& node) const {
+    const bool flat = input(node).is_flat;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i)
+      OCTET_CHECK(input(node, i).is_flat == flat, "onnx", "'{}' joins a flattened value and a map", node.name);
+    return flat;
+  }
+
+  Value joined(const GraphNode& node) {
+    std::vector<std::string> inputs;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) inputs.push_back(input(node, i).name);
+    const bool concat = node.op == OpKind::concat, flat = same_form(node);
     if (!concat && node.type.is_codes)
       report_.notes.push_back(node.name + ": runtimes round sums of two values in ways of their own, so that a code may differ now and then");
     const std::string name = model_.node(concat ? "Concat" : "Add", inputs, node.name);
@@ -186,6 +210,7 @@ class Exporter {
   const Graph& graph_;
   OnnxReport& report_;
   ModelBuilder model_;
+  OnnxProfile profile_;
   QuantizedParts parts_;
   std::vector<Value> values_;  ///< per node
   std::string image_, logits_;

@@ -42,21 +42,41 @@ std::string QuantizedParts::bounded_floats(const GraphNode& node, const std::str
   return lo > -127 || hi < 127 ? clip_floats(node, floats, lo, hi) : floats;
 }
 
-std::string QuantizedParts::quantize(const GraphNode& node, std::string floats) {
+std::string QuantizedParts::bounded_codes(const GraphNode& node, std::string codes) {
+  const std::int32_t shift = shift_of(node.type.grid), lo = node.clamp_lo + shift, hi = node.clamp_hi + shift;
+  const bool computes = node.op != OpKind::quantize && !hands_on(node.op);
+  if (!profile_.is_unsigned || !computes || (lo <= 0 && hi >= 255)) return codes;
+  const std::string least = model_.byte(node.name + "/least", lo, true), most = model_.byte(node.name + "/most", hi, true);
+  return model_.node("Clip", {codes, least, most}, node.name + "/bounded");
+}
+
+QuantizedValue QuantizedParts::quantize(const GraphNode& node, const std::string& floats) {
   const QuantParams& grid = node.type.grid;
   OCTET_CHECK(grid.rule == QuantRule::onnx, "onnx", "'{}' rounds half away from zero, which ONNX cannot say", node.name);
   OCTET_CHECK(profile_.is_unsigned || (grid.zero_point == 0 && grid.hi <= 127), "onnx",
               "'{}' has codes {}..{} with zero point {}, TensorRT takes s8 with zero point 0", node.name, grid.lo, grid.hi, grid.zero_point);
-  const std::int32_t shift = profile_.is_unsigned && grid.lo < 0 ? 128 : 0;
   const std::string scale = model_.floats(node.name + "/scale", {}, {grid.step()});
-  const std::string zero = model_.byte(node.name + "/zero_point", grid.zero_point + shift, profile_.is_unsigned);
-  std::string codes = model_.node("QuantizeLinear", {bounded_floats(node, floats), scale, zero}, node.name + "/codes");
-  const bool computes = node.op != OpKind::quantize && !hands_on(node.op);
-  if (profile_.is_unsigned && computes && (node.clamp_lo + shift > 0 || node.clamp_hi + shift < 255)) {
-    const std::string least = model_.byte(node.name + "/least", node.clamp_lo + shift, true), most = model_.byte(node.name + "/most", node.clamp_hi + shift, true);
-    codes = model_.node("Clip", {codes, least, most}, node.name + "/bounded");
+  const std::string zero = model_.byte(node.name + "/zero_point", grid.zero_point + shift_of(grid), profile_.is_unsigned);
+  const std::string codes = model_.node("QuantizeLinear", {bounded_floats(node, floats), scale, zero}, node.name + "/codes");
+  const std::string bounded = bounded_codes(node, codes);
+  return {bounded, model_.node("DequantizeLinear", {bounded, scale, zero}, node.name + "/values")};
+}
+
+QuantizedValue QuantizedParts::sum(const GraphNode& node, const std::vector<const GraphNode*>& inputs, const std::vector<std::string>& codes) {
+  const QuantParams& grid = node.type.grid;
+  std::vector<std::string> products;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const QuantParams& from = inputs[i]->type.grid;
+    const std::string name = node.name + "/input" + std::to_string(i);
+    const std::string ratio = model_.floats(name + "/ratio", {}, {from.step() / grid.step()});
+    const std::string zero = model_.byte(name + "/zero_point", from.zero_point + shift_of(from), true);
+    products.push_back(model_.node("DequantizeLinear", {codes[i], ratio, zero}, name));
   }
-  return model_.node("DequantizeLinear", {codes, scale, zero}, node.name + "/values");
+  const std::string total = model_.node("Sum", products, node.name);
+  const std::string one = model_.floats(node.name + "/one", {}, {1.0f}), scale = model_.floats(node.name + "/scale", {}, {grid.step()});
+  const std::string zero = model_.byte(node.name + "/zero_point", grid.zero_point + shift_of(grid), true);
+  const std::string bounded = bounded_codes(node, model_.node("QuantizeLinear", {total, one, zero}, node.name + "/codes"));
+  return {bounded, model_.node("DequantizeLinear", {bounded, scale, zero}, node.name + "/values")};
 }
 
 std::string QuantizedParts::weight(const GraphNode& node, const std::vector<std::int64_t>& shape, const std::vector<std::int8_t>& codes) {

@@ -176,6 +176,30 @@ TEST(OnnxExport, TensorrtIsSignedWithoutZeroPoints) {
   EXPECT_EQ(e.ops().at("Relu"), 1);
 }
 
+TEST(OnnxExport, SumsAreTheContractsInFloats) {
+  Builder b(2, 2, 3);
+  const int x = b.quantize(0, onnx(0.25f, 10, 0, 255));
+  const int y = b.conv(x, 3, {}, counting(9), {0.5f, 0.25f, 1}, onnx(0.5f, 0, -127, 127));
+  const int total = b.add(x, y, onnx(2, 3, 0, 255));
+  b.conv(b.avg_pool(total, {2, 2}, onnx(2, 3, 0, 255)), 1, {}, counting(3), {1});
+  Graph graph = b.finish();
+  auto& add = graph.nodes[static_cast<std::size_t>(total)];
+  add.clamp_lo = 3;  // relu
+  const Exported e(graph);
+  EXPECT_EQ(e.ops().count("Add"), 0u);
+  const auto& sum = e.maker(add.name);
+  EXPECT_EQ(sum.op_type(), "Sum");
+  const auto &left = e.maker(sum.input(0)), &right = e.maker(sum.input(1));
+  EXPECT_EQ(e.values<float>(left.input(1)), std::vector<float>{0.125f});
+  EXPECT_EQ(e.values<float>(right.input(1)), std::vector<float>{0.25f});
+  EXPECT_EQ(e.values<std::uint8_t>(left.input(2)), std::vector<std::uint8_t>{10});
+  EXPECT_EQ(e.values<std::uint8_t>(right.input(2)), std::vector<std::uint8_t>{128});
+  const auto& bounded = e.maker(add.name + "/bounded");
+  EXPECT_EQ(e.values<float>(e.maker(bounded.input(0)).input(1)), std::vector<float>{1});
+  EXPECT_EQ(e.values<std::uint8_t>(bounded.input(1)), std::vector<std::uint8_t>{3});
+  EXPECT_TRUE(e.report.notes.empty()) << e.report.notes[0];
+}
+
 TEST(OnnxExport, PaddleIsRefused) {
   EXPECT_ERROR(require_onnx_profile("paddle"), "---> HINT fine-tune with --scheme octet or tensorrt");
   EXPECT_ERROR(require_onnx_profile("other"), "no profile for scheme 'other'");
