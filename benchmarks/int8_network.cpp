@@ -97,17 +97,18 @@ class LayerMeter {
 #endif
   }
 
-  /// Each turn is a call that warms up and then as many as take some milliseconds.
+  /// Each turn is as many calls as take some milliseconds, after as many that warm up: the system takes its time to give
+  /// threads that slept processors of their own again.
   void take_turns() {
     const int rounds = settings_.quick ? 2 : 11;
-    const double long_enough = settings_.quick ? 0 : 4e-3;
+    const double long_enough = settings_.quick ? 0 : num_threads() > 1 ? 12e-3 : 4e-3;
     for (Turn& turn : turns_)
       turn.calls = std::max(1, static_cast<int>(long_enough / std::max(seconds_of(turn.run, 2), 1e-7)));
     for (int round = 0; round < rounds; ++round)
       for (const Turn& turn : turns_) {
         // The threads of the side before, ours or OpenMP's, spin for some milliseconds before they sleep.
         if (num_threads() > 1 && !settings_.quick) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        turn.run();
+        seconds_of(turn.run, turn.calls);
         turn.side->seconds.push_back(seconds_of(turn.run, turn.calls));
       }
   }

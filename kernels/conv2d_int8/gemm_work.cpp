@@ -13,13 +13,14 @@ constexpr std::int64_t kBlockTiles = 8;
 /// too.
 constexpr std::int64_t kWindowPixels = 512, kWindowLines = 4;
 /// Tasks below which a layer is cut by columns as well.
-constexpr std::int64_t kFewTasks = 8;
+constexpr std::int64_t kFewTasks = 16;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 void cut_pixels(const PackedLayout& layout, std::int64_t tile_rows, GemmWork& work) {
-  const std::int64_t tiles = std::clamp<std::int64_t>(kBlockBytes / (tile_rows * layout.depth_padded), 1, kBlockTiles);
-  work.block_pixels = tiles * tile_rows;
+  const std::int64_t most = std::clamp<std::int64_t>(kBlockBytes / (tile_rows * layout.depth_padded), 1, kBlockTiles);
+  const std::int64_t tiles = ceil_div(work.pixels, tile_rows);
+  work.block_pixels = ceil_div(tiles, ceil_div(tiles, most)) * tile_rows;  // even ones
   work.blocks = ceil_div(work.pixels, work.block_pixels);
 }
 
