@@ -51,8 +51,19 @@ if(NOT OCTET_CUDA STREQUAL "OFF")
     enable_language(CUDA)
     set(CMAKE_CUDA_STANDARD 20)  # after enabling: CMake's own trial of the compiler fails with it
     set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    if(NOT OCTET_CUDA_ARCHITECTURES)
+      set(OCTET_CUDA_ARCHITECTURES 80-real 90)  # Ampere, Hopper, and PTX for what comes after
+    endif()
+    set(CMAKE_CUDA_ARCHITECTURES ${OCTET_CUDA_ARCHITECTURES})
+    # As on the host, the compiler fuses no multiply and add on its own.
+    add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:--fmad=false;--expt-relaxed-constexpr>")
     find_package(CUDAToolkit REQUIRED)
   endif()
+endif()
+
+set(OCTET_EMULATED_GPU 0)
+if(OCTET_EMULATE_GPU)
+  set(OCTET_EMULATED_GPU 1)
 endif()
 
 find_path(STB_INCLUDE_DIR stb_image.h PATH_SUFFIXES stb REQUIRED)

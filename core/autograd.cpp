@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/gpu/gpu.h"
 #include "core/parallel.h"
 #include "core/profile.h"
 
@@ -43,8 +44,12 @@ void accumulate(Tensor& total, Tensor part) {
     return;
   }
   Tensor& to = total.sole_owner() ? total : part;
-  Tensor fresh = to.sole_owner() ? to : Tensor(total.shape(), total.dtype());
-  if (total.dtype() == DType::f32) {
+  Tensor fresh = to.sole_owner() ? to : Tensor(total.shape(), total.dtype(), total.device());
+  if (total.device() == Device::cuda) {
+    OCTET_CHECK(total.dtype() == DType::f32, kWhere, "gradients of {} on the device cannot be added", name_of(total.dtype()));
+    gpu::sum(static_cast<float*>(fresh.raw()), static_cast<const float*>(total.raw()), static_cast<const float*>(part.raw()),
+             static_cast<std::size_t>(total.numel()));
+  } else if (total.dtype() == DType::f32) {
     sum_of<float>(total, part, fresh);
   } else {
     sum_of<double>(total, part, fresh);
@@ -149,7 +154,7 @@ void Variable::backward(const Tensor& d_self) const {
 
   std::unordered_map<const Node*, std::size_t> position;
   std::vector<Step> order = sorted(node_, position);
-  order.back().grad = d_self.defined() ? d_self : Tensor::full(self.shape(), 1.0, self.dtype());
+  order.back().grad = d_self.defined() ? d_self : Tensor::full(self.shape(), 1.0, self.dtype(), self.device());
 
   for (; !order.empty(); order.pop_back()) {
     Node& node = *order.back().node;

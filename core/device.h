@@ -1,4 +1,4 @@
-// Where a tensor's memory lies.
+// Where a tensor's memory lies. `cuda` is the device of core/gpu/gpu.h, of either kind.
 #pragma once
 #include <cstdint>
 

@@ -5,11 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define OCTET_HD __host__ __device__
-#else
-#define OCTET_HD
-#endif
+#include "core/host_device.h"
 
 namespace octet {
 

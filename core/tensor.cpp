@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "core/allocator.h"
+#include "core/gpu/gpu.h"
 
 namespace octet {
 namespace {
@@ -60,19 +61,22 @@ decltype(auto) with_type(DType dtype, F&& f) {
 
 }  // namespace
 
-Tensor::Tensor(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {
-  owner_ = allocate(nbytes());
+Tensor::Tensor(const Shape& shape, DType dtype, Device device) : shape_(shape), dtype_(dtype), device_(device) {
+  owner_ = device == Device::cpu ? allocate(nbytes()) : gpu::allocate(nbytes());
   memory_ = owner_.get();
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype) {
-  Tensor t(shape, dtype);
-  std::memset(t.memory_, 0, t.nbytes());
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
+  if (device == Device::cuda)
+    gpu::zero(t.memory_, t.nbytes());
+  else
+    std::memset(t.memory_, 0, t.nbytes());
   return t;
 }
 
-Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
-  Tensor t(shape, dtype);
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t(shape, dtype, device);
   t.fill(value);
   return t;
 }
@@ -91,6 +95,8 @@ void Tensor::require(DType wanted) const {
   OCTET_CHECK(defined(), "tensor", "an undefined tensor has no data");
   OCTET_CHECK(dtype_ == wanted, "tensor", "{} data asked of a {} tensor of shape {}", name_of(wanted), name_of(dtype_),
               shape_.str());
+  OCTET_CHECK(device_ == Device::cpu, "tensor", "the host cannot reach a {} {} tensor on the device ---> HINT to(Device::cpu) copies it",
+              shape_.str(), name_of(dtype_));
 }
 
 double Tensor::item() const {
@@ -101,6 +107,7 @@ double Tensor::item() const {
 double Tensor::at(std::int64_t i) const {
   OCTET_CHECK(defined(), "tensor", "an undefined tensor has no elements");
   OCTET_CHECK(i >= 0 && i < numel(), "tensor", "element {} of {}, which has {}", i, shape_.str(), numel());
+  if (device_ == Device::cuda) return slice_flat(i).to(Device::cpu).at(0);
   return with_type(dtype_, [&](auto type) { return to_double(static_cast<const decltype(type)*>(memory_)[i]); });
 }
 
@@ -126,14 +133,29 @@ Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
 
 Tensor Tensor::clone() const {
   if (!defined()) return {};
-  Tensor t(shape_, dtype_);
-  std::memcpy(t.memory_, memory_, nbytes());
+  Tensor t(shape_, dtype_, device_);
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (!defined() || device == device_) return *this;
+  Tensor t(shape_, dtype_, device);
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::slice_flat(std::int64_t i) const {
+  Tensor t = *this;
+  t.shape_ = {1};
+  t.memory_ = static_cast<char*>(memory_) + static_cast<std::size_t>(i) * size_of(dtype_);
   return t;
 }
 
 Tensor Tensor::to(DType dtype) const {
   OCTET_CHECK(defined(), "tensor", "an undefined tensor cannot be converted to {}", name_of(dtype));
   if (dtype == dtype_) return clone();
+  if (device_ == Device::cuda) return to(Device::cpu).to(dtype).to(Device::cuda);
   Tensor t(shape_, dtype);
   const std::int64_t n = numel();
   with_type(dtype_, [&](auto from_type) {
@@ -150,17 +172,32 @@ void Tensor::copy_from(const Tensor& src) {
   OCTET_CHECK(defined() && src.defined(), "tensor", "copy_from needs two defined tensors");
   OCTET_CHECK(dtype_ == src.dtype_ && shape_ == src.shape_, "tensor", "{} {} cannot be copied into {} {}",
               name_of(src.dtype_), src.shape_.str(), name_of(dtype_), shape_.str());
-  std::memmove(memory_, src.memory_, nbytes());
+  if (device_ == Device::cpu && src.device_ == Device::cpu)
+    std::memmove(memory_, src.memory_, nbytes());
+  else if (src.device_ == Device::cpu)
+    gpu::copy_from_host(memory_, src.memory_, nbytes());
+  else if (device_ == Device::cpu)
+    gpu::copy_to_host(memory_, src.memory_, nbytes());
+  else
+    gpu::copy(memory_, src.memory_, nbytes());
 }
 
 void Tensor::fill(double value) {
   OCTET_CHECK(defined(), "tensor", "an undefined tensor cannot be filled");
+  if (device_ == Device::cuda) return fill_on_device(value);
   const std::int64_t n = numel();
   with_type(dtype_, [&](auto type) {
     auto* to = static_cast<decltype(type)*>(memory_);
     const auto converted = from_double<decltype(type)>(value);
     for (std::int64_t i = 0; i < n; ++i) to[i] = converted;
   });
+}
+
+void Tensor::fill_on_device(double value) {
+  const auto n = static_cast<std::size_t>(numel());
+  if (dtype_ == DType::f32) return gpu::fill(static_cast<float*>(memory_), static_cast<float>(value), n);
+  if (dtype_ == DType::s32) return gpu::fill(static_cast<int*>(memory_), from_double<std::int32_t>(value), n);
+  copy_from(full(shape_, value, dtype_));
 }
 
 }  // namespace octet

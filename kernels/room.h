@@ -19,3 +19,17 @@
 
 #define OCTET_KERNEL_ROW(pass, dtypes, device, impl) \
   {#pass, #dtypes, #device, #impl, pass##_##dtypes##_##impl##_why_not, pass##_##dtypes##_##impl},
+
+/// A row that the device has: GPU_KERNEL(conv2d_fwd, f32) in kernels.inc, its functions named by OCTET_GPU_NAME
+/// (core/gpu/dialect.h) in the room's .cu file.
+#if OCTET_WITH_CUDA
+#define OCTET_CUDA_KERNEL(pass, dtypes) KERNEL(pass, dtypes, cuda, cuda)
+#else
+#define OCTET_CUDA_KERNEL(pass, dtypes)
+#endif
+#if OCTET_EMULATED_GPU
+#define OCTET_EMULATED_KERNEL(pass, dtypes) KERNEL(pass, dtypes, cuda, emulated)
+#else
+#define OCTET_EMULATED_KERNEL(pass, dtypes)
+#endif
+#define GPU_KERNEL(pass, dtypes) OCTET_CUDA_KERNEL(pass, dtypes) OCTET_EMULATED_KERNEL(pass, dtypes)

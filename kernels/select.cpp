@@ -12,13 +12,14 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/log.h"
 
 namespace octet::kernels {
 namespace {
 
 constexpr const char* kImpls[] = {"reference",  "avx2",   "avx2pairs", "avxvnni", "avx512", "avx512vnni",
-                                   "avx512bf16", "onednn", "openblas",  "cuda",    "cudnn"};
+                                   "avx512bf16", "onednn", "openblas",  "cuda",    "emulated", "cudnn"};
 
 struct Forced {
   std::string pass, impl;
@@ -30,6 +31,9 @@ bool known_impl(std::string_view impl) {
     if (impl == known) return true;
   return false;
 }
+
+/// A row of the device; forcing one leaves those of the processor alone, and the other way round.
+bool is_device_impl(std::string_view impl) { return impl == "cuda" || impl == "emulated" || impl == "cudnn"; }
 
 /// "conv2d_fwd:onednn,linear_fwd:avx2" as a list; the last entry for a pass wins.
 ForcedList parse(const std::string& spec) {
@@ -97,13 +101,18 @@ bool is_vendor(const char* impl) {
 void set_deterministic(bool on) { deterministic_on = on; }
 bool deterministic() { return deterministic_on; }
 
-const char* refused(const RowTag& tag, const char* dtypes) {
+Context context_of(Device device) { return {device, device == Device::cuda ? gpu::stream() : nullptr}; }
+
+const char* refused(const RowTag& tag, const char* dtypes, Device device) {
   if (!same_text(tag.dtypes, dtypes)) return "other dtypes";
+  if (!same_text(tag.device, name_of(device))) return "another device";
+  if (device == Device::cuda && same_text(tag.impl, "emulated") != (gpu::kind() == gpu::Kind::emulated)) return "another kind of device";
   if (!usable(required_isa(tag.impl))) return "the processor, or OCTET_ISA, does not allow its instructions";
   if (is_vendor(tag.impl) && deterministic()) return "vendor rows are excluded by --deterministic";
   const auto list = forced();
   const std::string* impl = find_forced(*list, tag.pass);
-  if (impl != nullptr) return *impl == tag.impl ? nullptr : "another row is forced";
+  if (impl != nullptr && is_device_impl(*impl) == (device == Device::cuda))
+    return *impl == tag.impl ? nullptr : "another row is forced";
   if (is_vendor(tag.impl)) return "vendor rows run only when forced";
   return nullptr;
 }
@@ -130,10 +139,10 @@ void report_refusal(const RowTag& tag, const std::string& problem, const char* r
   report_once(fmt::format("dispatch: {} {} [{}] not {}: {}", tag.pass, tag.dtypes, problem, tag.impl, reason));
 }
 
-void fail_no_row(const char* pass, const char* dtypes, const std::string& problem) {
+void fail_no_row(const char* pass, const char* dtypes, const std::string& problem, Device device) {
   const auto list = forced();
   const std::string* impl = find_forced(*list, pass);
-  fail(pass, fmt::format("no row takes {} [{}]", dtypes, problem),
+  fail(pass, fmt::format("no row takes {} [{}] on {}", dtypes, problem, name_of(device)),
        impl == nullptr ? std::string{}
                        : fmt::format("OCTET_KERNEL forces {}, which refuses this problem or is not built; see "
                                      "OCTET_VERBOSE=dispatch",

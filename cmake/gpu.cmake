@@ -1,0 +1,17 @@
+# octet_gpu_forms(<target> <file.cu> …): adds each file in the forms that this build has (core/gpu/dialect.h): compiled by nvcc for
+# devices, and by the host's compiler for the emulated one.
+function(octet_gpu_forms target)
+  foreach(file ${ARGN})
+    if(OCTET_WITH_CUDA)
+      target_sources(${target} PRIVATE ${file})
+    endif()
+    if(OCTET_EMULATED_GPU)
+      file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR} ${file})
+      string(REPLACE ".cu" ".emulated.cpp" name ${name})
+      set(wrapper ${PROJECT_BINARY_DIR}/emulated/${name})
+      file(CONFIGURE OUTPUT ${wrapper} CONTENT "#include \"${file}\"\n" @ONLY)
+      set_source_files_properties(${wrapper} PROPERTIES COMPILE_OPTIONS "-Wno-unknown-pragmas")
+      target_sources(${target} PRIVATE ${wrapper})
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,31 @@
+// What a kind of device has to offer; gpu.cpp does the rest.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace octet::gpu {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string description() const = 0;
+  /// Null when there is no memory left.
+  virtual void* take(std::size_t bytes) = 0;
+  virtual void give(void* memory) = 0;
+  virtual void copy_from_host(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  virtual void zero(void* to, std::size_t bytes) = 0;
+  virtual void* stream() = 0;
+  virtual void synchronize() = 0;
+  virtual void begin_recording() = 0;
+  virtual std::shared_ptr<void> end_recording() = 0;
+  virtual void launch(void* graph) = 0;
+};
+
+/// Null, and why, where there is no such device.
+std::unique_ptr<Backend> cuda_backend(std::string& why_not);
+std::unique_ptr<Backend> emulated_backend();
+
+}  // namespace octet::gpu

@@ -1,0 +1,90 @@
+#include <cuda_runtime_api.h>
+
+#include "core/error.h"
+#include "core/gpu/backend.h"
+
+namespace octet::gpu {
+namespace {
+
+constexpr int kLeastMajor = 8;  // the kernels are compiled for compute capability 8.0 and later
+
+void check(cudaError_t status, const char* what) {
+  OCTET_CHECK(status == cudaSuccess, "gpu", "{}: {}", what, cudaGetErrorString(status));
+}
+
+class CudaBackend : public Backend {
+ public:
+  explicit CudaBackend(const cudaDeviceProp& device)
+      : description_(fmt::format("{}, compute capability {}.{}", device.name, device.major, device.minor)) {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+  }
+  ~CudaBackend() override { cudaStreamDestroy(stream_); }
+
+  std::string description() const override { return description_; }
+  void* take(std::size_t bytes) override {
+    void* memory = nullptr;
+    const cudaError_t status = cudaMalloc(&memory, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      return nullptr;
+    }
+    check(status, "cudaMalloc");
+    return memory;
+  }
+  void give(void* memory) override { cudaFree(memory); }
+  void copy_from_host(void* to, const void* from, std::size_t bytes) override {
+    // From pageable memory the call returns when the bytes are staged.
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copy to the device");
+  }
+  void copy_to_host(void* to, const void* from, std::size_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "copy to the host");
+    synchronize();
+  }
+  void copy(void* to, const void* from, std::size_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copy on the device");
+  }
+  void zero(void* to, std::size_t bytes) override { check(cudaMemsetAsync(to, 0, bytes, stream_), "memset on the device"); }
+  void* stream() override { return stream_; }
+  void synchronize() override { check(cudaStreamSynchronize(stream_), "work on the device"); }
+
+  void begin_recording() override { check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal), "recording a graph"); }
+  std::shared_ptr<void> end_recording() override {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(stream_, &graph), "recording a graph");
+    cudaGraphExec_t made = nullptr;
+    const cudaError_t status = cudaGraphInstantiate(&made, graph, 0);
+    cudaGraphDestroy(graph);
+    check(status, "making a graph");
+    return {made, [](void* exec) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(exec)); }};
+  }
+  void launch(void* graph) override { check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_), "running a graph"); }
+
+ private:
+  std::string description_;
+  cudaStream_t stream_ = nullptr;
+};
+
+}  // namespace
+
+void check_launch(const char* kernel) {
+  const cudaError_t status = cudaGetLastError();
+  OCTET_CHECK(status == cudaSuccess, "gpu", "{} was not launched: {}", kernel, cudaGetErrorString(status));
+}
+
+std::unique_ptr<Backend> cuda_backend(std::string& why_not) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess || count == 0) {
+    why_not = status == cudaSuccess ? "this machine has no CUDA device" : fmt::format("CUDA says: {}", cudaGetErrorString(status));
+    return nullptr;
+  }
+  cudaDeviceProp device{};
+  if (cudaGetDeviceProperties(&device, 0) != cudaSuccess || device.major < kLeastMajor) {
+    why_not = fmt::format("{} has compute capability {}.{}, {}.0 is the least that is supported", device.name, device.major, device.minor, kLeastMajor);
+    return nullptr;
+  }
+  check(cudaSetDevice(0), "cudaSetDevice");
+  return std::make_unique<CudaBackend>(device);
+}
+
+}  // namespace octet::gpu

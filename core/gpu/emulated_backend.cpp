@@ -1,0 +1,55 @@
+#include "core/gpu/emulated_backend.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "core/gpu/backend.h"
+
+namespace octet::gpu {
+namespace {
+
+using Work = std::vector<std::function<void()>>;
+
+/// Of the graph being recorded; null when none is.
+std::shared_ptr<Work> recorded;
+
+class EmulatedBackend : public Backend {
+ public:
+  std::string description() const override { return "emulated on the host"; }
+  void* take(std::size_t bytes) override {
+    void* memory = std::aligned_alloc(256, bytes);
+    if (memory != nullptr) std::memset(memory, 0xa5, bytes);  // what was never written is seen
+    return memory;
+  }
+  void give(void* memory) override { std::free(memory); }
+  void copy_from_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy_to_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy(void* to, const void* from, std::size_t bytes) override {
+    emulator::perform([=] { std::memmove(to, from, bytes); });
+  }
+  void zero(void* to, std::size_t bytes) override {
+    emulator::perform([=] { std::memset(to, 0, bytes); });
+  }
+  void* stream() override { return nullptr; }
+  void synchronize() override {}
+  void begin_recording() override { recorded = std::make_shared<Work>(); }
+  std::shared_ptr<void> end_recording() override { return std::exchange(recorded, nullptr); }
+  void launch(void* graph) override {
+    for (const auto& work : *static_cast<Work*>(graph)) work();
+  }
+};
+
+}  // namespace
+
+void emulator::perform(std::function<void()> work) {
+  if (recorded != nullptr)
+    recorded->push_back(std::move(work));
+  else
+    work();
+}
+
+std::unique_ptr<Backend> emulated_backend() { return std::make_unique<EmulatedBackend>(); }
+
+}  // namespace octet::gpu

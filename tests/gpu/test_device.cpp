@@ -1,0 +1,120 @@
+// Memory, copies, graphs, and the emulator's barriers and warps.
+#include <numeric>
+
+#include "core/autograd.h"
+#include "tests/gpu/device.h"
+#include "tests/gpu/probe.h"
+#include "tests/support/expect_error.h"
+
+namespace octet {
+namespace {
+
+using test::Buffer;
+
+class GpuDevice : public test::OnDevice {};
+
+std::vector<float> counting(std::size_t count) {
+  std::vector<float> all(count);
+  std::iota(all.begin(), all.end(), 1.0f);
+  return all;
+}
+
+TEST_F(GpuDevice, TensorsGoThereAndComeBack) {
+  const Tensor host = Tensor::from({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
+  const Tensor there = host.to(Device::cuda);
+  EXPECT_EQ(there.device(), Device::cuda);
+  EXPECT_EQ(there.slice(1, 2).reshape({3}).at(2), 6);
+  const Tensor back = there.clone().to(Device::cpu);
+  EXPECT_EQ(back.at(4), 5);
+  EXPECT_EQ(Tensor::full({3}, 2.5, DType::f32, Device::cuda).at(2), 2.5);
+  EXPECT_EQ(Tensor::full({3}, -7, DType::s32, Device::cuda).at(0), -7);
+  EXPECT_EQ(Tensor::zeros({5}, DType::u8, Device::cuda).at(4), 0);
+}
+
+TEST_F(GpuDevice, TheHostCannotReadItsMemory) {
+  const Tensor there = Tensor::zeros({4}, DType::f32, Device::cuda);
+  EXPECT_ERROR(there.data<float>(), "the host cannot reach a 4 f32 tensor on the device ---> HINT to(Device::cpu)");
+}
+
+TEST_F(GpuDevice, GradientsAddUpThere) {
+  const Variable x(Tensor::full({3}, 2, DType::f32, Device::cuda), true);
+  record("twice", {}, {x, x}, Tensor::zeros({3}, DType::f32, Device::cuda),
+         [](const Tensor& d, const std::vector<bool>&) { return std::vector<Tensor>{d, d}; })
+      .backward(Tensor::full({3}, 1.5, DType::f32, Device::cuda));
+  EXPECT_EQ(x.grad().at(2), 3);
+}
+
+TEST_F(GpuDevice, MemoryIsKeptForTheNextRequest) {
+  void* before = nullptr;
+  {
+    const auto block = gpu::allocate(1000);
+    before = block.get();
+  }
+  const auto again = gpu::allocate(1000);
+  EXPECT_EQ(again.get(), before);
+}
+
+TEST_F(GpuDevice, GraphsRunAgainOnTheSameAddresses) {
+  Tensor a = Tensor::full({300}, 1, DType::f32, Device::cuda), b = Tensor::full({300}, 2, DType::f32, Device::cuda);
+  const gpu::Graph graph = gpu::Graph::record([&] {
+    gpu::sum(static_cast<float*>(a.raw()), static_cast<const float*>(a.raw()), static_cast<const float*>(b.raw()), 300);
+    b.copy_from(a);
+  });
+  EXPECT_EQ(a.at(0), 1) << "a recording runs nothing";
+  graph.launch();
+  EXPECT_EQ(a.at(299), 3);
+  graph.launch();
+  EXPECT_EQ(b.at(150), 6);
+  EXPECT_ERROR(gpu::Graph::record([&] { a.at(0); }), "a copy to the host while a graph is being recorded");
+  EXPECT_FALSE(gpu::recording());
+}
+
+#if OCTET_EMULATED_GPU
+/// Of the emulator alone, whatever the device of the process is.
+class GpuEmulator : public test::OnDevice {
+ protected:
+  void SetUp() override {
+    OnDevice::SetUp();
+    if (gpu::kind() != gpu::Kind::emulated) GTEST_SKIP() << "tests run on " << gpu::description();
+  }
+};
+
+TEST_F(GpuEmulator, BarriersLetAllThreadsWriteFirst) {
+  for (std::size_t count : {1, 63, 64, 65, 1000}) {
+    const auto from = counting(count);
+    Buffer<float> source(from), to(count);
+    test::reverse_blocks_emulated(source, to, count, nullptr);
+    auto wanted = from;
+    for (std::size_t i = 0; i < count; i += 64) std::reverse(wanted.begin() + static_cast<std::ptrdiff_t>(i), wanted.begin() + static_cast<std::ptrdiff_t>(std::min(count, i + 64)));
+    EXPECT_EQ(to.values(), wanted);
+  }
+}
+
+TEST_F(GpuEmulator, WarpsExchange) {
+  Buffer<float> from(counting(96)), to(6);
+  test::warp_sums_emulated(from, to, 3, nullptr);
+  EXPECT_EQ(to.values(), (std::vector<float>{528, 2, 1552, 34, 2576, 66}));
+}
+
+TEST_F(GpuEmulator, VotesAreCounted) {
+  std::vector<int> votes(128, 0);
+  votes[3] = votes[63] = votes[64] = 5;
+  Buffer<int> from(votes), to(2);
+  test::count_votes_emulated(from, to, 2, nullptr);
+  EXPECT_EQ(to.values(), (std::vector<int>{2, 1}));
+}
+
+TEST_F(GpuEmulator, ABarrierThatOthersNeverReachIsAnError) {
+  Buffer<int> to(32);
+  EXPECT_ERROR(test::lonely_barrier_emulated(to, nullptr), "lonely: threads wait at a barrier that others never reach");
+}
+
+TEST_F(GpuEmulator, AtomicsLoseNothing) {
+  Buffer<float> from(std::vector<float>(5000, 1.0f)), to(std::vector<float>{0});
+  test::add_atomically_emulated(from, to, 5000, nullptr);
+  EXPECT_EQ(to.values()[0], 5000);
+}
+#endif
+
+}  // namespace
+}  // namespace octet
