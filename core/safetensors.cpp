@@ -352,9 +352,11 @@ TensorFile read_safetensors(const std::string& path, const ReadOptions& options)
   return parse_safetensors(mapped->data(), mapped->size(), mapped, path, options);
 }
 
-void write_safetensors(const std::string& path, const NamedTensors& tensors, const Metadata& metadata) {
+void write_safetensors(const std::string& path, const NamedTensors& given, const Metadata& metadata) {
   OCTET_CHECK(!metadata.contains(kChecksumKey), "safetensors", "{}: metadata '{}' is written by the library", path,
               kChecksumKey);
+  NamedTensors tensors = given;
+  for (auto& [name, tensor] : tensors) tensor = tensor.to(Device::cpu);
   const std::string header = make_header(path, tensors, metadata);
   const std::uint64_t header_bytes = header.size();
   std::string front(8, '\0');

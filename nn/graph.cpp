@@ -80,7 +80,7 @@ Graph record_once(Module& model, const Shape& shape, std::uint64_t stream, const
   Tensor picture(shape);
   Random random(1, Purpose::test, stream);
   for (float& x : picture.span<float>()) x = static_cast<float>(random.uniform(-1, 1));
-  const Variable input(picture);
+  const Variable input(picture.to(model.device()));
   const Variable output = model(input);
 
   Graph graph;

@@ -10,6 +10,7 @@ namespace octet::nn {
 namespace {
 
 thread_local bool bypassed = false;
+thread_local Device t_device = Device::cpu;
 
 std::string joined(const std::string& prefix, const std::string& name) { return prefix.empty() ? name : prefix + "." + name; }
 
@@ -110,6 +111,11 @@ void Module::zero_grad() {
   for (auto& variable : parameters()) variable.zero_grad();
 }
 
+Device Module::device() const {
+  const auto all = parameters();
+  return all.empty() ? Device::cpu : all.front().value().device();
+}
+
 std::int64_t Module::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& variable : parameters()) count += variable.value().numel();
@@ -143,12 +149,15 @@ Variable Module::through_slot(const std::string& name, const Variable& x) const 
 }
 
 Variable Module::register_parameter(const std::string& name, Tensor value) {
-  Variable variable(std::move(value), true);
+  Variable variable(value.to(t_device), true);
   parameters_.emplace_back(name, variable);
   return variable;
 }
 
-Tensor Module::register_buffer(const std::string& name, Tensor value) {
+Tensor Module::register_buffer(const std::string& name, Tensor value) { return register_buffer(name, std::move(value), t_device); }
+
+Tensor Module::register_buffer(const std::string& name, Tensor value, Device device) {
+  value = value.to(device);
   buffers_.emplace_back(name, value);
   return value;
 }
@@ -162,6 +171,9 @@ void Module::add_child(const std::string& name, std::shared_ptr<Module> child) {
   OCTET_CHECK(child != nullptr, "nn", "module '{}' of a {} is null", name, kind());
   children_.emplace_back(name, std::move(child));
 }
+
+DeviceScope::DeviceScope(Device device) : before_(std::exchange(t_device, device)) {}
+DeviceScope::~DeviceScope() { t_device = before_; }
 
 TransformBypass::TransformBypass() : before_(bypassed) { bypassed = true; }
 TransformBypass::~TransformBypass() { bypassed = before_; }

@@ -52,6 +52,8 @@ class Module {
   void eval() { train(false); }
   bool is_training() const { return training_; }
   void zero_grad();
+  /// Where the parameters lie; cpu when there are none.
+  Device device() const;
   /// Σ numel of the parameters.
   std::int64_t parameter_count() const;
 
@@ -67,6 +69,8 @@ class Module {
   virtual void on_mode_change() {}
   Variable register_parameter(const std::string& name, Tensor value);
   Tensor register_buffer(const std::string& name, Tensor value);
+  /// On a device of its own, whatever DeviceScope says.
+  Tensor register_buffer(const std::string& name, Tensor value, Device device);
   template <class M>
   std::shared_ptr<M> register_module(const std::string& name, std::shared_ptr<M> module) {
     add_child(name, module);
@@ -83,6 +87,17 @@ class Module {
   std::vector<std::pair<std::string, Tensor>> buffers_;
   std::vector<std::pair<std::string, std::shared_ptr<Module>>> children_;
   bool training_ = true;
+};
+
+/// While one lives, modules made on this thread keep their parameters and buffers on `device`.
+class DeviceScope {
+ public:
+  explicit DeviceScope(Device device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+
+ private:
+  Device before_;
 };
 
 /// While one lives, slots on this thread pass tensors through untouched: the pure float net (nn::trace, fp32 export).

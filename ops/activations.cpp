@@ -12,13 +12,14 @@ Variable activation(const Variable& src, Activation act) {
   Tensor dst = detail::empty_like(src.value());
   kernels::EltwisePointers p;
   p.a = src.value().raw(), p.dst = dst.raw();
-  kernels::dispatch(kernels::eltwise_rows(), "act_fwd", detail::row_of(dst), problem, p);
+  kernels::dispatch(kernels::eltwise_rows(), "act_fwd", detail::row_of(dst), problem, p, detail::context_of(dst));
   return record(kernels::name_of(act), {}, {src}, std::move(dst),
                 [problem, src = src.value()](const Tensor& d_dst, const std::vector<bool>&) {
                   Tensor d_src = detail::empty_like(src);
                   kernels::EltwisePointers p;
                   p.a = d_dst.raw(), p.b = src.raw(), p.dst = d_src.raw();
-                  kernels::dispatch(kernels::eltwise_rows(), "act_bwd", detail::row_of(src), problem, p);
+                  kernels::dispatch(kernels::eltwise_rows(), "act_bwd", detail::row_of(src), problem, p,
+                                    detail::context_of(src));
                   return std::vector<Tensor>{d_src};
                 });
 }

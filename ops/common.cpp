@@ -20,10 +20,17 @@ void check_float(const char* where, const char* name, const Variable& v) {
   check_float(where, name, v.value());
 }
 
+void check_device(const char* where, const char* name, const Tensor& t, const Tensor& like) {
+  OCTET_CHECK(t.device() == like.device(), where,
+              "{} lies on {}, the other operands on {} ---> HINT to(Device) copies it", name, name_of(t.device()),
+              name_of(like.device()));
+}
+
 void check_like(const char* where, const char* name, const Variable& v, const Tensor& like) {
   check_float(where, name, v);
   OCTET_CHECK(v.value().dtype() == like.dtype(), where, "{} is {}, the other operands are {}", name,
               name_of(v.value().dtype()), name_of(like.dtype()));
+  check_device(where, name, v.value(), like);
 }
 
 void check_like(const char* where, const char* name, const Variable& v, const Tensor& like, const Shape& shape) {

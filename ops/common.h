@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "kernels/problem.h"
+#include "kernels/select.h"
 
 namespace octet::ops {
 
@@ -17,16 +18,27 @@ std::string describe(const char* name, const Tensor& t);
 /// Throws Error unless `v` is defined, f32 or f64, and has at least one element.
 void check_float(const char* where, const char* name, const Variable& v);
 void check_float(const char* where, const char* name, const Tensor& t);
-/// check_float(), and `t` has the dtype of `like`.
+/// check_float(), and `t` has dtype and device of `like`.
 void check_like(const char* where, const char* name, const Variable& v, const Tensor& like);
 /// check_like(), and the shape is exactly `shape`.
 void check_like(const char* where, const char* name, const Variable& v, const Tensor& like, const Shape& shape);
+void check_device(const char* where, const char* name, const Tensor& t, const Tensor& like);
 void check_rank(const char* where, const char* name, const Tensor& t, int rank, const char* axes);
 
 /// The dtype as kernel rows name it: "f32" or "f64".
 inline const char* row_of(const Tensor& t) { return name_of(t.dtype()); }
-/// Memory for a result of the same shape and dtype.
-inline Tensor empty_like(const Tensor& t) { return Tensor(t.shape(), t.dtype()); }
+/// Where kernels that work on this tensor run.
+inline kernels::Context context_of(const Tensor& t) { return kernels::context_of(t.device()); }
+/// Memory for a result of the same shape and dtype, on the same device; of another shape, of another dtype.
+inline Tensor empty_like(const Tensor& t) { return Tensor(t.shape(), t.dtype(), t.device()); }
+inline Tensor empty_like(const Tensor& t, const Shape& shape) { return Tensor(shape, t.dtype(), t.device()); }
+inline Tensor empty_like(const Tensor& t, const Shape& shape, DType dtype) { return Tensor(shape, dtype, t.device()); }
+
+/// Calls op(operands on the processor) and takes its results back: for ops that no row of a device computes yet.
+template <class Op>
+Tensor by_way_of_host(const Tensor& src, Op&& op) {
+  return op(src.to(Device::cpu)).to(src.device());
+}
 
 /// A window that slides over N,H,W,C: fills the geometry's src, window, stride and padding after checking that strides
 /// are positive, padding is not negative, and at least one window fits. geometry.k is left at c.

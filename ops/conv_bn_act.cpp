@@ -48,10 +48,16 @@ struct Rooms {
 
 Rooms rooms_of(bool depthwise) {
   if (depthwise)
-    return {kernels::dwconv2d_bn_rows(), "dwconv2d_bn",       "dwconv2d_bn_fwd",
-            "dwconv2d_bn_bwd",           {"dwconv2d_fwd", "dwconv2d_bwd_data", "dwconv2d_bwd_weight"}};
-  return {kernels::conv2d_bn_rows(), "conv2d_bn",     "conv2d_bn_fwd",
-          "conv2d_bn_bwd",           {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight"}};
+    return {kernels::dwconv2d_bn_rows(),
+            "dwconv2d_bn",
+            "dwconv2d_bn_fwd",
+            "dwconv2d_bn_bwd",
+            {"dwconv2d_fwd", "dwconv2d_bwd_data", "dwconv2d_bwd_weight"}};
+  return {kernels::conv2d_bn_rows(),
+          "conv2d_bn",
+          "conv2d_bn_fwd",
+          "conv2d_bn_bwd",
+          {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight"}};
 }
 
 /// The row that runs, unless it would be the reference on a processor that can do better: the plain passes have vector
@@ -94,7 +100,8 @@ const ConvBnRow* float_row(const Rooms& rooms, const char* pass, const ConvBnPro
 }
 
 /// How the fused rooms would convolve src; only the shape of src.z is read.
-Plan plan_of(const Rooms& rooms, const Deferred& src, const kernels::ConvGeometry& geometry, const ConvBnActArgs& args) {
+Plan plan_of(const Rooms& rooms, const Deferred& src, const kernels::ConvGeometry& geometry,
+             const ConvBnActArgs& args) {
   Plan plan;
   ConvBnProblem& p = plan.problem;
   p.geometry = geometry, p.mapped = src.affine.defined(), p.act = src.act;
@@ -113,10 +120,10 @@ Plan plan_of(const Rooms& rooms, const Deferred& src, const kernels::ConvGeometr
 
 bool may_fuse(const Rooms& rooms, const Deferred& src) {
   if (fusion() == Fusion::off || RecordGuard::active() || src.z.value().dtype() != DType::f32) return false;
+  if (src.z.value().device() != Device::cpu) return false;
   // Who forces a vendor's plain row wants to see that row run.
-  return std::none_of(std::begin(rooms.plain), std::end(rooms.plain), [](const char* pass) {
-    return kernels::is_vendor(kernels::forced_impl(pass).c_str());
-  });
+  return std::none_of(std::begin(rooms.plain), std::end(rooms.plain),
+                      [](const char* pass) { return kernels::is_vendor(kernels::forced_impl(pass).c_str()); });
 }
 
 /// What the backward pass of a fused convolution reads.
@@ -154,8 +161,7 @@ struct Fused {
 };
 
 void check_operands(const Deferred& src, const Variable& weight, const ConvBnActArgs& args) {
-  if (src.affine.defined())
-    detail::check_like(kOp, "affine", src.affine, src.z.value(), Shape{2, src.z.shape()[3]});
+  if (src.affine.defined()) detail::check_like(kOp, "affine", src.affine, src.z.value(), Shape{2, src.z.shape()[3]});
   if (src.quant) detail::checked_grid(kOp, src.z.value(), *src.quant);
   if (!args.weight_codes) return;
   const WeightCodes& w = *args.weight_codes;

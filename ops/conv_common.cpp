@@ -12,19 +12,19 @@ std::vector<Tensor> convolve_backward(const ConvPasses& passes, const kernels::C
   std::vector<Tensor> grads(needs.size());
   const char* row = row_of(d_dst);
   if (needs[0]) {
-    grads[0] = Tensor(src_shape, d_dst.dtype());
+    grads[0] = empty_like(d_dst, src_shape);
     Conv2dPointers p;
     p.weight = weight.raw(), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw();
-    kernels::dispatch(passes.rows, passes.bwd_data, row, geometry, p);
+    kernels::dispatch(passes.rows, passes.bwd_data, row, geometry, p, context_of(d_dst));
   }
   const bool needs_bias = needs.size() > 2 && needs[2];
   if (needs[1] || needs_bias) {
-    grads[1] = Tensor(weight_shape, d_dst.dtype());
-    if (needs_bias) grads[2] = Tensor(Shape{geometry.k}, d_dst.dtype());
+    grads[1] = empty_like(d_dst, weight_shape);
+    if (needs_bias) grads[2] = empty_like(d_dst, Shape{geometry.k});
     Conv2dPointers p;
     p.src = src.raw(), p.d_dst = d_dst.raw(), p.d_weight = grads[1].raw();
     p.d_bias = needs_bias ? grads[2].raw() : nullptr;
-    kernels::dispatch(passes.rows, passes.bwd_weight, row, geometry, p);
+    kernels::dispatch(passes.rows, passes.bwd_weight, row, geometry, p, context_of(d_dst));
   }
   return grads;
 }
@@ -51,11 +51,11 @@ kernels::ConvGeometry checked_convolution(const Variable& src, const Variable& w
 
 Variable convolve(const ConvPasses& passes, const kernels::ConvGeometry& geometry, const Variable& src,
                   const Variable& weight, const Variable& bias, Attributes attributes) {
-  Tensor dst(Shape{geometry.n, geometry.out_h(), geometry.out_w(), geometry.k}, src.value().dtype());
+  Tensor dst = empty_like(src.value(), Shape{geometry.n, geometry.out_h(), geometry.out_w(), geometry.k});
   Conv2dPointers p;
   p.src = src.value().raw(), p.weight = weight.value().raw(), p.dst = dst.raw();
   p.bias = bias.defined() ? bias.value().raw() : nullptr;
-  kernels::dispatch(passes.rows, passes.fwd, row_of(dst), geometry, p);
+  kernels::dispatch(passes.rows, passes.fwd, row_of(dst), geometry, p, context_of(dst));
 
   std::vector<Variable> inputs{src, weight};
   if (bias.defined()) inputs.push_back(bias);

@@ -13,7 +13,7 @@ namespace {
 template <class T>
 Tensor keep_mask(const Tensor& like, double probability, std::uint64_t seed, std::uint64_t step) {
   constexpr std::int64_t kRun = 4096;
-  Tensor mask = detail::empty_like(like);
+  Tensor mask(like.shape(), like.dtype());
   T* to = mask.data<T>();
   const T kept = static_cast<T>(1.0 / (1.0 - probability));
   const std::int64_t count = mask.numel();
@@ -22,7 +22,7 @@ Tensor keep_mask(const Tensor& like, double probability, std::uint64_t seed, std
     const std::int64_t end = std::min(count, (run + 1) * kRun);
     for (std::int64_t i = run * kRun; i < end; ++i) to[i] = random.uniform() < probability ? T(0) : kept;
   });
-  return mask;
+  return mask.to(like.device());
 }
 
 Tensor masked(const Tensor& src, const Tensor& mask) {
@@ -31,7 +31,7 @@ Tensor masked(const Tensor& src, const Tensor& mask) {
   Tensor dst = detail::empty_like(src);
   kernels::EltwisePointers p;
   p.a = src.raw(), p.b = mask.raw(), p.dst = dst.raw();
-  kernels::dispatch(kernels::eltwise_rows(), "mul_fwd", detail::row_of(src), problem, p);
+  kernels::dispatch(kernels::eltwise_rows(), "mul_fwd", detail::row_of(src), problem, p, detail::context_of(src));
   return dst;
 }
 

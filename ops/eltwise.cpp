@@ -13,7 +13,7 @@ Tensor run(const char* pass, const Tensor& a, const Tensor& b) {
   Tensor dst = detail::empty_like(a);
   kernels::EltwisePointers p;
   p.a = a.raw(), p.b = b.raw(), p.dst = dst.raw();
-  kernels::dispatch(kernels::eltwise_rows(), pass, detail::row_of(a), problem, p);
+  kernels::dispatch(kernels::eltwise_rows(), pass, detail::row_of(a), problem, p, detail::context_of(a));
   return dst;
 }
 

@@ -33,11 +33,26 @@ Attributes grid_attributes(const FakeQuantProblem& problem) {
           {"channels", problem.channels}};
 }
 
+/// Scales where the kernel reads them: as they are, or copied to a device.
+class ScalesThere {
+ public:
+  ScalesThere(const std::vector<float>& scale, Device device) : here_(scale.data()) {
+    if (device == Device::cuda) there_ = Tensor::from(Shape{static_cast<std::int64_t>(scale.size())}, scale).to(device);
+  }
+  const float* data() const { return there_.defined() ? static_cast<const float*>(there_.raw()) : here_; }
+
+ private:
+  const float* here_;
+  Tensor there_;
+};
+
 Tensor forward(const FakeQuantProblem& problem, const Tensor& src, const std::vector<float>& scale) {
   Tensor dst = detail::empty_like(src);
+  const ScalesThere there(scale, src.device());
   FakeQuantPointers p;
-  p.src = src.raw(), p.scale = scale.data(), p.dst = dst.raw();
-  kernels::dispatch(kernels::fake_quant_rows(), "fake_quant_fwd", detail::row_of(src), problem, p);
+  p.src = src.raw(), p.scale = there.data(), p.dst = dst.raw();
+  kernels::dispatch(kernels::fake_quant_rows(), "fake_quant_fwd", detail::row_of(src), problem, p,
+                    detail::context_of(src));
   return dst;
 }
 
@@ -45,13 +60,15 @@ Tensor forward(const FakeQuantProblem& problem, const Tensor& src, const std::ve
 std::vector<Tensor> backward(const FakeQuantProblem& problem, const Tensor& src, const std::vector<float>& scale,
                              const Tensor& d_dst, bool wants_scale) {
   std::vector<Tensor> grads{detail::empty_like(src), Tensor()};
+  const ScalesThere there(scale, src.device());
   FakeQuantPointers p;
-  p.src = src.raw(), p.scale = scale.data(), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw();
+  p.src = src.raw(), p.scale = there.data(), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw();
   if (wants_scale) {
-    grads[1] = Tensor(Shape{problem.channels}, src.dtype());
+    grads[1] = detail::empty_like(src, Shape{problem.channels});
     p.d_scale = grads[1].raw();
   }
-  kernels::dispatch(kernels::fake_quant_rows(), "fake_quant_bwd", detail::row_of(src), problem, p);
+  kernels::dispatch(kernels::fake_quant_rows(), "fake_quant_bwd", detail::row_of(src), problem, p,
+                    detail::context_of(src));
   return grads;
 }
 
@@ -123,13 +140,17 @@ QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds
   params.axis = params.per_channel() ? 0 : -1;
   const FakeQuantProblem problem = make_problem(kPlain, src.value(), params.scale.size(), params);
   Tensor dst = detail::empty_like(src.value());
+  Tensor scales = detail::empty_like(dst, Shape{problem.channels});
   FakeQuantPointers p;
-  p.src = src.value().raw(), p.dst = dst.raw(), p.out = params.scale.data();
-  if (params.rule == QuantRule::onnx && params.lo >= -128 && params.hi <= 127) {
+  p.src = src.value().raw(), p.dst = dst.raw(), p.out = scales.raw();
+  // The codes are for integer products, which no row of a device takes.
+  if (dst.device() == Device::cpu && params.rule == QuantRule::onnx && params.lo >= -128 && params.hi <= 127) {
     made.codes.codes = Tensor(src.shape(), DType::s8);
     p.codes = made.codes.codes.raw();
   }
-  kernels::dispatch(kernels::fake_quant_rows(), "weight_quant_fwd", "f32", problem, p);
+  kernels::dispatch(kernels::fake_quant_rows(), "weight_quant_fwd", "f32", problem, p, detail::context_of(dst));
+  scales = scales.to(Device::cpu);
+  std::copy_n(scales.data<float>(), problem.channels, params.scale.begin());
   check_scales(kPlain, params.scale, params.rule);
   made.value = record_unmasked(problem, src, std::move(dst), params.scale);
   return made;
@@ -151,11 +172,12 @@ Variable fake_quant_learned(const Variable& src, const Variable& step, const Qua
                 [=, src = src.value(), step_shape = step.shape()](const Tensor& d_dst, const std::vector<bool>& needs) {
                   std::vector<Tensor> grads = backward(problem, src, steps, d_dst, needs[1]);
                   if (!needs[1]) return grads;
+                  Tensor here = grads[1].to(Device::cpu);
                   detail::with_float(src, [&](auto zero) {
                     using T = decltype(zero);
-                    for (T& d : grads[1].span<T>()) d = static_cast<T>(static_cast<double>(d) * gradient_scale);
+                    for (T& d : here.span<T>()) d = static_cast<T>(static_cast<double>(d) * gradient_scale);
                   });
-                  grads[1] = grads[1].reshape(step_shape);
+                  grads[1] = here.reshape(step_shape).to(src.device());
                   return grads;
                 });
 }

@@ -14,19 +14,19 @@ std::vector<Tensor> linear_backward(const LinearProblem& problem, const Tensor& 
   std::vector<Tensor> grads(needs.size());
   const char* row = detail::row_of(d_dst);
   if (needs[0]) {
-    grads[0] = Tensor(Shape{problem.m, problem.k}, d_dst.dtype());
+    grads[0] = detail::empty_like(d_dst, Shape{problem.m, problem.k});
     LinearPointers p;
     p.weight = weight.raw(), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw();
-    kernels::dispatch(kernels::linear_rows(), "linear_bwd_data", row, problem, p);
+    kernels::dispatch(kernels::linear_rows(), "linear_bwd_data", row, problem, p, detail::context_of(d_dst));
   }
   const bool needs_bias = needs.size() > 2 && needs[2];
   if (needs[1] || needs_bias) {
-    grads[1] = Tensor(Shape{problem.n, problem.k}, d_dst.dtype());
-    if (needs_bias) grads[2] = Tensor(Shape{problem.n}, d_dst.dtype());
+    grads[1] = detail::empty_like(d_dst, Shape{problem.n, problem.k});
+    if (needs_bias) grads[2] = detail::empty_like(d_dst, Shape{problem.n});
     LinearPointers p;
     p.src = src.raw(), p.d_dst = d_dst.raw(), p.d_weight = grads[1].raw();
     p.d_bias = needs_bias ? grads[2].raw() : nullptr;
-    kernels::dispatch(kernels::linear_rows(), "linear_bwd_weight", row, problem, p);
+    kernels::dispatch(kernels::linear_rows(), "linear_bwd_weight", row, problem, p, detail::context_of(d_dst));
   }
   return grads;
 }
@@ -46,11 +46,11 @@ Variable linear(const Variable& src, const Variable& weight, const Variable& bia
               problem.k, weight.shape()[1], src.shape().str(), weight.shape().str());
   if (bias.defined()) detail::check_like(kOp, "bias", bias, src.value(), Shape{problem.n});
 
-  Tensor dst(Shape{problem.m, problem.n}, src.value().dtype());
+  Tensor dst = detail::empty_like(src.value(), Shape{problem.m, problem.n});
   LinearPointers p;
   p.src = src.value().raw(), p.weight = weight.value().raw(), p.dst = dst.raw();
   p.bias = bias.defined() ? bias.value().raw() : nullptr;
-  kernels::dispatch(kernels::linear_rows(), "linear_fwd", detail::row_of(dst), problem, p);
+  kernels::dispatch(kernels::linear_rows(), "linear_fwd", detail::row_of(dst), problem, p, detail::context_of(dst));
 
   std::vector<Variable> inputs{src, weight};
   if (bias.defined()) inputs.push_back(bias);

@@ -18,6 +18,8 @@ void check_labels(const char* op, const Tensor& logits, const Tensor& labels) {
   OCTET_CHECK(labels.dtype() == DType::s32 && labels.shape() == Shape{pictures}, op,
               "labels must be s32 of shape {}, they are {} {} (logits {})", pictures, name_of(labels.dtype()),
               labels.shape().str(), logits.shape().str());
+  detail::check_device(op, "labels", labels, logits);
+  if (labels.device() == Device::cuda) return;  // the loader looked at them before they went there
   const std::int32_t* label = labels.data<std::int32_t>();
   for (std::int64_t i = 0; i < pictures; ++i) {
     OCTET_CHECK(label[i] >= 0 && label[i] < classes, op, "label {} of picture {} is outside [0, {})", label[i], i,
@@ -50,19 +52,20 @@ Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, dou
               label_smoothing);
   SoftmaxXentProblem problem;
   problem.pictures = logits.shape()[0], problem.classes = logits.shape()[1], problem.label_smoothing = label_smoothing;
-  Tensor loss(Shape{1}, logits.value().dtype()), probabilities = detail::empty_like(logits.value());
+  Tensor loss = detail::empty_like(logits.value(), Shape{1}), probabilities = detail::empty_like(logits.value());
   SoftmaxXentPointers p;
-  p.logits = logits.value().raw(), p.labels = labels.data<std::int32_t>();
+  p.logits = logits.value().raw(), p.labels = static_cast<const std::int32_t*>(labels.raw());
   p.probabilities = probabilities.raw(), p.loss = loss.raw();
-  kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_fwd", detail::row_of(loss), problem, p);
+  kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_fwd", detail::row_of(loss), problem, p,
+                    detail::context_of(loss));
   return record(kOp, {{"label_smoothing", label_smoothing}}, {logits}, std::move(loss),
                 [=](const Tensor& d_loss, const std::vector<bool>&) {
                   Tensor d_logits = detail::empty_like(probabilities), saved = probabilities;
                   SoftmaxXentPointers p;
-                  p.labels = labels.data<std::int32_t>(), p.probabilities = saved.raw();
+                  p.labels = static_cast<const std::int32_t*>(labels.raw()), p.probabilities = saved.raw();
                   p.d_loss = d_loss.raw(), p.d_logits = d_logits.raw();
                   kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_bwd", detail::row_of(d_loss), problem,
-                                    p);
+                                    p, detail::context_of(d_loss));
                   return std::vector<Tensor>{d_logits};
                 });
 }
@@ -73,19 +76,21 @@ Tensor softmax(const Tensor& logits) {
   SoftmaxXentProblem problem;
   problem.pictures = logits.shape()[0], problem.classes = logits.shape()[1];
   // The kernel computes a loss beside the probabilities: any valid label will do.
-  const Tensor labels = Tensor::zeros(Shape{problem.pictures}, DType::s32);
-  Tensor loss(Shape{1}, logits.dtype()), probabilities = detail::empty_like(logits);
+  const Tensor labels = Tensor::zeros(Shape{problem.pictures}, DType::s32, logits.device());
+  Tensor loss = detail::empty_like(logits, Shape{1}), probabilities = detail::empty_like(logits);
   SoftmaxXentPointers p;
-  p.logits = logits.raw(), p.labels = labels.data<std::int32_t>();
+  p.logits = logits.raw(), p.labels = static_cast<const std::int32_t*>(labels.raw());
   p.probabilities = probabilities.raw(), p.loss = loss.raw();
-  kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_fwd", detail::row_of(logits), problem, p);
+  kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_fwd", detail::row_of(logits), problem, p,
+                    detail::context_of(logits));
   return probabilities;
 }
 
 std::int64_t count_top_k(const Tensor& logits, const Tensor& labels, std::int64_t k) {
   check_labels("count_top_k", logits, labels);
   OCTET_CHECK(k >= 1, "count_top_k", "k is {}, it must be at least 1", k);
-  return detail::with_float(logits, [&](auto zero) { return count_hits<decltype(zero)>(logits, labels, k); });
+  const Tensor here = logits.to(Device::cpu), wanted = labels.to(Device::cpu);
+  return detail::with_float(here, [&](auto zero) { return count_hits<decltype(zero)>(here, wanted, k); });
 }
 
 }  // namespace octet::ops

@@ -59,10 +59,13 @@ Variable pact(const Variable& src, const Variable& alpha) {
   OCTET_CHECK(alpha.value().numel() == 1, "pact", "alpha must be one number, its shape is {}", alpha.shape().str());
   return detail::with_float(src.value(), [&](auto zero) {
     using T = decltype(zero);
-    const T threshold = alpha.value().data<T>()[0];
-    return record("pact", {}, {src, alpha}, pact_forward<T>(src.value(), threshold),
+    const T threshold = static_cast<T>(alpha.value().item());
+    const auto forward = [&](const Tensor& x) { return pact_forward<T>(x, threshold); };
+    return record("pact", {}, {src, alpha}, detail::by_way_of_host(src.value(), forward),
                   [=, src = src.value(), shape = alpha.shape()](const Tensor& d_dst, const std::vector<bool>&) {
-                    return pact_backward<T>(src, threshold, shape, d_dst);
+                    auto grads = pact_backward<T>(src.to(Device::cpu), threshold, shape, d_dst.to(Device::cpu));
+                    for (Tensor& grad : grads) grad = grad.to(src.device());
+                    return grads;
                   });
   });
 }

@@ -25,7 +25,7 @@ PoolProblem checked_problem(const char* op, const Variable& src, const Pool2dArg
 }
 
 Tensor make_dst(const PoolProblem& problem, const Tensor& src, DType dtype) {
-  return Tensor(Shape{src.shape()[0], problem.out_h(), problem.out_w(), src.shape()[3]}, dtype);
+  return detail::empty_like(src, Shape{src.shape()[0], problem.out_h(), problem.out_w(), src.shape()[3]}, dtype);
 }
 
 Attributes pool_attributes(const Pool2dArgs& args) {
@@ -37,13 +37,14 @@ Variable average(const char* op, const Variable& src, const PoolProblem& problem
   Tensor dst = make_dst(problem, src.value(), src.value().dtype());
   PoolPointers p;
   p.src = src.value().raw(), p.dst = dst.raw();
-  kernels::dispatch(kernels::pool_rows(), "avg_pool_fwd", detail::row_of(dst), problem, p);
+  kernels::dispatch(kernels::pool_rows(), "avg_pool_fwd", detail::row_of(dst), problem, p, detail::context_of(dst));
   return record(op, std::move(attributes), {src}, std::move(dst),
                 [problem, shape = src.shape()](const Tensor& d_dst, const std::vector<bool>&) {
-                  Tensor d_src(shape, d_dst.dtype());
+                  Tensor d_src = detail::empty_like(d_dst, shape);
                   PoolPointers p;
                   p.d_dst = d_dst.raw(), p.d_src = d_src.raw();
-                  kernels::dispatch(kernels::pool_rows(), "avg_pool_bwd", detail::row_of(d_dst), problem, p);
+                  kernels::dispatch(kernels::pool_rows(), "avg_pool_bwd", detail::row_of(d_dst), problem, p,
+                                    detail::context_of(d_dst));
                   return std::vector<Tensor>{d_src};
                 });
 }
@@ -55,14 +56,15 @@ Variable max_pool(const Variable& src, const Pool2dArgs& args) {
   Tensor dst = make_dst(problem, src.value(), src.value().dtype());
   Tensor argmax = make_dst(problem, src.value(), DType::s32);
   PoolPointers p;
-  p.src = src.value().raw(), p.dst = dst.raw(), p.argmax = argmax.data<std::int32_t>();
-  kernels::dispatch(kernels::pool_rows(), "max_pool_fwd", detail::row_of(dst), problem, p);
+  p.src = src.value().raw(), p.dst = dst.raw(), p.argmax = static_cast<std::int32_t*>(argmax.raw());
+  kernels::dispatch(kernels::pool_rows(), "max_pool_fwd", detail::row_of(dst), problem, p, detail::context_of(dst));
   return record("max_pool", pool_attributes(args), {src}, std::move(dst),
                 [problem, argmax, shape = src.shape()](const Tensor& d_dst, const std::vector<bool>&) {
-                  Tensor d_src(shape, d_dst.dtype()), winners = argmax;
+                  Tensor d_src = detail::empty_like(d_dst, shape), winners = argmax;
                   PoolPointers p;
-                  p.d_dst = d_dst.raw(), p.argmax = winners.data<std::int32_t>(), p.d_src = d_src.raw();
-                  kernels::dispatch(kernels::pool_rows(), "max_pool_bwd", detail::row_of(d_dst), problem, p);
+                  p.d_dst = d_dst.raw(), p.argmax = static_cast<std::int32_t*>(winners.raw()), p.d_src = d_src.raw();
+                  kernels::dispatch(kernels::pool_rows(), "max_pool_bwd", detail::row_of(d_dst), problem, p,
+                                    detail::context_of(d_dst));
                   return std::vector<Tensor>{d_src};
                 });
 }

@@ -35,12 +35,13 @@ Variable round_shift(const Variable& affine, float s_x, const std::vector<float>
               s_w.size(), c);
   OCTET_CHECK(s_x > 0 && std::isfinite(s_x), kOp, "the input's step {} is not a positive number", s_x);
 
-  Tensor dst = affine.value().clone();
+  Tensor dst = affine.value().device() == Device::cpu ? affine.value().clone() : affine.value().to(Device::cpu);
   detail::with_float(dst, [&](auto zero) {
     using T = decltype(zero);
     T* data = dst.data<T>();
     round_to_step<T>(is_bias ? nullptr : data, is_bias ? data : data + c, c, s_x, s_w);
   });
+  dst = dst.to(affine.value().device());
   Attributes attributes{{"s_x", static_cast<double>(s_x)}};
   if (RecordGuard::active()) attributes["s_w"] = detail::list_text(s_w);
   return record(kOp, std::move(attributes), {affine}, std::move(dst),

@@ -32,7 +32,8 @@ void for_rows(std::int64_t pixels, const Widths& widths, Body&& body) {
 }
 
 std::vector<Tensor> concat_backward(std::int64_t pixels, const Widths& widths, const std::vector<Shape>& shapes,
-                                    const Tensor& d_dst, const std::vector<bool>& needs) {
+                                    const Tensor& gradient, const std::vector<bool>& needs) {
+  const Tensor d_dst = gradient.to(Device::cpu);
   std::vector<Tensor> grads(shapes.size());
   std::vector<char*> to(shapes.size(), nullptr);
   for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -44,6 +45,7 @@ std::vector<Tensor> concat_backward(std::int64_t pixels, const Widths& widths, c
   for_rows(pixels, widths, [&](std::size_t part, std::size_t whole_at, std::size_t part_at, std::size_t bytes) {
     if (to[part] != nullptr) std::memcpy(to[part] + part_at, from + whole_at, bytes);
   });
+  for (Tensor& grad : grads) grad = grad.to(gradient.device());
   return grads;
 }
 
@@ -59,6 +61,7 @@ Variable concat(const std::vector<Variable>& parts) {
   std::int64_t channels = 0;
   Widths widths;
   std::vector<Shape> shapes;
+  std::vector<Tensor> here;
   std::vector<const char*> from;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     detail::check_like(kOp, fmt::format("part {}", i).c_str(), parts[i], first);
@@ -69,7 +72,8 @@ Variable concat(const std::vector<Variable>& parts) {
     channels += shape[-1];
     widths.push_back(static_cast<std::size_t>(shape[-1]) * size_of(first.dtype()));
     shapes.push_back(shape);
-    from.push_back(static_cast<const char*>(parts[i].value().raw()));
+    here.push_back(parts[i].value().to(Device::cpu));
+    from.push_back(static_cast<const char*>(here.back().raw()));
   }
   const std::int64_t pixels = first.numel() / first.shape()[-1];
   Tensor dst(first.shape().with(-1, channels), first.dtype());
@@ -77,7 +81,7 @@ Variable concat(const std::vector<Variable>& parts) {
   for_rows(pixels, widths, [&](std::size_t part, std::size_t whole_at, std::size_t part_at, std::size_t bytes) {
     std::memcpy(to + whole_at, from[part] + part_at, bytes);
   });
-  return record(kOp, {}, parts, std::move(dst), [=](const Tensor& d_dst, const std::vector<bool>& needs) {
+  return record(kOp, {}, parts, dst.to(first.device()), [=](const Tensor& d_dst, const std::vector<bool>& needs) {
     return concat_backward(pixels, widths, shapes, d_dst, needs);
   });
 }

@@ -25,7 +25,7 @@ Momentum::Momentum(std::vector<Group> groups, const MomentumOptions& options) : 
     auto& velocities = velocities_.emplace_back();
     for (const auto& [name, parameter] : group.parameters) {
       OCTET_CHECK(seen.insert(parameter.node().get()).second, "momentum", "parameter '{}' is given twice", name);
-      velocities.push_back(Tensor::zeros(parameter.shape(), parameter.value().dtype()));
+      velocities.push_back(Tensor::zeros(parameter.shape(), parameter.value().dtype(), parameter.value().device()));
     }
   }
 }
@@ -55,7 +55,7 @@ void cut(const kernels::MomentumRow& row, kernels::MomentumProblem problem, cons
 
 }  // namespace
 
-// One sweep over all parameters: most are so small that a parallel call each would cost more than the work.
+// On the processor one sweep over all parameters: most are so small that a parallel call each would cost more than the work.
 void Momentum::step() {
   std::vector<Piece> pieces;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -66,10 +66,16 @@ void Momentum::step() {
       Tensor& weight = parameter.value();
       const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum, group.weight_decay,
                                              options_.nesterov};
-      const auto& row = kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem);
-      cut(row, problem, parameter.grad(), velocities_[g][i], weight, pieces);
+      const Device device = weight.device();
+      const auto& row = kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem, device);
+      if (device == Device::cuda)
+        kernels::run_row(row, problem,
+                         kernels::MomentumPointers{parameter.grad().raw(), velocities_[g][i].raw(), weight.raw()}, kernels::context_of(device));
+      else
+        cut(row, problem, parameter.grad(), velocities_[g][i], weight, pieces);
     }
   }
+  if (pieces.empty()) return;
   const profile::Span span(profile::Kind::kernel, "momentum");
   parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
     const Piece& piece = pieces[static_cast<std::size_t>(i)];

@@ -20,7 +20,8 @@ using profile::Span;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool all_finite(const Tensor& values) {
-  const auto all = values.span<float>();
+  const Tensor here = values.to(Device::cpu);
+  const auto all = here.span<float>();
   return std::all_of(all.begin(), all.end(), [](float x) { return std::isfinite(x); });
 }
 
@@ -104,17 +105,18 @@ class Fit {
 
   Variable loss_of(const Variable& logits, const data::Batch& batch) {
     const Span span(Kind::phase, "loss");
-    const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing);
+    const Tensor labels = batch.labels.to(logits.value().device());
+    const Variable loss = ops::softmax_cross_entropy(logits, labels, settings_.label_smoothing);
     progress_.batch_loss = loss.value().item();
     OCTET_CHECK(std::isfinite(progress_.batch_loss), "fit", "the loss is {} at epoch {}, step {} ---> HINT lower --lr; the last checkpoint is intact",
                 progress_.batch_loss, progress_.epoch + 1, progress_.step + 1);
-    progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
+    progress_.scores.add(logits.value(), labels, progress_.batch_loss);
     return loss;
   }
 
   Variable forward(const Tensor& images) {
     const Span span(Kind::phase, "forward");
-    return model_(Variable(images));
+    return model_(Variable(images.to(model_.device())));
   }
 
   void update() {
@@ -202,7 +204,7 @@ Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int
       return predict(images);
     }();
     const Span span(Kind::phase, "loss");
-    const Tensor labels = dataset.labels.slice(begin, end);
+    const Tensor labels = dataset.labels.slice(begin, end).to(logits.device());
     const double loss = ops::softmax_cross_entropy(Variable(logits), labels).value().item();
     scores.add(logits, labels, loss);
     if (callback) callback->on_evaluate(end, dataset.size(), scores);
@@ -218,7 +220,7 @@ Tensor Trainer::predict(const Tensor& images) {
   NoGrad no_grad;
   name_scopes(*model_);
   model_->eval();
-  return (*model_)(Variable(images)).value();
+  return (*model_)(Variable(images.to(model_->device()))).value();
 }
 
 Scores Trainer::evaluate(const data::Dataset& dataset, std::int64_t batch_size, Callback* callback) {

@@ -75,6 +75,7 @@ Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int
 
 class Trainer {
  public:
+  /// Works where the model's parameters lie; pictures and labels go there batch by batch.
   explicit Trainer(std::shared_ptr<nn::Module> model);
 
   struct Settings {

@@ -20,11 +20,11 @@ std::vector<float> extrema(const char* pass, const Tensor& values, std::int64_t 
               values.shape().str());
   kernels::FakeQuantProblem problem;
   problem.channels = channels, problem.inner = values.numel() / channels;
-  Tensor out(Shape{outputs}, values.dtype());
+  Tensor out(Shape{outputs}, values.dtype(), values.device());
   kernels::FakeQuantPointers pointers;
   pointers.src = values.raw(), pointers.out = out.raw();
-  kernels::dispatch(kernels::fake_quant_rows(), pass, name_of(values.dtype()), problem, pointers);
-  const Tensor floats = values.dtype() == DType::f32 ? out : out.to(DType::f32);
+  kernels::dispatch(kernels::fake_quant_rows(), pass, name_of(values.dtype()), problem, pointers, kernels::context_of(values.device()));
+  const Tensor floats = (values.dtype() == DType::f32 ? out : out.to(DType::f32)).to(Device::cpu);
   return {floats.data<float>(), floats.data<float>() + outputs};
 }
 
@@ -40,7 +40,7 @@ Range min_max(const Tensor& values) {
 }
 
 Observer::Observer(const State& initial)
-    : state_(register_buffer("state", Tensor::zeros(Shape{static_cast<std::int64_t>(initial.size()) + 1}))) {
+    : state_(register_buffer("state", Tensor::zeros(Shape{static_cast<std::int64_t>(initial.size()) + 1}), Device::cpu)) {
   std::copy(initial.begin(), initial.end(), state_.data<float>());
 }
 

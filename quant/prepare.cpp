@@ -109,6 +109,7 @@ void fold_batch_norms(const nn::Graph& graph) {
 void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
   config.check();
   if (is_prepared(model)) fail(kWhere, "the model has quantizers already", "prepare a model once, or call remove_quantizers() first");
+  const nn::DeviceScope there(model.device());
   nn::Graph graph = nn::trace(model, shape);
   if (config.fuse_conv_bn) {
     fold_batch_norms(graph);

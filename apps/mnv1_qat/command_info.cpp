@@ -4,6 +4,7 @@
 #include "apps/mnv1_qat/commands.h"
 #include "apps/mnv1_qat/report.h"
 #include "core/cpu_features.h"
+#include "core/gpu/gpu.h"
 #include "core/parallel.h"
 #include "kernels/batchnorm/batchnorm.h"
 #include "kernels/conv2d/conv2d.h"
@@ -53,6 +54,7 @@ void info(const Options& options) {
                {"openblas", OCTET_WITH_OPENBLAS != 0},
                {"onnx", quant::has_onnx()},
                {"cuda", OCTET_WITH_CUDA != 0},
+               {"device", gpu::kind() == gpu::Kind::none ? "none: " + gpu::description() : gpu::description()},
                {"cpu", cpu_description()},
                {"isa_detected", name_of(detected_isa())},
                {"isa_used", name_of(usable_isa())},

@@ -96,6 +96,8 @@ void add_training(CLI::App* app, Options& o) {
                                   "learning rate over the steps")->group(group);
   add_choice<data::Augment>(app, "--augment", o.augment, {{"none", data::Augment::none}, {"crop-flip", data::Augment::crop_flip}},
                             "augmentation")->group(group);
+  add_choice<Device>(app, "--device", o.device, {{"cpu", Device::cpu}, {"cuda", Device::cuda}},
+                     "where nets of floats train and are evaluated; cuda needs a build with CUDA and a device")->group("General");
   add_choice<ops::Precision>(app, "--precision", o.precision, {{"f32", ops::Precision::f32}, {"bf16", ops::Precision::bf16}},
                              "operands of 1x1 convolutions while training; bf16 needs AVX512_BF16")->group(group);
   add(app, "--checkpoint-every", o.checkpoint_every, "steps between checkpoints; 0: after each epoch only")->check(kCount)->group(group);

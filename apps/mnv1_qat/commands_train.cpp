@@ -32,7 +32,7 @@ void pretrain(const Options& options) {
 }
 
 void qat(const Options& options) {
-  const LoadedModel loaded = load_net(options.model);  // before a folder is made and pictures are drawn
+  const LoadedModel loaded = load_net(options.model, options.device);  // before a folder is made and pictures are drawn
   if (!loaded.notes.quant.empty())
     fail("qat", fmt::format("'{}' is quantized already", options.model), "give the fp32.safetensors of a pre-training");
   Pipeline pipeline(options);

@@ -6,6 +6,7 @@
 #include "apps/mnv1_qat/commands.h"
 #include "apps/mnv1_qat/profile_report.h"
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/parallel.h"
 #include "kernels/select.h"
 
@@ -33,6 +34,7 @@ void dispatch(const octet::app::Options& options) {
   if (options.threads > 0) octet::set_num_threads(options.threads);
   octet::kernels::set_deterministic(options.deterministic);
   octet::ops::set_precision(options.precision);
+  if (options.device == octet::Device::cuda) octet::gpu::require();
   octet::app::ProfileSession profile(options);
   run_command(options);
   profile.finish();

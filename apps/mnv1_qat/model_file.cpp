@@ -79,12 +79,13 @@ std::shared_ptr<nn::Module> build_model(const ModelNotes& notes, nn::Init init, 
   return nn::mobilenet_v1({classes, notes.scale, variant, init, seed});
 }
 
-LoadedModel load_net(const std::string& path) {
+LoadedModel load_net(const std::string& path, Device device) {
   const TensorFile file = read_safetensors(path, {.copy = false, .require_checksum = true});
   const std::string kind = kind_of(file);
   if (kind != "model") fail("model", fmt::format("'{}' is of kind '{}', not an fp32 or QAT model", path, kind), "give fp32 or qat.safetensors of a run");
   LoadedModel loaded;
   loaded.notes = ModelNotes::from(file.metadata, path);
+  const nn::DeviceScope there(device);
   loaded.net = build_model(loaded.notes, nn::Init::he, 1);
   if (!loaded.notes.quant.empty()) quant::prepare(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant));
   optim::load_model(path, *loaded.net);

@@ -44,7 +44,7 @@ struct LoadedModel {
   ModelNotes notes;
 };
 /// An fp32 or QAT file as a net with its quantizers in place.
-LoadedModel load_net(const std::string& path);
+LoadedModel load_net(const std::string& path, Device device = Device::cpu);
 
 /// What a file says it is: "model", "int8", "float" or another of docs/format.md. Throws Error when it says nothing.
 std::string kind_of_file(const std::string& path);

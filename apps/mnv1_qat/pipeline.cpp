@@ -37,6 +37,7 @@ Json training_json(const Options& o) {
   Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
             {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
   if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
+  if (o.device != Device::cpu) j["device"] = name_of(o.device);
   return j;
 }
 
@@ -154,6 +155,7 @@ void Pipeline::remove_checkpoints() const {
 }
 
 void Pipeline::pretrain() {
+  const nn::DeviceScope there(options_.device);
   net_ = build_model(notes_, options_.init, options_.seed);
   trainer_ = std::make_unique<optim::Trainer>(net_);
   if (console_.speaks()) console_.say("\n" + nn::summary(*net_, kPicture));
@@ -201,7 +203,15 @@ void Pipeline::evaluate_qat() {
   summary_.qat = evaluate("qat test", [this](const Tensor& x) { return trainer_->predict(x); }, nullptr);
 }
 
+// Conversion, simulator and engine read weights on the processor.
+void Pipeline::come_back() {
+  if (net_->device() == Device::cpu) return;
+  net_ = load_net(path("qat.safetensors")).net;
+  trainer_ = std::make_unique<optim::Trainer>(net_);
+}
+
 void Pipeline::export_and_run() {
+  come_back();
   quant::ConvertReport report;
   engine::Graph graph = qat_.convert(*net_, &report);
   add_notes(graph, notes_);

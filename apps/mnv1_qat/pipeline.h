@@ -26,6 +26,7 @@ class Pipeline {
   void fine_tune();
   void evaluate_qat();
   /// Converts and writes int8.safetensors, loads it back and scores the engine on it.
+  void come_back();
   void export_and_run();
   /// Simulator against engine, every layer, and nn's evaluation against the simulator, on the whole test set.
   void compare();

@@ -287,7 +287,8 @@ TEST(ConvBnAct, NoPassOfBatchNormIsLeft) {
     return names;
   };
   using Names = std::set<std::string>;
-  const Names fused{"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd", "affine_act_fwd", "affine_act_bwd"};
+  const Names fused{"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd", "affine_act_fwd", "affine_act_bwd",
+                    "batchnorm_affine_fwd", "batchnorm_affine_bwd"};  // the last two: numbers per channel only
   EXPECT_EQ(passes(Fusion::integers, false), fused);
   Names with_pass = fused;
   with_pass.insert("channel_fma_fwd");
