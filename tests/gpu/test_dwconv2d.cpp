@@ -45,7 +45,7 @@ void expect_equal(const ConvGeometry& g, std::uint64_t seed, bool biased, bool h
   Buffer<float> dst(in.d_dst.size()), d_src(in.src.size()), d_weight(in.weight.size()), d_bias(in.bias.size());
   DwConv2dPointers io;
   io.src = src.data() + shift, io.weight = weight, io.bias = biased ? bias.data() : nullptr, io.dst = dst;
-  io.d_dst = d_dst.data() + shift, io.d_src = d_src, io.d_weight = d_weight,
+  io.d_dst = d_dst.data() + shift, io.d_src = d_src, io.d_weight = d_weight;
   io.d_bias = biased ? d_bias.data() : nullptr;
   for (const char* pass : {"dwconv2d_fwd", "dwconv2d_bwd_data", "dwconv2d_bwd_weight"}) {
     const auto* row = test::device_row(dwconv2d_rows(), pass, "f32", g);
