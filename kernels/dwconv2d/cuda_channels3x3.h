@@ -1,0 +1,38 @@
+// Parts of depthwise 3x3 kernels on the device: weights of a strip of channels, columns of a row.
+#pragma once
+#include "kernels/cuda_channels.h"
+
+namespace octet::kernels {
+namespace {
+
+/// The nine weights of a thread's channels, [tap], from weight C,3,3. All threads of the block call it.
+template <int V>
+__device__ inline void load_weights3x3(const float* __restrict__ weight, const ChannelGrid& grid, int c,
+                                       Channels<V> (&taps)[9]) {
+  constexpr int kPitch = 32 * V + 4;
+  alignas(16) __shared__ float shared[9 * kPitch];
+  const int strip = static_cast<int>(grid.lanes) * V, first = static_cast<int>(blockIdx.x) * strip;
+  const int count = 9 * min(strip, c - first);
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(kChannelThreads))
+    shared[i % 9 * kPitch + i / 9] = weight[static_cast<std::size_t>(first) * 9 + i];
+  __syncthreads();
+  const int lane = static_cast<int>(threadIdx.x & (grid.lanes - 1));
+#pragma unroll
+  for (int tap = 0; tap < 9; ++tap) taps[tap] = load_channels<V>(shared + tap * kPitch + lane * V);
+}
+
+/// Columns left, left + 1, … of a row of `width` pixels of c channels. Those outside are zeros, and inside[j] says
+/// which are not.
+template <int V, int N>
+__device__ inline void load_columns(const float* __restrict__ row, int left, int width, int c, Channels<V> (&x)[N],
+                                    bool (&inside)[N]) {
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    inside[j] = static_cast<unsigned>(left + j) < static_cast<unsigned>(width);
+    x[j] = {};
+    if (inside[j]) x[j] = load_channels<V>(row + static_cast<std::ptrdiff_t>(left + j) * c);
+  }
+}
+
+}  // namespace
+}  // namespace octet::kernels
