@@ -39,6 +39,12 @@ OCTET_LINEAR_ROWS(f32, avx2)
 #if OCTET_WITH_OPENBLAS
 OCTET_LINEAR_ROWS(f32, openblas)
 #endif
+#if OCTET_WITH_CUDA
+OCTET_LINEAR_ROWS(f32, cuda)
+#endif
+#if OCTET_EMULATED_GPU
+OCTET_LINEAR_ROWS(f32, emulated)
+#endif
 OCTET_LINEAR_ROWS(f32, reference)
 OCTET_LINEAR_ROWS(f64, reference)
 

@@ -141,12 +141,12 @@ const R& reference_row(std::span<const R> rows, const char* pass, const char* dt
   }
   throw std::runtime_error(std::string("no reference row for ") + pass);
 }
-/// f(row) for every row of (pass, dtypes) that runs here, is no reference, and (own rows only) no vendor's.
+/// f(row) for every row of the processor for (pass, dtypes) that runs here, is no reference, and no vendor's.
 template <class R, class F>
 void for_own_rows(std::span<const R> rows, const char* pass, const char* dtypes, F f) {
   for (const R& row : rows) {
     if (!same_text(row.pass, pass) || !same_text(row.dtypes, dtypes) || same_text(row.impl, "reference")) continue;
-    if (is_vendor(row.impl) || !runnable(row)) continue;
+    if (!same_text(row.device, "cpu") || is_vendor(row.impl) || !runnable(row)) continue;
     SCOPED_TRACE(std::string(row.pass) + " " + row.dtypes + " " + row.impl);
     f(row);
   }

@@ -1,0 +1,261 @@
+// The device's matrix product in f32, of which all passes of conv2d and linear are made:
+//   to[i, j] = Σ_d a(i, d) · b(j, d)  (+ bias[j])
+// with operands of cuda_operands.h. Sums are FMA from zero in the order of d, inside each chunk of the plan
+// (gemm_plan.h); the sums of chunks are added in order.
+#pragma once
+#include "core/gpu/gpu.h"
+#include "kernels/conv2d/cuda_operands.h"
+#include "kernels/conv2d/gemm_plan.h"
+
+namespace octet::kernels {
+namespace {
+
+/// A block's part of one operand: kOuter lines by kGemmStep of the depth, brought from memory through registers to
+/// shared memory, where the lines of one depth lie side by side.
+template <class Operand, int kOuter, bool kVectors>
+class TileOfOperand {
+  static constexpr int kQuads = kOuter * kGemmStep / 4 / kGemmThreads;
+  static constexpr bool kAlongDepth = Operand::kAlongDepth;
+
+ public:
+  static constexpr int kLd = kOuter + 4;
+  static_assert(kQuads > 0 || kOuter == 32);
+
+  __device__ TileOfOperand(const Operand& operand, int first) : operand_(operand), first_(first) {
+    if constexpr (kVectors)
+      for (int i = 0; i < kLines; ++i) lines_[i] = operand_.line(first_ + outer_of(i));
+  }
+  /// Brings depths [d0, d0 + kGemmStep), zero from `end` on.
+  __device__ void fetch(int d0, int end) {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      values_[i] = no_quad();
+      if (!active()) continue;
+      const int d = d0 + depth_of(i);
+      if constexpr (kVectors) {
+        if (d < end) values_[i] = operand_.quad(lines_[kAlongDepth ? i : 0], d);
+      } else {
+        const int outer = first_ + outer_of(i);
+        values_[i] = kAlongDepth ? make_float4(one(outer, d, end), one(outer, d + 1, end), one(outer, d + 2, end),
+                                               one(outer, d + 3, end))
+                                 : make_float4(one(outer, d, end), one(outer + 1, d, end), one(outer + 2, d, end),
+                                               one(outer + 3, d, end));
+      }
+    }
+  }
+  __device__ void put(float* tile) const {
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      if (!active()) continue;
+      float* to = tile + depth_of(i) * kLd + outer_of(i);
+      if constexpr (kAlongDepth) {
+        to[0] = values_[i].x, to[kLd] = values_[i].y, to[2 * kLd] = values_[i].z, to[3 * kLd] = values_[i].w;
+      } else {
+        *reinterpret_cast<float4*>(to) = values_[i];
+      }
+    }
+  }
+
+ private:
+  static constexpr int kCount = kQuads > 0 ? kQuads : 1, kLines = kAlongDepth ? kCount : 1;
+  /// A tile of 32 lines has work for half of the threads.
+  __device__ static bool active() { return kQuads > 0 || threadIdx.x < kOuter * kGemmStep / 4; }
+  // Along the depth, two neighbouring threads read a sector of 32 bytes of a line, and a warp's 16 lines by 2 quads go
+  // to 32 banks; across, a warp reads and writes lines of 512 bytes.
+  __device__ static int outer_of(int i) {
+    const int t = static_cast<int>(threadIdx.x) + i * kGemmThreads;
+    if constexpr (kAlongDepth) return t / 32 / (kGemmStep / 8) * 16 + t % 32 / 2;
+    return t % (kOuter / 4) * 4;
+  }
+  __device__ static int depth_of(int i) {
+    const int t = static_cast<int>(threadIdx.x) + i * kGemmThreads;
+    if constexpr (kAlongDepth) return t / 32 % (kGemmStep / 8) * 8 + t % 2 * 4;
+    return t / (kOuter / 4);
+  }
+  __device__ float one(int outer, int d, int end) const { return d < end ? operand_.at(outer, d) : 0.0f; }
+
+  const Operand& operand_;
+  int first_;
+  float4 values_[kCount];
+  typename Operand::Line lines_[kLines];  // across the depth all quads of a thread are of the same lines
+};
+
+/// What a launch of the product needs besides its operands.
+struct Product {
+  float* to;          ///< of each chunk rows · cols sums
+  const float* bias;  ///< or null
+  int rows, cols, depth, chunk_depth, col_tiles;
+  bool quads;  ///< rows of `to` are stored by float4
+};
+
+/// The sums of one thread: groups of four rows by groups of four columns, so that the threads of a warp read
+/// neighbouring quads.
+template <int kRows, int kCols, int kTileRows, int kTileCols>
+class Sums {
+  static constexpr int kAcross = kTileCols / kCols, kLd = kTileRows + 4, kLdCols = kTileCols + 4;
+
+ public:
+  /// Warps are 8 threads of rows by 4 of columns.
+  __device__ Sums() {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    row_ = (warp / (kAcross / 4) * 8 + lane / 4) * 4;
+    col_ = (warp % (kAcross / 4) * 4 + lane % 4) * 4;
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+#pragma unroll
+      for (int j = 0; j < kCols; ++j) sums_[i][j] = 0.0f;
+  }
+  __device__ void add(const float* a, const float* b) {
+#pragma unroll
+    for (int d = 0; d < kGemmStep; ++d) {
+      float4 x[kRows / 4], y[kCols / 4];
+#pragma unroll
+      for (int i = 0; i < kRows / 4; ++i) x[i] = *reinterpret_cast<const float4*>(a + d * kLd + row_ + i * kRowGroup);
+#pragma unroll
+      for (int j = 0; j < kCols / 4; ++j)
+        y[j] = *reinterpret_cast<const float4*>(b + d * kLdCols + col_ + j * kColGroup);
+#pragma unroll
+      for (int i = 0; i < kRows / 4; ++i)
+#pragma unroll
+        for (int j = 0; j < kCols / 4; ++j) add_quads(x[i], y[j], i * 4, j * 4);
+    }
+  }
+  __device__ void store(const Product& p, float* to, int first_row, int first_col) const {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      const int row = first_row + row_ + i / 4 * kRowGroup + i % 4;
+      if (row >= p.rows) continue;
+#pragma unroll
+      for (int j = 0; j < kCols / 4; ++j)
+        store_quad(p, to + static_cast<std::int64_t>(row) * p.cols, first_col + col_ + j * kColGroup, sums_[i] + j * 4);
+    }
+  }
+
+ private:
+  static constexpr int kRowGroup = kTileRows / (kRows / 4), kColGroup = kTileCols / (kCols / 4);
+
+  __device__ void add_quads(const float4& x, const float4& y, int i, int j) {
+    add_row(x.x, y, sums_[i] + j), add_row(x.y, y, sums_[i + 1] + j);
+    add_row(x.z, y, sums_[i + 2] + j), add_row(x.w, y, sums_[i + 3] + j);
+  }
+  __device__ static void add_row(float x, const float4& y, float* sums) {
+    sums[0] = __fmaf_rn(x, y.x, sums[0]), sums[1] = __fmaf_rn(x, y.y, sums[1]);
+    sums[2] = __fmaf_rn(x, y.z, sums[2]), sums[3] = __fmaf_rn(x, y.w, sums[3]);
+  }
+  __device__ static void store_quad(const Product& p, float* row, int col, const float* sums) {
+    if (p.quads) {
+      if (col >= p.cols) return;
+      const float4 bias = p.bias != nullptr ? quad_at(p.bias + col) : no_quad();
+      *reinterpret_cast<float4*>(row + col) =
+          p.bias == nullptr ? make_float4(sums[0], sums[1], sums[2], sums[3])
+                            : make_float4(sums[0] + bias.x, sums[1] + bias.y, sums[2] + bias.z, sums[3] + bias.w);
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if (col + i < p.cols) row[col + i] = p.bias == nullptr ? sums[i] : sums[i] + __ldg(p.bias + col + i);
+  }
+
+  float sums_[kRows][kCols];
+  int row_, col_;
+};
+
+/// One block: one tile of the result over one chunk of the depth. The next step's operands are on their way while one
+/// is added up.
+template <GemmTile kTile, class A, class B, bool kVectors>
+__global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p) {
+  constexpr GemmTileShape kShape = shape_of(kTile);
+  constexpr int kCols = kShape.cols == 128 ? 8 : 4, kRows = kShape.rows * kShape.cols / kGemmThreads / kCols;
+  using TileA = TileOfOperand<A, kShape.rows, kVectors>;
+  using TileB = TileOfOperand<B, kShape.cols, kVectors>;
+  alignas(16) __shared__ float tile_a[2][kGemmStep * TileA::kLd];
+  alignas(16) __shared__ float tile_b[2][kGemmStep * TileB::kLd];
+
+  const int tile = static_cast<int>(blockIdx.x), chunk = static_cast<int>(blockIdx.y);
+  const int first_row = tile / p.col_tiles * kShape.rows, first_col = tile % p.col_tiles * kShape.cols;
+  const int begin = chunk * p.chunk_depth, end = min(begin + p.chunk_depth, p.depth);
+  TileA from_a(a, first_row);
+  TileB from_b(b, first_col);
+  Sums<kRows, kCols, kShape.rows, kShape.cols> sums;
+
+  from_a.fetch(begin, end), from_b.fetch(begin, end);
+  from_a.put(tile_a[0]), from_b.put(tile_b[0]);
+  __syncthreads();
+  for (int d = begin, at = 0; d < end; d += kGemmStep, at ^= 1) {
+    const bool more = d + kGemmStep < end;
+    if (more) from_a.fetch(d + kGemmStep, end), from_b.fetch(d + kGemmStep, end);
+    sums.add(tile_a[at], tile_b[at]);
+    if (more) from_a.put(tile_a[at ^ 1]), from_b.put(tile_b[at ^ 1]);
+    __syncthreads();
+  }
+  sums.store(p, p.to + static_cast<std::int64_t>(chunk) * p.rows * p.cols, first_row, first_col);
+}
+
+/// to[i] = Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols].
+__global__ void sum_of_chunks(const float* partial, const float* bias, float* to, std::size_t count, int cols,
+                              int chunks) {
+  OCTET_GRID_LOOP(i, count) {
+    float sum = partial[i];
+#pragma unroll 8
+    for (int chunk = 1; chunk < chunks; ++chunk)
+      sum = __fadd_rn(sum, partial[static_cast<std::size_t>(chunk) * count + i]);
+    to[i] = bias == nullptr ? sum : __fadd_rn(sum, bias[i % static_cast<std::size_t>(cols)]);
+  }
+}
+
+inline bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+
+template <GemmTile kTile, bool kVectors, class A, class B>
+void launch_tile(const A& a, const B& b, Product p, const GemmPlan& plan, void* stream) {
+  constexpr GemmTileShape kShape = shape_of(kTile);
+  const auto tiles = [](int extent, int tile) { return extent / tile + (extent % tile != 0); };
+  p.col_tiles = tiles(p.cols, kShape.cols);
+  const dim3 grid(static_cast<unsigned>(tiles(p.rows, kShape.rows)) * static_cast<unsigned>(p.col_tiles),
+                  static_cast<unsigned>(plan.chunks));
+  OCTET_LAUNCH((product<kTile, A, B, kVectors>), grid, kGemmThreads, stream, a, b, p);
+}
+
+template <class A, class B>
+void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool vectors, void* stream) {
+  switch (plan.tile) {
+    case GemmTile::t128x128:
+      return launch_tile<GemmTile::t128x128, true>(a, b, p, plan, stream);
+    case GemmTile::t128x64:
+      return launch_tile<GemmTile::t128x64, true>(a, b, p, plan, stream);
+    case GemmTile::t64x64:
+      return vectors ? launch_tile<GemmTile::t64x64, true>(a, b, p, plan, stream)
+                     : launch_tile<GemmTile::t64x64, false>(a, b, p, plan, stream);
+    case GemmTile::t128x32:
+      return vectors ? launch_tile<GemmTile::t128x32, true>(a, b, p, plan, stream)
+                     : launch_tile<GemmTile::t128x32, false>(a, b, p, plan, stream);
+  }
+}
+
+/// to (rows by cols) = a · bᵀ + bias, divided as the plan says. vectors: both operands can be read by quads.
+template <class A, class B>
+void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, const GemmPlan& plan,
+              bool vectors, const float* bias, float* to, void* stream) {
+  const auto count = static_cast<std::size_t>(rows * cols);
+  const auto i32 = [](std::int64_t x) { return static_cast<int>(x); };
+  Product p{to,         bias,
+            i32(rows),  i32(cols),
+            i32(depth), i32(plan.chunk_depth),
+            0,          cols % 4 == 0 && aligned(to) && aligned(bias)};
+  if (plan.chunks == 1) return launch(a, b, p, plan, vectors, stream);
+  const std::size_t bytes = static_cast<std::size_t>(plan.chunks) * count * sizeof(float);
+  auto* partial = static_cast<float*>(gpu::scratch_acquire(bytes));
+  p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0;
+  launch(a, b, p, plan, vectors, stream);
+  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, to, count, i32(cols),
+               plan.chunks);
+  gpu::scratch_release(partial, bytes);
+}
+
+template <class A, class B>
+void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors,
+              const float* bias, float* to, void* stream) {
+  multiply(a, b, rows, cols, depth, gemm_plan(rows, cols, depth, vectors), vectors, bias, to, stream);
+}
+
+}  // namespace
+}  // namespace octet::kernels
