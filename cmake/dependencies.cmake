@@ -61,6 +61,12 @@ if(NOT OCTET_CUDA STREQUAL "OFF")
   endif()
 endif()
 
+set(OCTET_WITH_CUDNN 0)
+if(OCTET_WITH_CUDA AND NOT OCTET_CUDNN STREQUAL "OFF")
+  octet_find_cudnn()
+  octet_optional(OCTET_CUDNN OCTET_WITH_CUDNN "${cuDNN_FOUND}")
+endif()
+
 set(OCTET_EMULATED_GPU 0)
 if(OCTET_EMULATE_GPU)
   set(OCTET_EMULATED_GPU 1)

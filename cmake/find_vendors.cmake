@@ -1,4 +1,4 @@
-# Imported targets Octet::oneDNN and Octet::OpenBLAS, and <name>_FOUND, from the headers and libraries themselves: Debian's
+# Imported targets Octet::oneDNN, Octet::OpenBLAS and Octet::cuDNN, and <name>_FOUND, from the headers and libraries themselves: Debian's
 # dnnl-config demands OpenCL's headers, which nothing here uses, and OpenBLAS defines no target.
 # Also libonnx with the protobuf that it names. Used by the build and by OctetConfig.
 
@@ -22,6 +22,13 @@ endfunction()
 function(octet_find_onednn)
   octet_find_vendor(oneDNN HEADER dnnl.hpp LIBRARY dnnl)
   set(oneDNN_FOUND ${oneDNN_FOUND} PARENT_SCOPE)
+endfunction()
+
+# Beside the CUDA toolkit, or wherever the system keeps libraries.
+function(octet_find_cudnn)
+  list(APPEND CMAKE_PREFIX_PATH ${CUDAToolkit_TARGET_DIR} ${CUDAToolkit_LIBRARY_ROOT})
+  octet_find_vendor(cuDNN HEADER cudnn.h LIBRARY cudnn)
+  set(cuDNN_FOUND ${cuDNN_FOUND} PARENT_SCOPE)
 endfunction()
 
 # The OpenMP build first, so that one OpenMP runtime is loaded beside oneDNN's.
