@@ -49,6 +49,9 @@ if(NOT OCTET_CUDA STREQUAL "OFF")
   octet_optional(OCTET_CUDA OCTET_WITH_CUDA "${CMAKE_CUDA_COMPILER}")
   if(OCTET_WITH_CUDA)
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know it of the newest nvcc
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    endif()
     set(CMAKE_CUDA_STANDARD 20)  # after enabling: CMake's own trial of the compiler fails with it
     set(CMAKE_CUDA_STANDARD_REQUIRED ON)
     if(NOT OCTET_CUDA_ARCHITECTURES)
