@@ -129,10 +129,10 @@ testing::AssertionResult same_bits(const A& wanted, const B& got) {
   return same_bits(wanted.data(), got.data(), count);
 }
 
-/// May the row run on this processor, under OCTET_ISA?
+/// Is the row one of the processor, and may it run on this one, under OCTET_ISA?
 template <class R>
 bool runnable(const R& row) {
-  return usable(required_isa(row.impl));
+  return same_text(row.device, "cpu") && usable(required_isa(row.impl));
 }
 template <class R>
 const R& reference_row(std::span<const R> rows, const char* pass, const char* dtypes) {
@@ -141,7 +141,7 @@ const R& reference_row(std::span<const R> rows, const char* pass, const char* dt
   }
   throw std::runtime_error(std::string("no reference row for ") + pass);
 }
-/// f(row) for every row of (pass, dtypes) that runs here, is no reference, and (own rows only) no vendor's.
+/// f(row) for every row of the processor for (pass, dtypes) that runs here, is no reference, and no vendor's.
 template <class R, class F>
 void for_own_rows(std::span<const R> rows, const char* pass, const char* dtypes, F f) {
   for (const R& row : rows) {
