@@ -2,25 +2,17 @@
 // terms. Only + - * /, floor and bit operations: all of them exactly defined by IEEE 754.
 #include "core/portable_math.h"
 
-#include <bit>
 #include <cmath>
-#include <cstdint>
-#include <limits>
+
+#include "core/portable_exp_log.h"
 
 namespace octet::portable {
 namespace {
 
-// ln 2 and pi/2 in pieces of 33 bits, so that an integer of 20 bits times a piece is exact.
-constexpr double kLn2High = 0x1.62e42fef00000p-1;
-constexpr double kLn2Low = 0x1.473de6af278edp-34;
+// pi/2 in pieces of 33 bits, so that an integer of 20 bits times a piece is exact.
 constexpr double kHalfPi[4] = {0x1.921fb54400000p+0, 0x1.0b4611a600000p-34, 0x1.3198a2e000000p-69,
                                0x1.b839a252049c1p-104};
-constexpr double kOneOverLn2 = 0x1.71547652b82fep+0;
 constexpr double kTwoOverPi = 0x1.45f306dc9c883p-1;
-constexpr double kSqrt2 = 0x1.6a09e667f3bcdp+0;
-
-/// 2^k for a normal result.
-double power_of_two(int k) { return std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52); }
 
 // Written for T = double and T = Pair: the same operations, one or two numbers at a time.
 using Pair = double __attribute__((vector_size(16)));
@@ -53,7 +45,6 @@ Reduced<T> reduce(T x) {
 // Numbers of the series from their last terms on, as tables: a loop at run time would divide for them.
 constexpr double kSinSteps[] = {19 * 18, 17 * 16, 15 * 14, 13 * 12, 11 * 10, 9 * 8, 7 * 6, 5 * 4, 3 * 2};
 constexpr double kCosSteps[] = {20 * 19, 18 * 17, 16 * 15, 14 * 13, 12 * 11, 10 * 9, 8 * 7, 6 * 5, 4 * 3};
-constexpr double kLogTerms[] = {1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3};
 
 /// |r| <= pi/4; `low` is a correction far below an ulp of r.
 template <class T>
@@ -72,18 +63,6 @@ T cos_series(T r, T low) {
   const T half = 0.5 * z, first = 1.0 - half;
   return first + (((1.0 - first) - half) - half * p - r * low);
 }
-
-/// log(2^k m), 1/√2 < m <= √2. log m = 2 (s + s^3/3 + s^5/5 …), s = f / (2 + f); and 2 s = f - s f keeps the leading term
-/// exact.
-template <class T>
-T log_series(T k, T m) {
-  const T f = m - 1.0, s = f / (2.0 + f), z = s * s;
-  T p = z - z;
-  for (const double term : kLogTerms) p = z * (term + p);
-  return k * kLn2High + (f - (s * (f - 2.0 * p) - k * kLn2Low));
-}
-
-constexpr std::uint64_t kFraction = 0x000FFFFFFFFFFFFFu, kOne = 0x3FF0000000000000u;
 
 /// log of normal positive numbers, two at a time.
 Pair log_of(Pair x) {
@@ -112,40 +91,8 @@ void polar(Pair u, Pair v, Pair& x, Pair& y) {
 
 }  // namespace
 
-double exp(double x) {
-  if (x != x) return x;
-  if (x > 709.79) return std::numeric_limits<double>::infinity();
-  if (x < -745.14) return 0;
-  const double k = std::floor(x * kOneOverLn2 + 0.5);
-  const double high = x - k * kLn2High, low = -k * kLn2Low;
-  const double r = high + low;
-  double p = 0;
-  for (int n = 14; n >= 2; --n) p = (1 + p) * (r / n);
-  // 1 + r + r p, the large part last; r p is the series from r^2/2 on.
-  const double tail = r * p + (low - (r - high));
-  const double y = 1 + (r + tail);
-  const int n = static_cast<int>(k), half = n / 2;  // in two steps: 2^n itself may not be a normal number
-  return y * power_of_two(half) * power_of_two(n - half);
-}
-
-double log(double x) {
-  if (x != x || x < 0) return std::numeric_limits<double>::quiet_NaN();
-  if (x == 0) return -std::numeric_limits<double>::infinity();
-  if (x > std::numeric_limits<double>::max()) return x;
-  int k = 0;
-  if (x < std::numeric_limits<double>::min()) {
-    x *= 0x1p54;
-    k = -54;
-  }
-  const std::uint64_t bits = std::bit_cast<std::uint64_t>(x);
-  k += static_cast<int>(bits >> 52) - 1023;
-  double m = std::bit_cast<double>((bits & kFraction) | kOne);
-  if (m > kSqrt2) {
-    m *= 0.5;
-    ++k;
-  }
-  return log_series<double>(k, m);
-}
+double exp(double x) { return exp_of(x); }
+double log(double x) { return log_of(x); }
 
 double sin(double x) {
   const Reduced<double> r = reduce(x);

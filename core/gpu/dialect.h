@@ -13,6 +13,8 @@
 
 #define OCTET_GPU_NAME(name) name##_cuda
 #define OCTET_GPU_WHY_NOT(name) name##_cuda_why_not
+#define OCTET_GPU_PACKED_BYTES(name) name##_cuda_packed_bytes
+#define OCTET_GPU_PACK(name) name##_cuda_pack
 #define OCTET_LAUNCH(kernel, grid, block, stream, ...)                                     \
   do {                                                                                     \
     kernel<<<(grid), (block), 0, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__);        \

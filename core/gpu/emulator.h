@@ -125,6 +125,14 @@ inline float __int_as_float(int bits) {
   std::memcpy(&x, &bits, 4);
   return x;
 }
+/// Byte i of the result is byte `selector >> 4 i & 7` of y:x.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+  const std::uint64_t bytes = std::uint64_t{y} << 32 | x;
+  unsigned result = 0;
+  for (unsigned i = 0; i < 4; ++i)
+    result |= static_cast<unsigned>(bytes >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
+  return result;
+}
 /// Σ of four s8·s8 products, and of u8·s8 (on a device by dp4a.u32.s32).
 inline int __dp4a(int a, int b, int c) {
   for (int i = 0; i < 4; ++i)
@@ -151,6 +159,8 @@ T atomicMax(T* to, T value) {
 
 #define OCTET_GPU_NAME(name) name##_emulated
 #define OCTET_GPU_WHY_NOT(name) name##_emulated_why_not
+#define OCTET_GPU_PACKED_BYTES(name) name##_emulated_packed_bytes
+#define OCTET_GPU_PACK(name) name##_emulated_pack
 #define OCTET_LAUNCH(kernel, grid, block, stream, ...)                                                          \
   do {                                                                                                          \
     static_cast<void>(stream);                                                                                  \

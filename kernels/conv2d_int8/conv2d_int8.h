@@ -53,11 +53,12 @@ struct IntConvWeights {
 
 struct IntConvPointers {
   const void* src = nullptr;     ///< N,H,W,C codes
-  const void* packed = nullptr;  ///< what the same row's pack() wrote, 64-byte aligned
+  const void* packed = nullptr;  ///< what the same row's pack() wrote, where the row runs, 64-byte aligned
   void* dst = nullptr;           ///< N,P,Q,K codes or f32
 };
 
-/// A Row (select.h) that packs its constants once. Packing and why_not do not depend on geometry.n.
+/// A Row (select.h) that packs its constants once, in host memory; a row of the device reads a copy on the device.
+/// Packing and why_not do not depend on geometry.n.
 struct IntConvRow {
   const char* pass;
   const char* dtypes;  ///< "u8s8" or "s8s8": src and weight
@@ -93,13 +94,15 @@ std::span<const IntConvRow> conv2d_int8_rows();
 /// Vendor rows, equal to ours bit for bit where they accept: for tests and benchmarks only. May be empty.
 std::span<const IntConvRow> conv2d_int8_vendor_rows();
 
-/// A chosen row and a layer's packed constants. Immutable and cheap to copy: concurrent sessions may share one.
+/// A chosen row and a layer's packed constants, where the row runs. Immutable and cheap to copy: concurrent sessions
+/// may share one.
 class IntConvPlan {
  public:
   IntConvPlan() = default;  ///< of nothing; run() throws
   /// Packs for `row`, which must accept the problem.
   IntConvPlan(const IntConvRow& row, const IntConvProblem& problem, const IntConvWeights& weights);
-  /// src N,H,W,C and dst N,P,Q,K of the problem; n pictures instead of the problem's when n > 0.
+  /// src N,H,W,C and dst N,P,Q,K of the problem; n pictures instead of the problem's when n > 0. The context is of the
+  /// row's device.
   void run(const void* src, void* dst, std::int64_t n = 0, const Context& context = {}) const;
   const IntConvProblem& problem() const { return problem_; }
   const char* impl() const { return row_ == nullptr ? "none" : row_->impl; }
@@ -112,9 +115,9 @@ class IntConvPlan {
   std::size_t bytes_ = 0;
 };
 
-/// Selects the best row and packs. Throws Error on impossible extents, zero points or bounds outside the dtype, lo >
-/// hi, a missing or infinite multiplier, a missing weight.
-IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights);
+/// Selects the device's best row and packs. Throws Error on impossible extents, zero points or bounds outside the
+/// dtype, lo > hi, a missing or infinite multiplier, a missing weight.
+IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights, Device device = Device::cpu);
 /// The checks of plan_conv2d_int8, for whoever builds an IntConvPlan from a row; `where` names the room in the message.
 void check_int_conv(const char* where, const IntConvProblem& problem, const IntConvWeights& weights);
 

@@ -2,6 +2,7 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "kernels/conv2d_int8/conv2d_int8.h"
 #include "kernels/conv2d_int8/sorted_groups.h"
 
@@ -63,23 +64,30 @@ IntConvPlan::IntConvPlan(const IntConvRow& row, const IntConvProblem& problem, c
     : row_(&row), problem_(problem), bytes_(row.packed_bytes(problem)) {
   std::shared_ptr<void> packed = allocate(bytes_);
   row.pack(problem, weights, packed.get());
+  if (!same_text(row.device, name_of(Device::cpu))) {
+    std::shared_ptr<void> there = gpu::allocate(bytes_);
+    gpu::copy_from_host(there.get(), packed.get(), bytes_);
+    packed = std::move(there);
+  }
   packed_ = std::move(packed);
 }
 
 void IntConvPlan::run(const void* src, void* dst, std::int64_t n, const Context& context) const {
   OCTET_CHECK(row_ != nullptr, "int_conv", "run of an empty plan");
+  OCTET_CHECK(same_text(row_->device, name_of(context.device)), "int_conv", "a plan for {} is run on {}", row_->device,
+              name_of(context.device));
   IntConvProblem problem = problem_;
   if (n > 0) problem.geometry.n = n;
   row_->run(problem, {src, packed_.get(), dst}, context);
 }
 
-IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights) {
+IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights, Device device) {
   check_int_conv("conv2d_int8", problem, weights);
   const char* dtypes = problem.src == DType::s8 ? "s8s8" : "u8s8";
   IntConvProblem known = problem;
   const bool asked = !usable(Isa::avxvnni) && !usable(Isa::avx512vnni);  // elsewhere better rows take any weights
   known.narrow = asked && narrow_weights(problem.geometry, weights.weight);
-  return {select(conv2d_int8_rows(), "conv2d_int8_fwd", dtypes, known), known, weights};
+  return {select(conv2d_int8_rows(), "conv2d_int8_fwd", dtypes, known, device), known, weights};
 }
 
 }  // namespace octet::kernels

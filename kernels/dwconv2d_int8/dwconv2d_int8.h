@@ -17,6 +17,7 @@ std::span<const IntConvRow> dwconv2d_int8_rows();
 std::span<const IntConvRow> dwconv2d_int8_vendor_rows();
 
 /// As plan_conv2d_int8, for geometry.k == geometry.c.
-IntConvPlan plan_dwconv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights);
+IntConvPlan plan_dwconv2d_int8(const IntConvProblem& problem, const IntConvWeights& weights,
+                               Device device = Device::cpu);
 
 }  // namespace octet::kernels

@@ -47,7 +47,7 @@ namespace {  // internal linkage: files compiled with ISA flags keep copies of t
 
 /// The scale of a symmetric grid up to code `hi` over values of abs-max `top`: a step, under QuantRule::paddle a
 /// threshold; at least 2^-64 a step, since dead channels happen. NaN stays NaN.
-inline float grid_scale(QuantRule rule, float top, std::int32_t hi) {
+inline OCTET_HD float grid_scale(QuantRule rule, float top, std::int32_t hi) {
   const float floor = rule == QuantRule::paddle ? 0x1p-64f * static_cast<float>(hi) : 0x1p-64f;
   const float scale = rule == QuantRule::paddle ? top : top / static_cast<float>(hi);
   return scale < floor ? floor : scale;

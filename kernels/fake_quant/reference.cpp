@@ -2,85 +2,37 @@
 // formulas in double).
 #include <cmath>
 #include <limits>
-#include <type_traits>
-#include <vector>
 
-#include "kernels/fake_quant/fake_quant.h"
+#include "kernels/fake_quant/element.h"
 
 namespace octet::kernels {
 namespace {
 
 constexpr int kLanes = 16;
 
-/// x as a code relative to the zero point, unrounded, and the range it is clamped to: in steps under onnx, in
-/// thresholds under paddle.
-template <class T>
-struct Position {
-  T t, lo, hi;
-  Position(const FakeQuantProblem& p, T x, T scale)
-      : t(x / scale),
-        lo(p.rule == QuantRule::onnx ? static_cast<T>(p.lo - p.zero_point) : T(-1)),
-        hi(p.rule == QuantRule::onnx ? static_cast<T>(p.hi - p.zero_point) : T(1)) {}
-  bool inside() const { return t >= lo && t <= hi; }
-};
-
-/// The code minus the zero point, as T.
-template <class T>
-T code_of(const FakeQuantProblem& p, T x, float scale) {
-  if constexpr (std::is_same_v<T, float>) {
-    return static_cast<float>(p.rule == QuantRule::onnx
-                                  ? qmath::quantize(x, scale, p.zero_point, p.lo, p.hi) - p.zero_point
-                                  : qmath::quantize_paddle(x, scale, p.hi));
-  } else {
-    const T s = scale;
-    if (p.rule == QuantRule::onnx) {
-      const Position<T> at(p, x, s);
-      if (at.t != at.t) return 0;
-      return std::rint(at.t < at.lo ? at.lo : (at.t > at.hi ? at.hi : at.t)) + 0.0;
-    }
-    const T inverse = s <= 1e-30 ? 1 / (s + 1e-6) : 1 / s;
-    const T t = p.hi * inverse * (x < -s ? -s : (x > s ? s : x));
-    return t != t ? 0 : std::round(t) + 0.0;
-  }
-}
-
-template <class T>
-T value_of(const FakeQuantProblem& p, T code, float scale) {
-  const T s = scale;
-  return p.rule == QuantRule::onnx ? code * s : code * s / static_cast<T>(p.hi);
-}
-
 template <class T>
 void fake_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   const T* src = static_cast<const T*>(x.src);
   T* dst = static_cast<T*>(x.dst);
+  const Grid grid(p);
   for (std::int64_t c = 0, i = 0; c < p.channels; ++c) {
-    for (std::int64_t j = 0; j < p.inner; ++j, ++i) dst[i] = value_of(p, code_of(p, src[i], x.scale[c]), x.scale[c]);
+    for (std::int64_t j = 0; j < p.inner; ++j, ++i)
+      dst[i] = value_of(grid, code_of(grid, src[i], x.scale[c]), x.scale[c]);
   }
-}
-
-/// d(dst)/d(scale) of one element.
-template <class T>
-T scale_slope(const FakeQuantProblem& p, T x, float scale) {
-  const Position<T> at(p, x, static_cast<T>(scale));
-  if (at.t < at.lo) return at.lo;
-  if (at.t > at.hi) return at.hi;
-  if (at.t != at.t) return 0;
-  const T code = code_of(p, x, scale);
-  return (p.rule == QuantRule::onnx ? code : code / static_cast<T>(p.hi)) - at.t;
 }
 
 /// Sum over one channel in the order that the header fixes.
 template <class T>
 double scale_gradient(const FakeQuantProblem& p, const T* src, const T* d_dst, float scale) {
   const std::int64_t chunk = reduction_chunk(p.inner);
+  const Grid grid(p);
   double total = 0;
   for (std::int64_t begin = 0; begin < p.inner; begin += chunk) {
     const std::int64_t end = begin + chunk < p.inner ? begin + chunk : p.inner;
     double lanes[kLanes] = {};
     for (std::int64_t j = begin; j < end; ++j) {
       double& lane = lanes[(j - begin) % kLanes];
-      lane = std::fma(static_cast<double>(d_dst[j]), static_cast<double>(scale_slope(p, src[j], scale)), lane);
+      lane = std::fma(static_cast<double>(d_dst[j]), static_cast<double>(scale_slope(grid, src[j], scale)), lane);
     }
     for (int half = kLanes / 2; half > 0; half /= 2) {
       for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
@@ -92,6 +44,7 @@ double scale_gradient(const FakeQuantProblem& p, const T* src, const T* d_dst, f
 
 template <class T>
 void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  const Grid grid(p);
   for (std::int64_t c = 0; c < p.channels; ++c) {
     const T* src = static_cast<const T*>(x.src) + c * p.inner;
     const T* d_dst = static_cast<const T*>(x.d_dst) + c * p.inner;
@@ -100,7 +53,7 @@ void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
       static_cast<T*>(x.d_scale)[c] = static_cast<T>(scale_gradient(p, src, d_dst, x.scale[c]));
     }
     for (std::int64_t j = 0; j < p.inner; ++j) {
-      const bool inside = Position<T>(p, src[j], static_cast<T>(x.scale[c])).inside();
+      const bool inside = Position<T>(grid, src[j], static_cast<T>(x.scale[c])).inside();
       d_src[j] = inside || !p.masked ? d_dst[j] : T(0);
     }
   }
@@ -143,12 +96,13 @@ void weight_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   abs_max<T>(p, x);
   T* scale = static_cast<T*>(x.out);
   for (std::int64_t c = 0; c < p.channels; ++c) scale[c] = grid_scale(p.rule, scale[c], p.hi);
-  FakeQuantPointers grid = x;
-  grid.scale = scale;
-  fake_quant_fwd<T>(p, grid);
+  FakeQuantPointers scaled = x;
+  scaled.scale = scale;
+  fake_quant_fwd<T>(p, scaled);
+  const Grid grid(p);
   std::int8_t* codes = static_cast<std::int8_t*>(x.codes);
   for (std::int64_t i = 0; codes != nullptr && i < p.channels * p.inner; ++i)
-    codes[i] = static_cast<std::int8_t>(code_of(p, static_cast<const T*>(x.src)[i], scale[i / p.inner]));
+    codes[i] = static_cast<std::int8_t>(code_of(grid, static_cast<const T*>(x.src)[i], scale[i / p.inner]));
 }
 
 }  // namespace

@@ -10,13 +10,13 @@ struct Window {
   std::int64_t top, bottom, left, right;
 };
 
-inline Window window_of(const ConvGeometry& g, std::int64_t p, std::int64_t q) {
+inline OCTET_HD Window window_of(const ConvGeometry& g, std::int64_t p, std::int64_t q) {
   const std::int64_t top = p * g.stride_h - g.pad_h, left = q * g.stride_w - g.pad_w;
   return {top < 0 ? 0 : top, top + g.r < g.h ? top + g.r : g.h, left < 0 ? 0 : left,
           left + g.s < g.w ? left + g.s : g.w};
 }
 
-inline std::int32_t pixels_of(const Window& w) {
+inline OCTET_HD std::int32_t pixels_of(const Window& w) {
   return static_cast<std::int32_t>((w.bottom - w.top) * (w.right - w.left));
 }
 

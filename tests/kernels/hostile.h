@@ -129,10 +129,10 @@ testing::AssertionResult same_bits(const A& wanted, const B& got) {
   return same_bits(wanted.data(), got.data(), count);
 }
 
-/// May the row run on this processor, under OCTET_ISA?
+/// Is the row one of the processor, and may it run on this one, under OCTET_ISA?
 template <class R>
 bool runnable(const R& row) {
-  return usable(required_isa(row.impl));
+  return same_text(row.device, "cpu") && usable(required_isa(row.impl));
 }
 template <class R>
 const R& reference_row(std::span<const R> rows, const char* pass, const char* dtypes) {

@@ -1,0 +1,208 @@
+// The convolution as a product of matrices whose left one is gathered: pixels by depth, four codes to a word, times
+// depth by filters. A block computes kPixels by kFilters outputs, kStep words of the depth at a time, by dp4a.
+#include "kernels/conv2d_int8/cuda_store.h"
+
+namespace octet::kernels {
+namespace {
+
+using Byte = std::uint8_t;
+using gpu::Pack;
+
+constexpr int kPixels = 64, kFilters = 64, kStep = 16, kThreads = 256;
+constexpr int kLine = kPixels + 4;  // a line of the gathered tile, kept apart from the next one's banks
+
+/// Panels of kFilters filters; weights [panel][tap][word of its channels][filter].
+PackedLayout layout_of(const IntConvProblem& p) {
+  return packed_layout(p.geometry.k, conv_depth(p.geometry), kFilters, 4, sizeof(std::int8_t),
+                       p.geometry.r * p.geometry.s);
+}
+
+struct Layer {
+  ConvGeometry g;
+  int out_h, out_w;
+  std::size_t pixels;
+  int words, tap_words;  ///< of the depth; of a tap
+  unsigned flip, padding;
+  PackedView constants;
+  IntStore store;
+};
+
+/// How the codes of a pixel may be read: in packs of 16, in words, one by one.
+enum class Gather { packs, words, bytes };
+
+/// The window of one output pixel, null behind the last.
+struct Window {
+  const Byte* picture;
+  int top, left;
+  __device__ Window(const Layer& l, const Byte* src, std::size_t pixel) : picture(nullptr), top(0), left(0) {
+    if (pixel >= l.pixels) return;
+    const std::size_t line = pixel / static_cast<unsigned>(l.out_w), n = line / static_cast<unsigned>(l.out_h);
+    picture =
+        src + n * static_cast<std::size_t>(l.g.h) * static_cast<std::size_t>(l.g.w) * static_cast<std::size_t>(l.g.c);
+    top = static_cast<int>(line - n * static_cast<unsigned>(l.out_h)) * static_cast<int>(l.g.stride_h) -
+          static_cast<int>(l.g.pad_h);
+    left = static_cast<int>(pixel - line * static_cast<unsigned>(l.out_w)) * static_cast<int>(l.g.stride_w) -
+           static_cast<int>(l.g.pad_w);
+  }
+  /// The codes of channel 0 that word `word` of the depth meets, null in the padding.
+  __device__ const Byte* tap(const Layer& l, int word) const {
+    const int tap = word / l.tap_words, r = tap / static_cast<int>(l.g.s), s = tap - r * static_cast<int>(l.g.s);
+    const int y = top + r, x = left + s;
+    if (picture == nullptr || y < 0 || y >= static_cast<int>(l.g.h) || x < 0 || x >= static_cast<int>(l.g.w))
+      return nullptr;
+    return picture + (static_cast<std::size_t>(y) * static_cast<std::size_t>(l.g.w) + static_cast<std::size_t>(x)) *
+                         static_cast<std::size_t>(l.g.c);
+  }
+};
+
+/// Four words of the depth from `word` on, as s8 codes; words behind the last meet no weight.
+template <Gather kGather>
+__device__ __forceinline__ Pack<unsigned, 4> gather(const Layer& l, const Window& window, int word) {
+  Pack<unsigned, 4> codes;
+  for (unsigned& w : codes.at) w = l.padding;
+  if constexpr (kGather == Gather::packs) {
+    const Byte* from = word < l.words ? window.tap(l, word) : nullptr;
+    if (from != nullptr)
+      codes = *reinterpret_cast<const Pack<unsigned, 4>*>(from + 4 * static_cast<std::size_t>(word % l.tap_words));
+  } else {
+    for (int i = 0; i < 4; ++i) {
+      const Byte* from = word + i < l.words ? window.tap(l, word + i) : nullptr;
+      if (from == nullptr) continue;
+      const int channel = (word + i) % l.tap_words * 4, left = static_cast<int>(l.g.c) - channel;
+      codes.at[i] = load_codes<kGather == Gather::words>(from + channel, left);
+    }
+  }
+  for (unsigned& w : codes.at) w ^= l.flip;
+  return codes;
+}
+
+/// The tiles of kStep words, twice: one is filled while the other is read.
+struct alignas(16) Tiles {
+  unsigned codes[2][kStep][kLine];
+  unsigned weights[2][kStep][kFilters];
+};
+
+/// This thread's part of the next tiles on its way from memory.
+template <Gather kGather>
+struct Part {
+  Pack<unsigned, 4> codes, weights;
+  int pixel, word;  ///< in the tile of codes: words [word, word + 4) of a pixel
+  __device__ Part() : pixel(static_cast<int>(threadIdx.x / 4)), word(static_cast<int>(threadIdx.x % 4 * 4)) {}
+  __device__ __forceinline__ void load(const Layer& l, const Window& window, const unsigned* panel, int first) {
+    codes = gather<kGather>(l, window, first + word);
+    const int line = first + static_cast<int>(threadIdx.x / 16);
+    weights = line < l.words ? gpu::load_pack<4>(panel, static_cast<std::size_t>(line) * 16 + threadIdx.x % 16)
+                             : Pack<unsigned, 4>{};
+  }
+  __device__ __forceinline__ void put(Tiles& tiles, int buffer) const {
+    for (int i = 0; i < 4; ++i) tiles.codes[buffer][word + i][pixel] = codes.at[i];
+    gpu::store_pack(tiles.weights[buffer][threadIdx.x / 16], threadIdx.x % 16, weights);
+  }
+};
+
+/// sum[i][j] of pixel i and filter j of the thread's 4 by 4 outputs.
+__device__ __forceinline__ void multiply(const Tiles& tiles, int buffer, unsigned pixels, unsigned filters,
+                                         int (&sum)[4][4]) {
+#pragma unroll
+  for (int w = 0; w < kStep; ++w) {
+    const Pack<unsigned, 4> a = gpu::load_pack<4>(tiles.codes[buffer][w], pixels),
+                            b = gpu::load_pack<4>(tiles.weights[buffer][w], filters);
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < 4; ++j) sum[i][j] = __dp4a(static_cast<int>(a.at[i]), static_cast<int>(b.at[j]), sum[i][j]);
+  }
+}
+
+template <Gather kGather, class To, bool kWhole>
+__global__ void __launch_bounds__(kThreads) convolution(const Byte* src, To* dst, Layer l) {
+  __shared__ Tiles tiles;
+  const std::size_t first_pixel = static_cast<std::size_t>(blockIdx.x) * kPixels,
+                    k = static_cast<std::size_t>(blockIdx.y) * kFilters;
+  const unsigned* panel = static_cast<const unsigned*>(l.constants.weight) + k * static_cast<unsigned>(l.words);
+  Part<kGather> part;
+  const Window window(l, src, first_pixel + static_cast<unsigned>(part.pixel));
+  const unsigned pixels = threadIdx.x / 16, filters = threadIdx.x % 16;
+  int sum[4][4] = {};
+  part.load(l, window, panel, 0);
+  part.put(tiles, 0);
+  __syncthreads();
+  int buffer = 0;
+  for (int word = kStep; word < l.words; word += kStep, buffer ^= 1) {
+    part.load(l, window, panel, word);
+    multiply(tiles, buffer, pixels, filters, sum);
+    part.put(tiles, buffer ^ 1);
+    __syncthreads();
+  }
+  multiply(tiles, buffer, pixels, filters, sum);
+  const auto columns = static_cast<std::size_t>(l.g.k), column = k + 4 * filters;
+  if (column >= columns) return;
+  const StoreConstants constants(l.constants, column);
+  const int count = static_cast<int>(columns - column < 4 ? columns - column : 4);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const std::size_t pixel = first_pixel + 4 * pixels + static_cast<unsigned>(i);
+    if (pixel < l.pixels) store_four<To, kWhole>(l.store, sum[i], constants, dst + pixel * columns + column, count);
+  }
+}
+
+template <Gather kGather, class To, bool kWhole>
+void launch(const IntConvPointers& x, const Layer& layer, unsigned panels, void* stream) {
+  const dim3 grid(static_cast<unsigned>((layer.pixels + kPixels - 1) / kPixels), panels);
+  OCTET_LAUNCH((convolution<kGather, To, kWhole>), grid, kThreads, stream, static_cast<const Byte*>(x.src),
+               static_cast<To*>(x.dst), layer);
+}
+
+template <class To, bool kWhole>
+void run_stored(const IntConvPointers& x, const Layer& layer, unsigned panels, void* stream) {
+  const auto c = static_cast<std::size_t>(layer.g.c);
+  if (gpu::packable(c, 16, 16, {x.src})) return launch<Gather::packs, To, kWhole>(x, layer, panels, stream);
+  if (gpu::packable(c, 4, 4, {x.src})) return launch<Gather::words, To, kWhole>(x, layer, panels, stream);
+  launch<Gather::bytes, To, kWhole>(x, layer, panels, stream);
+}
+
+template <class To>
+void run_as(const IntConvProblem& p, const IntConvPointers& x, void* stream) {
+  const ConvGeometry& g = p.geometry;
+  const PackedLayout packed = layout_of(p);
+  const Layer layer{g,
+                    static_cast<int>(g.out_h()),
+                    static_cast<int>(g.out_w()),
+                    static_cast<std::size_t>(g.out_pixels()),
+                    static_cast<int>(packed.depth_padded / 4),
+                    static_cast<int>(packed.segment_groups),
+                    flip_of(p),
+                    padding_of(p),
+                    packed_view(packed, x.packed),
+                    p.store};
+  const auto panels = static_cast<unsigned>(packed.columns_padded / kFilters);
+  gpu::packable(static_cast<std::size_t>(g.k), 4, 4 * sizeof(To), {x.dst})
+      ? run_stored<To, true>(x, layer, panels, stream)
+      : run_stored<To, false>(x, layer, panels, stream);
+}
+
+void run(const IntConvProblem& p, const IntConvPointers& x, void* stream) {
+  p.store.dst == DType::f32 ? run_as<float>(p, x, stream) : run_as<Byte>(p, x, stream);
+}
+
+/// Words of the depth are counted in int, panels are rows of a grid.
+const char* refused(const IntConvProblem& p) {
+  const ConvGeometry& g = p.geometry;
+  if (g.r * g.s > (1 << 16) || g.r * g.s * (g.c + 4) > (1 << 30)) return "a depth beyond 2^30";
+  return g.k > std::int64_t{65535} * kFilters ? "more than 65535 panels of filters" : nullptr;
+}
+
+}  // namespace
+
+#define OCTET_GPU_ROW(name)                                                                              \
+  const char* OCTET_GPU_WHY_NOT(name)(const IntConvProblem& p) { return refused(p); }                    \
+  void OCTET_GPU_NAME(name)(const IntConvProblem& p, const IntConvPointers& x, const Context& context) { \
+    run(p, x, context.stream);                                                                           \
+  }                                                                                                      \
+  std::size_t OCTET_GPU_PACKED_BYTES(name)(const IntConvProblem& p) { return layout_of(p).bytes; }       \
+  void OCTET_GPU_PACK(name)(const IntConvProblem& p, const IntConvWeights& w, void* packed) {            \
+    pack_columns(layout_of(p), sizeof(std::int8_t), w, flipped_zero(p), packed);                         \
+  }
+OCTET_GPU_ROW(conv2d_int8_fwd_u8s8)
+OCTET_GPU_ROW(conv2d_int8_fwd_s8s8)
+#undef OCTET_GPU_ROW
+
+}  // namespace octet::kernels

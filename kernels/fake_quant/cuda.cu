@@ -1,0 +1,196 @@
+#include "kernels/fake_quant/cuda_fold.h"
+#include "kernels/fake_quant/element.h"
+
+namespace octet::kernels {
+namespace {
+
+using gpu::kLoopThreads;
+using gpu::load_pack;
+using gpu::loop_blocks;
+using gpu::Pack;
+using gpu::store_pack;
+
+const float* floats(const void* p) { return static_cast<const float*>(p); }
+float* floats(void* p) { return static_cast<float*>(p); }
+std::size_t rows_of(const FakeQuantProblem& p) { return static_cast<std::size_t>(p.channels); }
+std::size_t length_of(const FakeQuantProblem& p) { return static_cast<std::size_t>(p.inner); }
+/// Can both these be read four floats at a time?
+bool wide(const FakeQuantProblem& p, std::initializer_list<const void*> places) {
+  return gpu::packable(length_of(p), 4, 16, places);
+}
+
+/// Elements in `units` packs, `row_units` of them in a channel.
+template <int kWidth>
+__global__ void forward(const float* src, const float* scale, float* dst, Grid grid, std::size_t units,
+                        std::size_t row_units) {
+  OCTET_GRID_LOOP(unit, units) {
+    const float s = scale[row_units == units ? 0 : unit / row_units];
+    Pack<float, kWidth> x = load_pack<kWidth>(src, unit);
+    for (float& v : x.at) v = value_of(grid, code_of(grid, v, s), s);
+    store_pack(dst, unit, x);
+  }
+}
+
+/// d_src of a pack; returns d_dst.
+template <int kWidth>
+__device__ __forceinline__ Pack<float, kWidth> pass_gradient(const Pack<float, kWidth>& x, const float* d_dst,
+                                                             float* d_src, float s, const Grid& grid, bool masked,
+                                                             std::size_t unit) {
+  const Pack<float, kWidth> d = load_pack<kWidth>(d_dst, unit);
+  Pack<float, kWidth> passed;
+  for (int k = 0; k < kWidth; ++k)
+    passed.at[k] = !masked || Position<float>(grid, x.at[k], s).inside() ? d.at[k] : 0.0f;
+  store_pack(d_src, unit, passed);
+  return d;
+}
+
+template <int kWidth>
+__global__ void backward(const float* src, const float* scale, const float* d_dst, float* d_src, Grid grid, bool masked,
+                         std::size_t units, std::size_t row_units) {
+  OCTET_GRID_LOOP(unit, units) {
+    const float s = scale[row_units == units ? 0 : unit / row_units];
+    pass_gradient(load_pack<kWidth>(src, unit), d_dst, d_src, s, grid, masked, unit);
+  }
+}
+
+/// The backward pass of a row and the gradient of its scale in one sweep.
+struct StepGradient {
+  const float *src, *scale, *d_dst;
+  float* d_src;
+  Grid grid;
+  bool masked;
+  template <int kWidth>
+  __device__ void add(Sum& sum, std::size_t row, std::size_t unit) const {
+    const float s = scale[row];
+    const Pack<float, kWidth> x = load_pack<kWidth>(src, unit);
+    const Pack<float, kWidth> d = pass_gradient(x, d_dst, d_src, s, grid, masked, unit);
+    for (int k = 0; k < kWidth; ++k)
+      sum.sum = __fma_rn(static_cast<double>(d.at[k]), static_cast<double>(scale_slope(grid, x.at[k], s)), sum.sum);
+  }
+};
+struct StepOut {
+  float* d_scale;
+  __device__ void put(std::size_t row, Sum sum) const { d_scale[row] = static_cast<float>(sum.sum); }
+};
+
+struct TopSource {
+  const float* src;
+  template <int kWidth>
+  __device__ void add(Top& top, std::size_t, std::size_t unit) const {
+    const Pack<float, kWidth> x = load_pack<kWidth>(src, unit);
+    for (const float v : x.at) top = top.merged(Top::of(v));
+  }
+};
+struct TopOut {
+  float* out;
+  __device__ void put(std::size_t row, Top top) const { out[row] = top.value(); }
+};
+
+struct RangeSource {
+  const float* src;
+  template <int kWidth>
+  __device__ void add(Range& range, std::size_t, std::size_t unit) const {
+    const Pack<float, kWidth> x = load_pack<kWidth>(src, unit);
+    for (const float v : x.at) range = range.merged({v, v});
+  }
+};
+struct RangeOut {
+  float* out;
+  __device__ void put(std::size_t row, Range range) const {
+    out[2 * row] = range.low + 0.0f;  // a zero has no sign here
+    out[2 * row + 1] = range.high + 0.0f;
+  }
+};
+
+/// A channel for each team: its abs-max, the grid, its elements on the grid.
+template <int kWarps, int kWidth>
+__global__ void weight_quant(const float* src, float* dst, float* out, std::int8_t* codes, Grid grid, std::size_t rows,
+                             std::size_t units) {
+  const std::size_t row = team_row<kWarps>(), first = row * units + team_thread<kWarps>(), end = (row + 1) * units;
+  if (row >= rows) return;  // a whole warp
+  Top top = Top::none();
+  const TopSource source{src};
+#pragma unroll 4
+  for (std::size_t u = first; u < end; u += kWarps * 32) source.template add<kWidth>(top, row, u);
+  const float s = grid_scale(grid.rule, fold_team<kWarps>(top).value(), grid.hi);
+  if (team_thread<kWarps>() == 0) out[row] = s;
+  for (std::size_t u = first; u < end; u += kWarps * 32) {
+    Pack<float, kWidth> x = load_pack<kWidth>(src, u);
+    Pack<std::int8_t, kWidth> q;
+    for (int k = 0; k < kWidth; ++k) {
+      const float code = code_of(grid, x.at[k], s);
+      x.at[k] = value_of(grid, code, s);
+      q.at[k] = static_cast<std::int8_t>(static_cast<int>(code));
+    }
+    store_pack(dst, u, x);
+    if (codes != nullptr) store_pack(codes, u, q);
+  }
+}
+
+template <int kWidth>
+void launch_weight_quant(const FakeQuantProblem& p, const FakeQuantPointers& x, void* stream) {
+  const std::size_t rows = rows_of(p), units = length_of(p) / kWidth;
+  auto* codes = static_cast<std::int8_t*>(x.codes);
+  if (length_of(p) <= kWarpRow)
+    OCTET_LAUNCH((weight_quant<1, kWidth>), warp_row_grid(rows), kFoldWarps * 32, stream, floats(x.src), floats(x.dst),
+                 floats(x.out), codes, Grid(p), rows, units);
+  else
+    OCTET_LAUNCH((weight_quant<kFoldWarps, kWidth>), static_cast<unsigned>(rows), kFoldWarps * 32, stream,
+                 floats(x.src), floats(x.dst), floats(x.out), codes, Grid(p), rows, units);
+}
+
+template <int kWidth>
+void launch_forward(const FakeQuantProblem& p, const FakeQuantPointers& x, void* stream) {
+  const std::size_t row_units = length_of(p) / kWidth, units = rows_of(p) * row_units;
+  OCTET_LAUNCH(forward<kWidth>, loop_blocks(units), kLoopThreads, stream, floats(x.src), x.scale, floats(x.dst),
+               Grid(p), units, row_units);
+}
+
+template <int kWidth>
+void launch_backward(const FakeQuantProblem& p, const FakeQuantPointers& x, void* stream) {
+  const std::size_t row_units = length_of(p) / kWidth, units = rows_of(p) * row_units;
+  OCTET_LAUNCH(backward<kWidth>, loop_blocks(units), kLoopThreads, stream, floats(x.src), x.scale, floats(x.d_dst),
+               floats(x.d_src), Grid(p), p.masked, units, row_units);
+}
+
+/// Channels are blocks of a grid.
+const char* too_many_channels(const FakeQuantProblem& p) {
+  return p.channels < 1 || p.channels > 0x7fffffff ? "channels outside 1 to 2^31 - 1" : nullptr;
+}
+
+}  // namespace
+
+const char* OCTET_GPU_WHY_NOT(fake_quant_fwd_f32)(const FakeQuantProblem&) { return nullptr; }
+void OCTET_GPU_NAME(fake_quant_fwd_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  wide(p, {x.src, x.dst}) ? launch_forward<4>(p, x, context.stream) : launch_forward<1>(p, x, context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(fake_quant_bwd_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }
+void OCTET_GPU_NAME(fake_quant_bwd_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  const bool four = wide(p, {x.src, x.d_dst, x.d_src});
+  if (x.d_scale == nullptr)
+    return four ? launch_backward<4>(p, x, context.stream) : launch_backward<1>(p, x, context.stream);
+  const StepGradient source{floats(x.src), x.scale, floats(x.d_dst), floats(x.d_src), Grid(p), p.masked};
+  fold<Sum>(source, StepOut{floats(x.d_scale)}, rows_of(p), length_of(p), four, context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(abs_max_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }
+void OCTET_GPU_NAME(abs_max_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  fold<Top>(TopSource{floats(x.src)}, TopOut{floats(x.out)}, rows_of(p), length_of(p), wide(p, {x.src}),
+            context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(min_max_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }
+void OCTET_GPU_NAME(min_max_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  fold<Range>(RangeSource{floats(x.src)}, RangeOut{floats(x.out)}, rows_of(p), length_of(p), wide(p, {x.src}),
+              context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(weight_quant_fwd_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }
+void OCTET_GPU_NAME(weight_quant_fwd_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x,
+                                          const Context& context) {
+  const bool four = wide(p, {x.src, x.dst}) && gpu::packable(length_of(p), 4, 4, {x.codes});
+  four ? launch_weight_quant<4>(p, x, context.stream) : launch_weight_quant<1>(p, x, context.stream);
+}
+
+}  // namespace octet::kernels
