@@ -1,0 +1,117 @@
+// A net on the device beside the same net on the processor: losses, gradients, quantization-aware training, checkpoints.
+#include <gtest/gtest.h>
+
+#include "data/dataset.h"
+#include "nn/models.h"
+#include "ops/ops.h"
+#include "optim/trainer.h"
+#include "quant/prepare.h"
+#include "tests/gpu/device.h"
+#include "tests/support/temp_folder.h"
+
+namespace octet {
+namespace {
+
+class GpuTraining : public test::OnDevice {};
+
+std::shared_ptr<nn::Module> small_net(Device device) {
+  const nn::DeviceScope there(device);
+  nn::MobileNetV1Options options;
+  options.scale = 0.25;
+  return nn::mobilenet_v1(options);
+}
+
+data::Dataset pictures(std::int64_t count) { return data::synthetic_shapes(5, count, 1).train; }
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.to(Device::cpu), y = b.to(Device::cpu);
+  double largest = 0;
+  for (std::int64_t i = 0; i < x.numel(); ++i) largest = std::max(largest, std::fabs(x.at(i) - y.at(i)));
+  return largest;
+}
+
+/// Loss of one batch in training mode, gradients left in the parameters.
+double loss_of(nn::Module& net, const data::Dataset& set) {
+  net.train();
+  const Device device = net.device();
+  const Variable logits = net(Variable(data::normalise(set.pictures).to(device)));
+  const Variable loss = ops::softmax_cross_entropy(logits, set.labels.to(device));
+  loss.backward();
+  return loss.value().item();
+}
+
+TEST_F(GpuTraining, LossAndGradientsAreThoseOfTheProcessor) {
+  const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
+  EXPECT_EQ(there->device(), Device::cuda);
+  const data::Dataset set = pictures(6);
+  EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 1e-4);
+  const auto a = here->named_parameters(), b = there->named_parameters();
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    double norm = 0;
+    for (float g : a[i].second.grad().span<float>()) norm = std::max<double>(norm, std::fabs(g));
+    EXPECT_LE(largest_difference(a[i].second.grad(), b[i].second.grad()), 2e-3 * norm + 1e-6) << a[i].first;
+  }
+}
+
+optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint, std::int64_t epochs, bool resume) {
+  optim::Trainer trainer(net);
+  trainer.prepare({{0.05, 0.9, 1e-4, false}, optim::ScheduleKind::constant, 0});
+  optim::FitOptions fit;
+  fit.epochs = epochs;
+  fit.loader.batch_size = 8;
+  fit.checkpoint_path = checkpoint, fit.tag = "t", fit.resume = resume;
+  return trainer.fit(set, fit);
+}
+
+TEST_F(GpuTraining, StepsStayBesideTheProcessors) {
+  const test::TempFolder folder;
+  const data::Dataset set = pictures(20);  // the last batch is smaller
+  const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
+  const auto a = train(here, set, folder / "a", 1, false), b = train(there, set, folder / "b", 1, false);
+  EXPECT_NEAR(a.epochs[0].loss(), b.epochs[0].loss(), 0.02);
+  optim::Trainer trainer(there);
+  EXPECT_EQ(trainer.evaluate(set, 7).pictures, 20);
+}
+
+TEST_F(GpuTraining, AResumedRunHasTheSameBits) {
+  const test::TempFolder folder;
+  const data::Dataset set = pictures(16);
+  const auto whole = small_net(Device::cuda), parts = small_net(Device::cuda), again = small_net(Device::cuda);
+  train(whole, set, folder / "whole", 2, false);
+  train(parts, set, folder / "parts", 1, false);
+  train(again, set, folder / "parts", 2, true);
+  const auto a = whole->state(), b = again->state();
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(largest_difference(a[i].second, b[i].second), 0) << a[i].first;
+}
+
+TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
+  const data::Dataset set = pictures(8);
+  quant::QuantConfig pact;
+  pact.weight_preprocess_type = pact.activation_preprocess_type = quant::Preprocess::pact;
+  for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact}) {
+    const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
+    for (const auto& net : {here, there}) quant::prepare(*net, Shape{1, 32, 32, 3}, config);
+    EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 0.05);
+    EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 0.1) << "with ranges seen";
+  }
+}
+
+TEST_F(GpuTraining, OtherNetsRunThere) {
+  const data::Dataset set = pictures(4);
+  for (int which : {0, 1}) {
+    const auto made = [&](Device device) {
+      const nn::DeviceScope scope(device);
+      return which == 0 ? nn::mobilenet_v2({.scale = 0.25}) : nn::small_resnet({});
+    };
+    EXPECT_NEAR(loss_of(*made(Device::cpu), set), loss_of(*made(Device::cuda), set), 1e-3);
+  }
+}
+
+TEST_F(GpuTraining, OperandsOfTwoDevicesAreRefused) {
+  const Variable here(Tensor::zeros({2, 3})), there(Tensor::zeros({2, 3}, DType::f32, Device::cuda));
+  EXPECT_THROW(ops::add(here, there), Error);
+}
+
+}  // namespace
+}  // namespace octet
