@@ -1,8 +1,11 @@
-// octet_gpu: rows of the device on the shapes of MobileNetV1, checked, then timed; its memory's rate; whole training steps.
+// octet_gpu: rows of the device on the shapes of MobileNetV1, checked, then timed; its memory's rate; whole training
+// steps.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "benchmarks/gpu/steps.h"
 #include "benchmarks/json_text.h"
@@ -22,9 +25,12 @@ struct GpuOptions {
 
 const char* name_of_kind() {
   switch (gpu::kind()) {
-    case gpu::Kind::cuda: return "cuda";
-    case gpu::Kind::emulated: return "emulated";
-    case gpu::Kind::none: break;
+    case gpu::Kind::cuda:
+      return "cuda";
+    case gpu::Kind::emulated:
+      return "emulated";
+    case gpu::Kind::none:
+      break;
   }
   return "none";
 }
@@ -32,7 +38,15 @@ const char* name_of_kind() {
 Json quartiles_json(const Quartiles& q) { return {{"low", q.low}, {"median", q.median}, {"high", q.high}}; }
 
 Json geometry_json(const kernels::ConvGeometry& g) {
-  return {{"n", g.n}, {"h", g.h}, {"w", g.w}, {"c", g.c}, {"k", g.k}, {"r", g.r}, {"s", g.s}, {"stride", {g.stride_h, g.stride_w}}, {"pad", {g.pad_h, g.pad_w}}};
+  return {{"n", g.n},
+          {"h", g.h},
+          {"w", g.w},
+          {"c", g.c},
+          {"k", g.k},
+          {"r", g.r},
+          {"s", g.s},
+          {"stride", {g.stride_h, g.stride_w}},
+          {"pad", {g.pad_h, g.pad_w}}};
 }
 
 Json row_json(const DeviceRow& row) {
@@ -58,7 +72,8 @@ Json step_json(const DeviceStep& step) {
 }
 
 void print_rows(const std::vector<DeviceRow>& rows, const std::optional<CopyRate>& copy) {
-  fmt::print("{:<20} {:<16} {:<9} {:>11} {:>9} {:>7} {:>8}\n", "pass", "shape", "row", "us", "GB/s", "of copy", "TFLOP/s");
+  fmt::print("{:<20} {:<16} {:<9} {:>11} {:>9} {:>7} {:>8}\n", "pass", "shape", "row", "us", "GB/s", "of copy",
+             "TFLOP/s");
   for (const DeviceRow& row : rows) {
     fmt::print("{:<20} {:<16} {:<9} ", row.pass, row.shape, row.impl);
     if (!row.error.empty()) {
@@ -75,8 +90,8 @@ void print_rows(const std::vector<DeviceRow>& rows, const std::optional<CopyRate
 void print_steps(const std::vector<DeviceStep>& steps, std::int64_t batch) {
   for (const DeviceStep& step : steps)
     if (step.error.empty())
-      fmt::print("step, batch {}: {:<11} {:.3f} ms ({:.3f} to {:.3f}), {}\n", batch, step.side, 1e3 * step.seconds.median, 1e3 * step.seconds.low,
-                 1e3 * step.seconds.high, step.what);
+      fmt::print("step, batch {}: {:<11} {:.3f} ms ({:.3f} to {:.3f}), {}\n", batch, step.side,
+                 1e3 * step.seconds.median, 1e3 * step.seconds.low, 1e3 * step.seconds.high, step.what);
     else
       fmt::print("step, batch {}: {:<11} FAILED: {}\n", batch, step.side, step.error);
 }
@@ -84,12 +99,14 @@ void print_steps(const std::vector<DeviceStep>& steps, std::int64_t batch) {
 /// Refuses the emulated device where a real one was meant: its times mean nothing.
 void take_device(const GpuOptions& options) {
   if (options.emulated) {
-    OCTET_CHECK(gpu::can_emulate(), "octet_gpu", "this build has no emulated device ---> HINT configure with -DOCTET_TESTS=ON");
+    OCTET_CHECK(gpu::can_emulate(), "octet_gpu",
+                "this build has no emulated device ---> HINT configure with -DOCTET_TESTS=ON");
     gpu::use_emulated();
     return;
   }
   OCTET_CHECK(gpu::kind() == gpu::Kind::cuda || options.identify, "octet_gpu",
-              "the device in use is no CUDA device ({}) ---> HINT --emulated --quick is a dry run without one", gpu::description());
+              "the device in use is no CUDA device ({}) ---> HINT --emulated --quick is a dry run without one",
+              gpu::description());
 }
 
 int run(const GpuOptions& options) {
@@ -115,7 +132,9 @@ int run(const GpuOptions& options) {
   for (const DeviceStep& step : steps) failed += step.error.empty() ? 0 : 1;
   if (options.json) {
     j["batch"] = settings.batch;
-    if (copy) j["copy"] = {{"bytes", copy->bytes}, {"seconds", quartiles_json(copy->seconds)}, {"gbytes_per_second", copy->gbytes()}};
+    if (copy)
+      j["copy"] = {
+          {"bytes", copy->bytes}, {"seconds", quartiles_json(copy->seconds)}, {"gbytes_per_second", copy->gbytes()}};
     j["rows"] = Json::array(), j["steps"] = Json::array();
     for (const DeviceRow& row : rows) j["rows"].push_back(row_json(row));
     for (const DeviceStep& step : steps) j["steps"].push_back(step_json(step));
@@ -132,7 +151,9 @@ int run(const GpuOptions& options) {
 }
 
 void describe(CLI::App& app, GpuOptions& o) {
-  app.add_option("--parts", o.parts, "copy, rows, steps; all without it")->delimiter(',')->check(CLI::IsMember({"copy", "rows", "steps"}));
+  app.add_option("--parts", o.parts, "copy, rows, steps; all without it")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"copy", "rows", "steps"}));
   app.add_option("--batch", o.batch, "pictures; 256, with --quick 2")->check(CLI::Range(1, 65536));
   app.add_flag("--quick", o.quick, "few shapes, each once: shows that all works");
   app.add_flag("--emulated", o.emulated, "on the emulated device: a dry run");
@@ -144,7 +165,10 @@ void describe(CLI::App& app, GpuOptions& o) {
 }  // namespace octet::bench
 
 int main(int argc, char** argv) {
-  CLI::App app{"Times the rows of the device on the shapes of MobileNetV1, and whole training steps. A row is checked against the processor's first.", "octet_gpu"};
+  CLI::App app{
+      "Times the rows of the device on the shapes of MobileNetV1, and whole training steps. A row is checked against "
+      "the processor's first.",
+      "octet_gpu"};
   octet::bench::GpuOptions options;
   octet::bench::describe(app, options);
   try {

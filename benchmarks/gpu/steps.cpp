@@ -102,9 +102,11 @@ void recorded(const DeviceSettings& settings, DeviceStep& line) {
 }  // namespace
 
 std::vector<DeviceStep> measure_device_steps(const DeviceSettings& settings) {
-  return {measured("fp32", "launched one by one, loss read", [&](DeviceStep& line) { launched(settings, false, line); }),
-          measured("fp32-graph", "recorded once as a graph", [&](DeviceStep& line) { recorded(settings, line); }),
-          measured("qat", "scheme octet, launched one by one, loss read", [&](DeviceStep& line) { launched(settings, true, line); })};
+  return {
+      measured("fp32", "launched one by one, loss read", [&](DeviceStep& line) { launched(settings, false, line); }),
+      measured("fp32-graph", "recorded once as a graph", [&](DeviceStep& line) { recorded(settings, line); }),
+      measured("qat", "scheme octet, launched one by one, loss read",
+               [&](DeviceStep& line) { launched(settings, true, line); })};
 }
 
 }  // namespace octet::bench
