@@ -81,11 +81,12 @@ class State {
   void* take(std::size_t bytes) {
     const std::size_t size = rounded(bytes);
     std::lock_guard lock(mutex_);
-    void* block = pool_ != nullptr ? take_from(pool_->free, size) : nullptr;
+    Pool* const pool = outside_graph ? nullptr : pool_.get();
+    void* block = pool != nullptr ? take_from(pool->free, size) : nullptr;
     if (block == nullptr) {
       block = take_common(size);
       OCTET_CHECK(block != nullptr, "gpu", "the device has no {} bytes left ({} in use)", size, live_);
-      if (pool_ != nullptr) owner_of_[block] = pool_.get();
+      if (pool != nullptr) owner_of_[block] = pool;
       live_ += size;
     }
     peak_held_ = std::max(peak_held_, live_ + cached_);
@@ -122,7 +123,7 @@ class State {
     return {live_, peak_held_};
   }
 
-  bool recording = false;
+  bool recording = false, outside_graph = false;
   std::size_t host_copies = 0;
 
  private:
@@ -312,5 +313,8 @@ void Graph::launch() const {
 }
 
 bool recording() { return state().recording; }
+
+OutsideGraph::OutsideGraph() : before_(std::exchange(state().outside_graph, true)) {}
+OutsideGraph::~OutsideGraph() { state().outside_graph = before_; }
 
 }  // namespace octet::gpu

@@ -69,5 +69,16 @@ class Graph {
 };
 /// Is a graph being recorded?
 bool recording();
+/// While one lives, what is allocated belongs to no graph: for memory that is written between a recording and the launches, which
+/// the recorded work must not use for something else before it is read.
+class OutsideGraph {
+ public:
+  OutsideGraph();
+  ~OutsideGraph();
+  OutsideGraph(const OutsideGraph&) = delete;
+
+ private:
+  bool before_;
+};
 
 }  // namespace octet::gpu

@@ -83,6 +83,14 @@ TEST_F(GpuDevice, AGraphKeepsTheMemoryThatItWorksIn) {
       }
       const Tensor again = Tensor::full(shape, 3, DType::f32, Device::cuda);
       EXPECT_EQ(again.raw(), within) << "what is let go serves the recording";
+      {
+        const Tensor let_go(shape, DType::f32, Device::cuda);
+        within = let_go.raw();
+      }
+      {
+        const gpu::OutsideGraph outside;
+        EXPECT_NE(Tensor(shape, DType::f32, Device::cuda).raw(), within);
+      }
       kept = Tensor::full(shape, 4, DType::f32, Device::cuda);
       to.copy_from(again);
     });
