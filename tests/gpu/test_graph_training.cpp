@@ -1,6 +1,7 @@
 // Recorded training steps beside those that run as they are made: equal bits, whatever is recorded, reported or resumed.
 #include <cmath>
 
+#include "kernels/momentum/momentum.h"
 #include "ops/ops.h"
 #include "optim/device_steps.h"
 #include "optim/trainer.h"
@@ -84,11 +85,32 @@ Outcome fit(const std::shared_ptr<nn::Module>& model, const optim::FitOptions& o
   return run;
 }
 
+/// The update parameter by parameter, the rate in each launch.
+class OneByOne {
+ public:
+  explicit OneByOne(const nn::Module& model) : parameters_(model.parameters()) {
+    for (const Variable& p : parameters_) velocities_.push_back(Tensor::zeros(p.shape(), DType::f32, p.value().device()));
+  }
+  void step(double lr) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      Variable& p = parameters_[i];
+      kernels::dispatch(kernels::momentum_rows(), "momentum", "f32",
+                        kernels::MomentumProblem{p.value().numel(), lr, kMomentum.momentum, kMomentum.weight_decay, kMomentum.nesterov},
+                        kernels::MomentumPointers{p.grad().raw(), velocities_[i].raw(), p.value().raw()}, kernels::context_of(Device::cuda));
+      p.zero_grad();
+    }
+  }
+
+ private:
+  std::vector<Variable> parameters_;
+  std::vector<Tensor> velocities_;
+};
+
 /// The same fit, step by step: batches from the loader, scores counted and everything run on the host's word.
 Outcome by_hand(const std::shared_ptr<nn::Module>& model, std::int64_t epochs) {
   Outcome run;
   const data::Loader loader(pictures(), kLoader);
-  optim::Momentum optimizer(model->named_parameters(), kMomentum);
+  OneByOne optimizer(*model);
   const optim::Schedule schedule{optim::ScheduleKind::cosine, kMomentum.lr};
   const std::int64_t batches = loader.batches_per_epoch();
   for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
@@ -96,13 +118,11 @@ Outcome by_hand(const std::shared_ptr<nn::Module>& model, std::int64_t epochs) {
     for (std::int64_t i = 0; i < batches; ++i) {
       const data::Batch batch = loader.make(static_cast<std::uint64_t>(epoch), i);
       const Tensor labels = batch.labels.to(model->device());
-      optimizer.set_lr(schedule.at(epoch * batches + i, epochs * batches));
       const Variable logits = (*model)(Variable(batch.images.to(model->device())));
       const Variable loss = ops::softmax_cross_entropy(logits, labels, 0.05);
       scores.add(logits.value(), labels, loss.value().item());
       loss.backward();
-      optimizer.step();
-      optimizer.zero_grad();
+      optimizer.step(schedule.at(epoch * batches + i, epochs * batches));
     }
     run.result.epochs.push_back(scores);
   }
