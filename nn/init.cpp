@@ -9,21 +9,34 @@
 namespace octet::nn {
 
 namespace {
+
 thread_local bool unset = false;
+
+/// fill(values of the weight), wherever they lie.
+template <class Fill>
+void fill_here(Tensor& weight, Fill&& fill) {
+  Tensor here = weight.device() == Device::cpu ? weight : Tensor(weight.shape(), weight.dtype());
+  fill(here.span<float>());
+  if (weight.device() != Device::cpu) weight.copy_from(here);
 }
+
+}  // namespace
 
 UnsetWeights::UnsetWeights() : before_(std::exchange(unset, true)) {}
 UnsetWeights::~UnsetWeights() { unset = before_; }
 bool UnsetWeights::active() { return unset; }
 
 void fill_normal(Tensor& weight, double sigma, std::uint64_t seed, std::uint64_t layer) {
-  if (!UnsetWeights::active()) octet::fill_normal(weight.span<float>(), sigma, seed, Purpose::init, layer);
+  if (UnsetWeights::active()) return;
+  fill_here(weight, [&](std::span<float> to) { octet::fill_normal(to, sigma, seed, Purpose::init, layer); });
 }
 
 void fill_uniform(Tensor& weight, double bound, std::uint64_t seed, std::uint64_t layer) {
   if (UnsetWeights::active()) return;
   Random random(seed, Purpose::init, layer);
-  for (float& w : weight.span<float>()) w = static_cast<float>(random.uniform(-bound, bound));
+  fill_here(weight, [&](std::span<float> to) {
+    for (float& w : to) w = static_cast<float>(random.uniform(-bound, bound));
+  });
 }
 
 double he_sigma(std::int64_t fan_in) { return std::sqrt(2.0 / static_cast<double>(fan_in)); }

@@ -36,8 +36,8 @@ LearnedStepQuantizer::LearnedStepQuantizer(const Grid& grid, std::int64_t channe
     : grid_(grid),
       is_weight_(is_weight),
       step_(register_parameter("step", Tensor::full({channels}, 1))),
-      started_(register_buffer("started", Tensor::zeros({1}, DType::s32))),
-      floor_(register_buffer("floor", Tensor::full({channels}, kMinScale))) {
+      started_(register_buffer("started", Tensor::zeros({1}, DType::s32), Device::cpu)),
+      floor_(register_buffer("floor", Tensor::full({channels}, kMinScale), Device::cpu)) {
   OCTET_CHECK(grid.rule == QuantRule::onnx && !grid.affine, "lsq", "a learned step needs the onnx rule and no zero point");
 }
 
@@ -47,8 +47,9 @@ std::vector<float> LearnedStepQuantizer::initial_steps(const Tensor& src) const 
   const std::int64_t channels = step_.value().numel();
   const double root = std::sqrt(static_cast<double>(grid_.bounds().hi));
   std::vector<float> steps;
+  const Tensor here = src.to(Device::cpu);
   for (std::int64_t c = 0; c < channels; ++c) {
-    const auto step = static_cast<float>(2 * mean_abs(src, c, src.numel() / channels) / root);
+    const auto step = static_cast<float>(2 * mean_abs(here, c, src.numel() / channels) / root);
     if (!std::isfinite(step)) fail("lsq", fmt::format("a first step of {}", step), "training diverged: try a smaller learning rate");
     steps.push_back(std::max(step, kMinScale));
   }
@@ -58,24 +59,25 @@ std::vector<float> LearnedStepQuantizer::initial_steps(const Tensor& src) const 
 void LearnedStepQuantizer::start(const Tensor& src) {
   if (started()) return;
   const std::vector<float> steps = initial_steps(src);
-  for (std::size_t c = 0; c < steps.size(); ++c) {
-    step_.value().data<float>()[c] = steps[c];
-    floor_.data<float>()[c] = std::max(steps[c] * kFloorOfStart, kMinScale);
-  }
+  step_.value().copy_from(Tensor::from(step_.shape(), steps));
+  for (std::size_t c = 0; c < steps.size(); ++c) floor_.data<float>()[c] = std::max(steps[c] * kFloorOfStart, kMinScale);
   started_.data<std::int32_t>()[0] = 1;
 }
 
 void LearnedStepQuantizer::keep_above_floor() {
-  float* step = step_.value().data<float>();
-  for (std::int64_t c = 0; c < step_.value().numel(); ++c) step[c] = std::max(step[c], floor_.data<float>()[c]);
+  Tensor here = step_.value().to(Device::cpu);
+  float* step = here.data<float>();
+  for (std::int64_t c = 0; c < here.numel(); ++c) step[c] = std::max(step[c], floor_.data<float>()[c]);
+  step_.value().copy_from(here);
 }
 
 std::optional<QuantParams> LearnedStepQuantizer::params() const {
   if (!started()) return std::nullopt;
   QuantParams params = grid_.bounds();
   params.axis = step_.value().numel() > 1 ? 0 : -1;
-  for (std::int64_t c = 0; c < step_.value().numel(); ++c)
-    params.scale.push_back(std::max(step_.value().data<float>()[c], floor_.data<float>()[c]));
+  const Tensor here = step_.value().to(Device::cpu);
+  for (std::int64_t c = 0; c < here.numel(); ++c)
+    params.scale.push_back(std::max(here.data<float>()[c], floor_.data<float>()[c]));
   return params;
 }
 

@@ -37,6 +37,20 @@ if(TARGET engine_probe AND TARGET mnv1_qat)
                       -P ${here}/benchmarks/deploy.cmake)
 endif()
 
+# The device: octet_gpu and the table of bars as dry runs; in builds with CUDA, for which devices there is code.
+if(TARGET octet_gpu AND OCTET_EMULATED_GPU)
+  octet_check(gpu.dry_run LABELS gpu TIMEOUT 600
+              COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:octet_gpu> -P ${here}/gpu/dry_run.cmake)
+  if(TARGET mnv1_qat)
+    octet_check(gpu.bars LABELS gpu TIMEOUT 600
+                COMMAND ${CMAKE_COMMAND} -DBIN=$<TARGET_FILE_DIR:mnv1_qat> -P ${here}/gpu/bars.cmake)
+  endif()
+endif()
+if(TARGET test_gpu AND OCTET_WITH_CUDA AND "80-real;90" STREQUAL "${OCTET_CUDA_ARCHITECTURES}")
+  octet_check(gpu.device_code LABELS gpu TIMEOUT 60
+              COMMAND ${here}/gpu/device_code.sh $<TARGET_FILE:test_gpu> ${CUDAToolkit_BIN_DIR})
+endif()
+
 # The suites that reach kernels, once per step of the ladder that this machine has (others are skipped and say so).
 foreach(isa reference avx2 avxvnni avx512 avx512vnni)
   foreach(room kernels ops nn golden optim quant engine)

@@ -85,6 +85,10 @@ void add_model(CLI::App* app, Options& o) {
   add_choice<nn::Init>(app, "--init", o.init, {{"he", nn::Init::he}, {"paddle", nn::Init::paddle}}, "initial weights")->group("Model");
 }
 
+void add_device(CLI::App* app, Options& o, const std::string& help) {
+  add_choice<Device>(app, "--device", o.device, {{"cpu", Device::cpu}, {"cuda", Device::cuda}}, help)->group("General");
+}
+
 void add_training(CLI::App* app, Options& o) {
   const char* group = "Training";
   add(app, "--batch-size", o.batch_size, "pictures a step")->check(whole<std::int64_t>(1, kLargestBatch))->group(group);
@@ -96,8 +100,7 @@ void add_training(CLI::App* app, Options& o) {
                                   "learning rate over the steps")->group(group);
   add_choice<data::Augment>(app, "--augment", o.augment, {{"none", data::Augment::none}, {"crop-flip", data::Augment::crop_flip}},
                             "augmentation")->group(group);
-  add_choice<Device>(app, "--device", o.device, {{"cpu", Device::cpu}, {"cuda", Device::cuda}},
-                     "where nets of floats train and are evaluated; cuda needs a build with CUDA and a device")->group("General");
+  add_device(app, o, "where nets train and are evaluated; cuda needs a build with CUDA and a device");
   add_choice<ops::Precision>(app, "--precision", o.precision, {{"f32", ops::Precision::f32}, {"bf16", ops::Precision::bf16}},
                              "operands of 1x1 convolutions while training; bf16 needs AVX512_BF16")->group(group);
   add(app, "--checkpoint-every", o.checkpoint_every, "steps between checkpoints; 0: after each epoch only")->check(kCount)->group(group);
@@ -175,6 +178,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   CLI::App* evaluate = add_command(app, o, "evaluate", "top-1 and top-5 of an fp32, QAT or int8 file", Command::evaluate);
   add_model_file(evaluate, o, "a .safetensors file of a run");
   add_test_data(evaluate, o);
+  add_device(evaluate, o, "where the model runs; cuda needs a build with CUDA and a device");
   add_profile(evaluate, o);
   add(evaluate, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
 

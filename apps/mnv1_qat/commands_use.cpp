@@ -31,7 +31,7 @@ Tensor test_pictures(const Options& options) {
 }  // namespace
 
 void evaluate(const Options& options) {
-  const Predictor predictor = load_predictor(options.model);
+  const Predictor predictor = load_predictor(options.model, options.device);
   const Console console(options);
   const data::Dataset test = load_test(options, console);
   OCTET_CHECK(test.class_names == predictor.class_names, "evaluate", "'{}' was trained on other classes than '{}' has", options.model, test.source);

@@ -95,15 +95,15 @@ LoadedModel load_net(const std::string& path, Device device) {
 
 std::string kind_of_file(const std::string& path) { return kind_of(read_safetensors(path, {.copy = false, .require_checksum = true})); }
 
-Predictor load_predictor(const std::string& path) {
+Predictor load_predictor(const std::string& path, Device device) {
   const std::string kind = kind_of_file(path);
   if (kind == "int8" || kind == "float") {
-    auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path));
+    auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path, device));
     const auto classes = engine->graph().notes.find("classes");
     OCTET_CHECK(classes != engine->graph().notes.end(), "model", "'{}' does not name its classes", path);
     return {kind, [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
   }
-  const LoadedModel loaded = load_net(path);
+  const LoadedModel loaded = load_net(path, device);
   auto trainer = std::make_shared<optim::Trainer>(loaded.net);
   return {loaded.notes.quant.empty() ? "fp32" : "QAT", [trainer](const Tensor& images) { return trainer->predict(images); }, loaded.notes.class_names};
 }

@@ -49,13 +49,14 @@ LoadedModel load_net(const std::string& path, Device device = Device::cpu);
 /// What a file says it is: "model", "int8", "float" or another of docs/format.md. Throws Error when it says nothing.
 std::string kind_of_file(const std::string& path);
 
-/// Any kind of model as a predictor: "fp32", "QAT", and for files of the engine "int8" or "float".
+/// Any kind of model as a predictor on a device: "fp32", "QAT", and for files of the engine "int8" or "float", which the processor
+/// alone runs.
 struct Predictor {
   std::string kind;
   optim::PredictFn predict;
   std::vector<std::string> class_names;
 };
-Predictor load_predictor(const std::string& path);
+Predictor load_predictor(const std::string& path, Device device = Device::cpu);
 
 std::uint64_t file_bytes(const std::string& path);
 

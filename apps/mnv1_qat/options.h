@@ -43,7 +43,7 @@ struct Options {
   std::int64_t calibrate = 512;       ///< pictures that ptq shows
   // run
   int threads = 0;  ///< 0: as many as processors
-  Device device = Device::cpu;  ///< that trains and evaluates nets of floats
+  Device device = Device::cpu;  ///< that trains and evaluates nets, of floats and of integers
   bool deterministic = false;
   std::string out = "runs/mnv1_qat";
   std::int64_t checkpoint_every = 0;

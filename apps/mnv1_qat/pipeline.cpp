@@ -218,7 +218,7 @@ void Pipeline::export_and_run() {
   engine::save_graph(path("int8.safetensors"), graph);
   if (!report.channels.empty()) console_.say(fmt::format("convert: {} channels need a remark, see {}", report.channels.size(), path("convert.txt")));
   write_file_atomically(path("convert.txt"), report.str());
-  const auto engine = engine::Engine::load(path("int8.safetensors"));
+  const auto engine = engine::Engine::load(path("int8.safetensors"), options_.device);
   summary_.int8_bytes = file_bytes(path("int8.safetensors"));
   summary_.int8 = evaluate("int8 test", [&](const Tensor& x) { return engine.run(x); }, &summary_.int8_images_per_second);
 }
@@ -226,7 +226,7 @@ void Pipeline::export_and_run() {
 void Pipeline::compare() {
   const profile::Stage profiled("compare");
   const quant::Simulator simulator(*net_, kPicture, options_.quant);
-  const auto engine = engine::Engine::load(path("int8.safetensors"));
+  const auto engine = engine::Engine::load(path("int8.safetensors"), options_.device);
   quant::CodeMismatches mismatches;
   LogitAgreement logits;
   const std::int64_t count = split_.test.size();
@@ -249,7 +249,7 @@ void Pipeline::compare() {
 }
 
 void Pipeline::show_predictions() const {
-  const auto engine = engine::Engine::load(path("int8.safetensors"));
+  const auto engine = engine::Engine::load(path("int8.safetensors"), options_.device);
   const std::int64_t count = std::min<std::int64_t>(5, split_.test.size());
   const Tensor logits = engine.run(data::normalise(split_.test.pictures.slice(0, count)));
   const Tensor probabilities = ops::softmax(logits);

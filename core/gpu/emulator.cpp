@@ -1,10 +1,11 @@
 #include "core/gpu/dialect.h"
 
+#include <csetjmp>
 #include <ucontext.h>
 
 #include <exception>
 #include <memory>
-#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -36,13 +37,39 @@ struct Warp {
   std::uint64_t slots[kWarp] = {};
 };
 
-struct Fiber {
+/// A place to go on from. swapcontext() asks the system for the signal mask each time, which would cost more than most kernels'
+/// threads do: it only enters a fiber for the first time. AddressSanitizer wants to be told of every switch.
+struct Stop {
   ucontext_t context;
+  std::jmp_buf jump;
+  bool entered = false;
+#if defined(__SANITIZE_ADDRESS__)
+  const void* stack = nullptr;
+  std::size_t size = 0;
+  void* fake_stack = nullptr;
+#endif
+};
+
+void switch_stops(Stop& from, Stop& to) {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(&from.fake_stack, to.stack, to.size);
+  swapcontext(&from.context, &to.context);
+  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+#else
+  if (_setjmp(from.jump) != 0) return;
+  if (to.entered) _longjmp(to.jump, 1);
+  to.entered = true;
+  swapcontext(&from.context, &to.context);
+#endif
+}
+
+/// A thread of the block; the fiber is used again by the blocks that follow.
+struct Fiber {
+  Stop stop;
   std::unique_ptr<char[]> stack;
   Place place;
   int number = 0;
   bool done = false;
-  void* fake_stack = nullptr;
 };
 
 /// The fibers of an OS thread, which runs one block after the other.
@@ -56,28 +83,20 @@ class Runner {
 
  private:
   static void entry();
-  void leave();
-  void switch_to(Fiber& fiber);
-  void yield();
-  void finish();
   void prepare(std::size_t threads);
+  void yield() { switch_stops(current_->stop, main_); }
   static void leave_barrier(Barrier& barrier);
-  [[noreturn]] void stuck();
+  [[noreturn]] void give_up(std::size_t left);
 
-  std::vector<Fiber> fibers_;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
   Barrier block_;
   Fiber* current_ = nullptr;
   const std::function<void()>* body_ = nullptr;
   const char* kernel_ = "";
-  ucontext_t main_;
+  Stop main_;
   bool progress_ = false;
   std::exception_ptr error_;
-#if defined(__SANITIZE_ADDRESS__)
-  const void* main_stack_ = nullptr;
-  std::size_t main_size_ = 0;
-  void* main_fake_ = nullptr;
-#endif
 };
 
 thread_local Runner* t_runner = nullptr;
@@ -95,14 +114,21 @@ void release(Barrier& barrier) {
 }
 
 void Runner::prepare(std::size_t threads) {
-  if (fibers_.size() < threads) fibers_.resize(threads);
-  warps_.assign((threads + kWarp - 1) / kWarp, {});
-  for (std::size_t i = 0; i < threads; ++i) {
-    if (!fibers_[i].stack) fibers_[i].stack.reset(new char[kStack]);
-    ++warps_[i / kWarp].barrier.members;
+  while (fibers_.size() < threads) {
+    Fiber& f = *fibers_.emplace_back(std::make_unique<Fiber>());
+    f.stack.reset(new char[kStack]);
+    getcontext(&f.stop.context);
+    f.stop.context.uc_stack.ss_sp = f.stack.get(), f.stop.context.uc_stack.ss_size = kStack, f.stop.context.uc_link = nullptr;
+    makecontext(&f.stop.context, &Runner::entry, 0);
+#if defined(__SANITIZE_ADDRESS__)
+    f.stop.stack = f.stack.get(), f.stop.size = kStack;
+#endif
   }
+  warps_.assign((threads + kWarp - 1) / kWarp, {});
+  for (std::size_t i = 0; i < threads; ++i) ++warps_[i / kWarp].barrier.members;
   block_ = {};
   block_.members = static_cast<int>(threads);
+  main_.entered = true;
 }
 
 void Runner::run_block(const Place& block, const std::function<void()>& body, const char* kernel) {
@@ -110,80 +136,57 @@ void Runner::run_block(const Place& block, const std::function<void()>& body, co
   prepare(threads);
   body_ = &body, kernel_ = kernel, error_ = nullptr;
   for (std::size_t i = 0; i < threads; ++i) {
-    Fiber& f = fibers_[i];
+    Fiber& f = *fibers_[i];
     const auto n = static_cast<unsigned>(i);
     f.place = block;
     f.place.thread = {n % block.block_size.x, n / block.block_size.x % block.block_size.y, n / (block.block_size.x * block.block_size.y)};
-    f.number = static_cast<int>(i), f.done = false, f.fake_stack = nullptr;
-    getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack.get(), f.context.uc_stack.ss_size = kStack, f.context.uc_link = nullptr;
-    makecontext(&f.context, &Runner::entry, 0);
+    f.number = static_cast<int>(i), f.done = false;
   }
-  for (std::size_t left = threads; left > 0 && !error_;) {
+  for (std::size_t left = threads; left > 0;) {
     progress_ = false;
-    for (std::size_t i = 0; i < threads && !error_; ++i) {
-      if (fibers_[i].done) continue;
-      switch_to(fibers_[i]);
-      if (fibers_[i].done) --left, progress_ = true;
+    for (std::size_t i = 0; i < threads; ++i) {
+      if (fibers_[i]->done) continue;
+      current_ = fibers_[i].get();
+      switch_stops(main_, current_->stop);
+      if (current_->done) --left, progress_ = true;
     }
-    if (!progress_ && left > 0 && !error_) stuck();
+    // Fibers that stay behind hold what the kernel's frames own: after an error none of them is used again.
+    if (error_ || (!progress_ && left > 0)) return give_up(left);
   }
   current_ = nullptr;
-  if (error_) std::rethrow_exception(error_);
 }
 
-void Runner::stuck() {
+void Runner::give_up(std::size_t left) {
+  current_ = nullptr;
+  const std::exception_ptr error = std::exchange(error_, nullptr);
+  if (left > 0)
+    for (auto& fiber : fibers_) static_cast<void>(fiber.release());
+  fibers_.clear();
+  if (error) std::rethrow_exception(error);
   fail("gpu", fmt::format("{}: threads wait at a barrier that others never reach", kernel_));
-}
-
-void Runner::switch_to(Fiber& fiber) {
-  current_ = &fiber;
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(&main_fake_, fiber.stack.get(), kStack);
-#endif
-  swapcontext(&main_, &fiber.context);
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(main_fake_, nullptr, nullptr);
-#endif
-}
-
-void Runner::yield() {
-  Fiber& self = *current_;
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(&self.fake_stack, main_stack_, main_size_);
-#endif
-  swapcontext(&self.context, &main_);
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(self.fake_stack, &main_stack_, &main_size_);
-#endif
 }
 
 void Runner::entry() {
   Runner& self = *t_runner;
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &self.main_stack_, &self.main_size_);
+  __sanitizer_finish_switch_fiber(nullptr, &self.main_.stack, &self.main_.size);
 #endif
-  try {
-    (*self.body_)();
-  } catch (...) {
-    self.error_ = std::current_exception();
+  for (;;) {
+    try {
+      (*self.body_)();
+    } catch (...) {
+      self.error_ = std::current_exception();
+    }
+    self.current_->done = true;
+    leave_barrier(self.block_);
+    leave_barrier(self.warp().barrier);
+    self.yield();
   }
-  self.leave();
 }
 
 void Runner::leave_barrier(Barrier& barrier) {
   --barrier.members;
   if (barrier.arrived > 0 && barrier.arrived == barrier.members) release(barrier);
-}
-
-void Runner::leave() {
-  current_->done = true;
-  leave_barrier(block_);
-  leave_barrier(warp().barrier);
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(nullptr, main_stack_, main_size_);
-#endif
-  setcontext(&main_);
 }
 
 void Runner::wait(Barrier& barrier, int vote) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/allocator.h"
+#include "core/gpu/gpu.h"
 #include "core/parallel.h"
 #include "core/profile.h"
 #include "quant/engine/graph_file.h"
@@ -18,37 +19,63 @@ namespace {
 constexpr std::int64_t kTile = 64;
 // Smaller tiles, where activations are so large that a tile would take more than this.
 constexpr std::size_t kMostArena = std::size_t{1} << 30;
+// A device works at a whole tile layer by layer, and wants enough pictures for all its threads in the smallest maps.
+constexpr std::int64_t kDeviceTile = 1024;
+constexpr std::size_t kMostDeviceArena = std::size_t{4} << 30;
 
 /// Where the values of a tile of `n` pictures lie in an arena, while pictures from `first` on are worked at.
 struct Place {
   const MemoryPlan& plan;
   char* arena;
-  const float* pictures;  ///< the tile's, as the caller has them
+  const float* pictures;  ///< the tile's: as the caller has them, or on the device
   std::int64_t n, first = 0;
 };
 
 }  // namespace
 
 struct Engine::Plan {
+  Device device;
   Graph graph;
   std::vector<Step> steps;
   std::vector<Stretch> stretches;
   std::vector<bool> inside;  ///< stays_inside()
   MemoryPlan memory, keeping_all;
 
-  explicit Plan(Graph planned) : graph(std::move(planned)), stretches(plan_stretches(graph, kTile)), inside(stays_inside(graph, stretches)) {
-    memory = plan_memory(graph, false, stretches);
+  Plan(Graph planned, Device where) : device(where), graph(std::move(planned)) {
+    if (on_device()) gpu::require();
+    const int count = static_cast<int>(graph.nodes.size());
+    stretches = on_device() ? std::vector<Stretch>{{0, count, kDeviceTile}} : plan_stretches(graph, kTile);
+    inside = stays_inside(graph, stretches);
+    memory = on_device() ? plan_memory(graph, false) : plan_memory(graph, false, stretches);
     keeping_all = plan_memory(graph, true);
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-      steps.push_back(make_step(graph, i));
+      steps.push_back(make_step(graph, i, device));
       graph.nodes[i].weight = {};  // packed; what backed it may go
     }
   }
 
+  bool on_device() const { return device != Device::cpu; }
   const GraphNode& output() const { return graph.nodes[static_cast<std::size_t>(graph.output)]; }
 
   std::int64_t largest_tile(const MemoryPlan& place) const {
-    return std::clamp<std::int64_t>(static_cast<std::int64_t>(kMostArena / std::max<std::size_t>(place.bytes_per_picture, 1)), 1, kTile);
+    const std::size_t most = on_device() ? kMostDeviceArena : kMostArena;
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(most / std::max<std::size_t>(place.bytes_per_picture, 1)), 1,
+                                    on_device() ? kDeviceTile : kTile);
+  }
+
+  std::shared_ptr<void> arena_of(const MemoryPlan& place, std::int64_t tile) const {
+    const std::size_t bytes = place.bytes_per_picture * static_cast<std::size_t>(tile);
+    return on_device() ? gpu::allocate(bytes) : allocate(bytes);
+  }
+
+  /// The place of a tile of n pictures; a device gets its copy of them.
+  Place put(const MemoryPlan& plan, void* arena, const float* pictures, std::int64_t n) const {
+    Place place{plan, static_cast<char*>(arena), pictures, n};
+    if (!on_device()) return place;
+    char* there = place.arena + plan.offset[0] * static_cast<std::size_t>(n);
+    gpu::copy_from_host(there, pictures, value_bytes(graph.nodes[0]) * static_cast<std::size_t>(n));
+    place.pictures = reinterpret_cast<const float*>(there);
+    return place;
   }
 
   /// Value i of the picture at place.first. A value that stays inside its stretch holds the pictures in work alone.
@@ -76,19 +103,26 @@ struct Engine::Plan {
           run_step(place, static_cast<std::size_t>(i), std::min(stretch.pictures, place.n - place.first), sources);
   }
 
-  /// Copies value i of a whole tile out of the arena.
+  /// Copies value i of a whole tile out of the arena; waits for a device.
   void take(const Place& place, std::size_t i, void* to) const {
-    std::memcpy(to, at(place, i), value_bytes(graph.nodes[i]) * static_cast<std::size_t>(place.n));
+    const std::size_t bytes = value_bytes(graph.nodes[i]) * static_cast<std::size_t>(place.n);
+    if (on_device())
+      gpu::copy_to_host(to, at(place, i), bytes);
+    else
+      std::memcpy(to, at(place, i), bytes);
   }
 };
 
-Engine::Engine(Graph graph) {
+Engine::Engine(Graph graph, Device device) {
   validate(graph);
-  plan_ = std::make_shared<const Plan>(std::move(graph));
+  plan_ = std::make_shared<const Plan>(std::move(graph), device);
 }
 
-Engine Engine::load(const std::string& path) { return Engine(std::make_shared<const Plan>(load_graph(path, Weights::mapped))); }
+Engine Engine::load(const std::string& path, Device device) {
+  return Engine(std::make_shared<const Plan>(load_graph(path, Weights::mapped), device));
+}
 
+Device Engine::device() const { return plan_->device; }
 const Graph& Engine::graph() const { return plan_->graph; }
 std::size_t Engine::bytes_per_picture() const { return plan_->memory.bytes_per_picture; }
 std::int64_t Engine::classes() const { return plan_->output().c; }
@@ -126,12 +160,12 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
   for (const GraphNode& node : nodes) values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
   const MemoryPlan& place = plan_->keeping_all;
   const std::int64_t tile = std::min(count, plan_->largest_tile(place));
-  const auto arena = allocate(place.bytes_per_picture * static_cast<std::size_t>(tile));
+  const auto arena = plan_->arena_of(place, tile);
   std::vector<const void*> sources;
   for (std::int64_t begin = 0; begin < count; begin += tile) {
     const std::int64_t n = std::min(tile, count - begin);
     const float* first = pictures.data<float>() + begin * picture_size();
-    const Place at{place, static_cast<char*>(arena.get()), first, n};
+    const Place at = plan_->put(place, arena.get(), first, n);
     plan_->run_tile(at, sources);
     plan_->take(at, static_cast<std::size_t>(plan_->graph.output), logits.data<float>() + begin * classes());
     for (std::size_t i = 0; i < nodes.size(); ++i) plan_->take(at, i, (*values)[i].second.slice(begin, begin + n).raw());
@@ -149,15 +183,15 @@ void Session::reserve(std::size_t benches, std::int64_t tile) {
     tile_ = tile;
   }
   for (std::size_t i = benches_.size(); i < benches; ++i)
-    benches_.push_back({allocate(plan_->memory.bytes_per_picture * static_cast<std::size_t>(tile_)), {}});
+    benches_.push_back({plan_->arena_of(plan_->memory, tile_), {}});
 }
 
 void Session::run(const float* pictures, std::int64_t count, float* logits) {
   OCTET_CHECK(count >= 0, "engine", "{} pictures", count);
   const std::int64_t threads = num_threads(), size = value_bytes(plan_->graph.nodes[0]) / sizeof(float), classes = plan_->output().c;
   const auto output = static_cast<std::size_t>(plan_->graph.output);
-  // With fewer pictures than threads, layers are cut instead: a tile of all of them, whose kernels use the pool.
-  const bool by_picture = count >= threads && threads > 1;
+  // With fewer pictures than threads, layers are cut instead: a tile of all of them, whose kernels use the pool. So does a device.
+  const bool by_picture = !plan_->on_device() && count >= threads && threads > 1;
   const std::int64_t even = by_picture ? (count + threads - 1) / threads : count;
   const std::int64_t tile = std::clamp<std::int64_t>(even, 1, plan_->largest_tile(plan_->memory)), tiles = (count + tile - 1) / tile;
   const std::int64_t benches = by_picture ? std::min(threads, tiles) : std::min<std::int64_t>(tiles, 1);
@@ -167,7 +201,7 @@ void Session::run(const float* pictures, std::int64_t count, float* logits) {
     Bench& bench = benches_[static_cast<std::size_t>(i)];
     for (std::int64_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < tiles;) {
       const std::int64_t begin = at * tile, n = std::min(tile, count - begin);
-      const Place place{plan_->memory, static_cast<char*>(bench.arena.get()), pictures + begin * size, n};
+      const Place place = plan_->put(plan_->memory, bench.arena.get(), pictures + begin * size, n);
       plan_->run_tile(place, bench.sources);
       plan_->take(place, output, logits + begin * classes);
     }

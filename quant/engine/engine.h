@@ -6,26 +6,31 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/safetensors.h"
 #include "quant/engine/graph.h"
 
 namespace octet::engine {
 
-/// A model planned for this machine: rows chosen, weights packed, memory laid out. Immutable: any number of threads and sessions
-/// may use one at the same time.
+/// A model planned for this machine's processor or its device: rows chosen, weights packed, memory laid out. Immutable: any
+/// number of threads and sessions may use one at the same time. On the device a graph of codes gives the processor's bits.
 class Engine {
  public:
-  /// Throws Error when validate() does.
-  explicit Engine(Graph graph);
-  /// Reads a file's weights through a mapping of it, packs them and lets the mapping go. Throws Error as load_graph() does.
-  static Engine load(const std::string& path);
+  /// Throws Error when validate() does, when there is no such device, and when it has no row for a node: layers with weights of
+  /// floats run on the processor only.
+  explicit Engine(Graph graph, Device device = Device::cpu);
+  /// Reads a file's weights through a mapping of it, packs them and lets the mapping go. Throws Error as load_graph() and the
+  /// constructor do.
+  static Engine load(const std::string& path, Device device = Device::cpu);
 
-  /// pictures f32 N,H,W,C → logits f32 N,classes. With `values`, every node's value under its name: codes (u8, s8) or f32,
-  /// N,H,W,C. Throws Error when the extent is not the graph's. Takes working memory for the call; a Session keeps its own.
+  /// pictures f32 N,H,W,C → logits f32 N,classes, in the host's memory. With `values`, every node's value under its name, there
+  /// too: codes (u8, s8) or f32, N,H,W,C. Throws Error when the extent is not the graph's. Takes working memory for the call; a
+  /// Session keeps its own.
   Tensor run(const Tensor& pictures, NamedTensors* values = nullptr) const;
 
   /// The graph without its weights, which are packed.
   const Graph& graph() const;
+  Device device() const;  ///< that the steps run on
   std::int64_t picture_size() const;  ///< floats of one picture, H·W·C
   std::int64_t classes() const;       ///< floats of one answer
   /// Bytes of activations that a picture needs under the static plan.
@@ -45,11 +50,12 @@ class Engine {
 /// One caller's working memory for an engine, kept between runs: after the first run of a batch size nothing is allocated.
 /// Sessions on one engine may run at the same time, each from one thread; large batches are cut into tiles of pictures that the
 /// thread pool's threads take through the whole net, a single picture's layers are cut instead. Any number of threads and any
-/// batch give the same bits.
+/// batch give the same bits. On the device a session has one block of memory for large tiles, and sessions share its stream.
 class Session {
  public:
   explicit Session(const Engine& engine);
-  /// pictures count,H,W,C → logits count,classes; count >= 0. Throws Error on a negative count and when memory runs out.
+  /// pictures count,H,W,C → logits count,classes, in the host's memory; count >= 0. Throws Error on a negative count and when
+  /// memory runs out.
   void run(const float* pictures, std::int64_t count, float* logits);
   /// Bytes of working memory held.
   std::size_t bytes() const;

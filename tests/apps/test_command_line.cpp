@@ -55,7 +55,7 @@ TEST(CommandLine, HelpOfEverySubcommandNamesItsOptions) {
                "--json", "--config"}},
       {"pretrain", {"--epochs", "--scale", "--resume"}},
       {"qat", {"model", "--qat-epochs", "--scheme", "--resume"}},
-      {"evaluate", {"model", "--data", "--limit-test"}},
+      {"evaluate", {"model", "--data", "--limit-test", "--device"}},
       {"export", {"model", "--out"}},
       {"predict", {"model", "pictures"}},
       {"dump-codes", {"model", "--index", "--pictures", "--out"}},

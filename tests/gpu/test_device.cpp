@@ -19,6 +19,12 @@ std::vector<float> counting(std::size_t count) {
   return all;
 }
 
+/// Tells, in every report, what the other tests ran on.
+TEST_F(GpuDevice, RealDeviceIsThere) {
+  if (gpu::kind() != gpu::Kind::cuda) GTEST_SKIP() << "no CUDA device: tests ran on the emulated one";
+  EXPECT_NE(gpu::description(), "");
+}
+
 TEST_F(GpuDevice, TensorsGoThereAndComeBack) {
   const Tensor host = Tensor::from({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
   const Tensor there = host.to(Device::cuda);

@@ -50,46 +50,60 @@ TEST_F(GpuTraining, LossAndGradientsAreThoseOfTheProcessor) {
   for (std::size_t i = 0; i < a.size(); ++i) {
     double norm = 0;
     for (float g : a[i].second.grad().span<float>()) norm = std::max<double>(norm, std::fabs(g));
-    EXPECT_LE(largest_difference(a[i].second.grad(), b[i].second.grad()), 2e-3 * norm + 1e-6) << a[i].first;
+    EXPECT_LE(largest_difference(a[i].second.grad(), b[i].second.grad()), 5e-3 * norm + 1e-5) << a[i].first;
   }
 }
 
-optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint, std::int64_t epochs, bool resume) {
+optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint, std::int64_t epochs, std::int64_t batch, bool resume) {
   optim::Trainer trainer(net);
-  trainer.prepare({{0.05, 0.9, 1e-4, false}, optim::ScheduleKind::constant, 0});
+  trainer.prepare({{0.005, 0.9, 1e-4, false}, optim::ScheduleKind::constant, 0});
   optim::FitOptions fit;
   fit.epochs = epochs;
-  fit.loader.batch_size = 8;
+  fit.loader.batch_size = batch;
   fit.checkpoint_path = checkpoint, fit.tag = "t", fit.resume = resume;
   return trainer.fit(set, fit);
 }
 
-TEST_F(GpuTraining, StepsStayBesideTheProcessors) {
+TEST_F(GpuTraining, AStepIsThatOfTheProcessor) {
   const test::TempFolder folder;
-  const data::Dataset set = pictures(20);  // the last batch is smaller
+  const data::Dataset set = pictures(6);
   const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
-  const auto a = train(here, set, folder / "a", 1, false), b = train(there, set, folder / "b", 1, false);
-  EXPECT_NEAR(a.epochs[0].loss(), b.epochs[0].loss(), 0.02);
+  const auto a = train(here, set, folder / "a", 1, 6, false), b = train(there, set, folder / "b", 1, 6, false);
+  EXPECT_NEAR(a.epochs[0].loss(), b.epochs[0].loss(), 1e-4);
+  const auto mine = here->state(), its = there->state();
+  for (std::size_t i = 0; i < mine.size(); ++i) EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
   optim::Trainer trainer(there);
-  EXPECT_EQ(trainer.evaluate(set, 7).pictures, 20);
+  EXPECT_EQ(trainer.evaluate(set, 4).pictures, 6);
 }
 
 TEST_F(GpuTraining, AResumedRunHasTheSameBits) {
   const test::TempFolder folder;
-  const data::Dataset set = pictures(16);
+  const data::Dataset set = pictures(6);
   const auto whole = small_net(Device::cuda), parts = small_net(Device::cuda), again = small_net(Device::cuda);
-  train(whole, set, folder / "whole", 2, false);
-  train(parts, set, folder / "parts", 1, false);
-  train(again, set, folder / "parts", 2, true);
+  train(whole, set, folder / "whole", 2, 4, false);
+  train(parts, set, folder / "parts", 1, 4, false);
+  train(again, set, folder / "parts", 2, 4, true);
   const auto a = whole->state(), b = again->state();
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(largest_difference(a[i].second, b[i].second), 0) << a[i].first;
 }
 
+/// The device sums products of codes as floats; so does the processor in this form, else some codes fall on the other side of a tie.
+class Floats {
+ public:
+  Floats() { ops::set_fusion(ops::Fusion::floats); }
+  ~Floats() { ops::set_fusion(before_); }
+
+ private:
+  ops::Fusion before_ = ops::fusion();
+};
+
 TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
-  const data::Dataset set = pictures(8);
-  quant::QuantConfig pact;
+  const Floats floats;
+  const data::Dataset set = pictures(6);
+  quant::QuantConfig pact, lsq;
+  lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq, lsq.activation_quantize_type = quant::ActivationQuantize::lsq;
   pact.weight_preprocess_type = pact.activation_preprocess_type = quant::Preprocess::pact;
-  for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact}) {
+  for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact, lsq}) {
     const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
     for (const auto& net : {here, there}) quant::prepare(*net, Shape{1, 32, 32, 3}, config);
     EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 0.05);
