@@ -57,57 +57,45 @@ void cut(const kernels::MomentumRow& row, kernels::MomentumProblem problem, cons
 
 }  // namespace
 
-/// The rate, and tables of all parameters' parts. A step outside of a recording brings what it needs itself; a recorded one has a
-/// table of its own, written when the recording is over.
+/// The rate, and tables of all parameters' parts. A step takes the table of the step before when all lies where it did; a recorded
+/// one has a table of its own for good.
 class Momentum::There {
  public:
   There() : lr_({1}, DType::f64, Device::cuda) {}
 
   void step(std::vector<kernels::MomentumPart> parts, const MomentumOptions& options) {
     const kernels::MomentumManyProblem problem{static_cast<std::int64_t>(parts.size()), options.momentum, options.nesterov};
-    const Table& table = gpu::recording() ? recorded(std::move(parts)) : current(std::move(parts));
-    if (!gpu::recording()) bring(options.lr);
+    const Tensor table = gpu::recording() ? recorded_.emplace_back(made(parts)) : current(std::move(parts));
+    gpu::after_recording([this, lr = options.lr] { bring(lr); });
     kernels::dispatch(kernels::momentum_many_rows(), "momentum_many", "f32", problem,
-                      kernels::MomentumManyPointers{static_cast<const kernels::MomentumPart*>(table.there.raw()), static_cast<const double*>(lr_.raw())},
+                      kernels::MomentumManyPointers{static_cast<const kernels::MomentumPart*>(table.raw()), static_cast<const double*>(lr_.raw())},
                       kernels::context_of(Device::cuda));
   }
 
   void bring(double lr) {
-    for (Table& table : recorded_) table.bring();
     if (lr == brought_lr_) return;
     gpu::copy_from_host(lr_.raw(), &lr, sizeof lr);
     brought_lr_ = lr;
   }
 
  private:
-  struct Table {
-    Table() = default;
-    explicit Table(std::vector<kernels::MomentumPart> given)
-        : parts(std::move(given)), there(Shape{static_cast<std::int64_t>(parts.size() * sizeof(parts[0]))}, DType::u8, Device::cuda) {}
-    void bring() {
-      if (!std::exchange(brought, true)) gpu::copy_from_host(there.raw(), parts.data(), there.nbytes());
-    }
-    std::vector<kernels::MomentumPart> parts;
-    Tensor there;
-    bool brought = false;
-  };
-
-  // Gradients mostly lie where those of the step before did: then the table is there already.
-  const Table& current(std::vector<kernels::MomentumPart> parts) {
-    if (parts != current_.parts) current_ = Table(std::move(parts));
-    current_.bring();
-    return current_;
+  static Tensor made(const std::vector<kernels::MomentumPart>& parts) {
+    const gpu::OutsideGraph outside;
+    Tensor table({static_cast<std::int64_t>(parts.size() * sizeof parts[0])}, DType::u8, Device::cuda);
+    gpu::after_recording([table, parts]() mutable { gpu::copy_from_host(table.raw(), parts.data(), table.nbytes()); });
+    return table;
   }
 
-  const Table& recorded(std::vector<kernels::MomentumPart> parts) {
-    const gpu::OutsideGraph outside;
-    return recorded_.emplace_back(std::move(parts));
+  Tensor current(std::vector<kernels::MomentumPart> parts) {
+    if (parts != parts_) table_ = made(parts), parts_ = std::move(parts);
+    return table_;
   }
 
   Tensor lr_;
   double brought_lr_ = -1;  // never a rate
-  Table current_;
-  std::vector<Table> recorded_;
+  std::vector<kernels::MomentumPart> parts_;
+  Tensor table_;
+  std::vector<Tensor> recorded_;
 };
 
 // One sweep over all parameters: most are so small that a parallel call, or a launch, each would cost more than the work.

@@ -32,8 +32,7 @@ class Momentum {
 
   /// Updates every parameter that has a gradient. May be recorded on a device (core/gpu/gpu.h), see bring().
   void step();
-  /// Brings to the device what recorded steps read there: the rate as it is now, and after a recording where the parameters lie. To
-  /// be called before each launch of a recorded step.
+  /// Brings the rate to the device, where recorded steps read it: before the launch of one, when it has changed.
   void bring();
   void zero_grad();
   void set_lr(double lr) { options_.lr = lr; }

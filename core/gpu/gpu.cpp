@@ -123,6 +123,7 @@ class State {
     return {live_, peak_held_};
   }
 
+  std::vector<std::function<void()>> after_recording;
   bool recording = false, outside_graph = false;
   std::size_t host_copies = 0;
 
@@ -290,8 +291,10 @@ Graph Graph::record(const std::function<void()>& work) {
   backend.begin_recording();
   state().recording = true;
   state().begin_pool();
+  std::vector<std::function<void()>> afterwards;
   const auto end = [&] {
     state().recording = false;
+    afterwards.swap(state().after_recording);
     recorded->memory = state().end_pool();
     recorded->graph = backend.end_recording();
   };
@@ -302,6 +305,7 @@ Graph Graph::record(const std::function<void()>& work) {
     throw;
   }
   end();
+  for (const auto& late : afterwards) late();
   Graph graph;
   graph.made_ = recorded;
   return graph;
@@ -313,6 +317,11 @@ void Graph::launch() const {
 }
 
 bool recording() { return state().recording; }
+
+void after_recording(std::function<void()> work) {
+  if (!state().recording) return work();
+  state().after_recording.push_back(std::move(work));
+}
 
 OutsideGraph::OutsideGraph() : before_(std::exchange(state().outside_graph, true)) {}
 OutsideGraph::~OutsideGraph() { state().outside_graph = before_; }

@@ -69,6 +69,8 @@ class Graph {
 };
 /// Is a graph being recorded?
 bool recording();
+/// Runs `work` now, or as soon as the recording that is going on has succeeded: copies of what the recorded work reads.
+void after_recording(std::function<void()> work);
 /// While one lives, what is allocated belongs to no graph: for memory that is written between a recording and the launches, which
 /// the recorded work must not use for something else before it is read.
 class OutsideGraph {
