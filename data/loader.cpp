@@ -27,17 +27,26 @@ std::int64_t thread_ns() {
   return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-// Fisher-Yates over the numbers of (seed, epoch).
-std::vector<std::int64_t> order_of(std::int64_t count, bool shuffle, std::uint64_t seed, std::uint64_t epoch) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+}  // namespace
+
+// Fisher-Yates.
+std::vector<std::int64_t> epoch_order(std::int64_t pictures, const LoaderOptions& options, std::uint64_t epoch) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(pictures));
   std::iota(order.begin(), order.end(), 0);
-  if (!shuffle) return order;
-  Random random(seed, Purpose::shuffle, epoch);
+  if (!options.shuffle) return order;
+  Random random(options.seed, Purpose::shuffle, epoch);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
   return order;
 }
 
-}  // namespace
+void check_loadable(const Dataset& dataset, const LoaderOptions& options) {
+  OCTET_CHECK(options.batch_size >= 1, "loader", "batch size {} must be at least 1", options.batch_size);
+  OCTET_CHECK(dataset.size() >= 1, "loader", "the data set holds no pictures");
+  const Shape wanted{dataset.size(), kSide, kSide, kChannels};
+  OCTET_CHECK(dataset.pictures.dtype() == DType::u8 && dataset.pictures.shape() == wanted && dataset.labels.dtype() == DType::s32, "loader",
+              "pictures are {} {} and labels {}, but {} labels need u8 {} and s32", name_of(dataset.pictures.dtype()),
+              dataset.pictures.shape().str(), name_of(dataset.labels.dtype()), dataset.size(), wanted.str());
+}
 
 struct Loader::Worker {
   Dataset dataset;
@@ -104,7 +113,7 @@ struct Loader::Worker {
     try {
       profile::name_thread("loader");
       const std::int64_t busy_before = busy_ns - thread_ns();
-      const auto order = order_of(dataset.size(), options.shuffle, options.seed, epoch);
+      const auto order = epoch_order(dataset.size(), options, epoch);
       for (std::int64_t i = first; i < batches(); ++i) {
         Batch batch = [&] {
           const profile::Span span(profile::Kind::phase, "make batch");
@@ -139,12 +148,7 @@ struct Loader::Worker {
 };
 
 Loader::Loader(Dataset dataset, const LoaderOptions& options) : worker_(std::make_unique<Worker>()) {
-  OCTET_CHECK(options.batch_size >= 1, "loader", "batch size {} must be at least 1", options.batch_size);
-  OCTET_CHECK(dataset.size() >= 1, "loader", "the data set holds no pictures");
-  const Shape wanted{dataset.size(), kSide, kSide, kChannels};
-  OCTET_CHECK(dataset.pictures.dtype() == DType::u8 && dataset.pictures.shape() == wanted && dataset.labels.dtype() == DType::s32, "loader",
-              "pictures are {} {} and labels {}, but {} labels need u8 {} and s32", name_of(dataset.pictures.dtype()),
-              dataset.pictures.shape().str(), name_of(dataset.labels.dtype()), dataset.size(), wanted.str());
+  check_loadable(dataset, options);
   worker_->dataset = std::move(dataset);
   worker_->options = options;
 }
@@ -189,7 +193,7 @@ double Loader::busy_seconds() const { return static_cast<double>(worker_->busy_n
 Batch Loader::make(std::uint64_t epoch, std::int64_t index) const {
   OCTET_CHECK(index >= 0 && index < worker_->batches(), "loader", "batch {} is not in [0, {})", index, worker_->batches());
   Batch batch = Worker::memory(worker_->count_of(index));
-  worker_->fill(batch, order_of(worker_->dataset.size(), worker_->options.shuffle, worker_->options.seed, epoch), epoch, index);
+  worker_->fill(batch, epoch_order(worker_->dataset.size(), worker_->options, epoch), epoch, index);
   return batch;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "data/dataset.h"
 #include "data/transform.h"
@@ -21,11 +22,16 @@ struct LoaderOptions {
   std::uint64_t seed = 1;
 };
 
+/// Throws Error when batch_size is below 1, the set is empty, or its tensors are not as Dataset has them.
+void check_loadable(const Dataset& dataset, const LoaderOptions& options);
+/// The pictures of an epoch in their order: shuffled by the numbers of (seed, epoch), or as they come.
+std::vector<std::int64_t> epoch_order(std::int64_t pictures, const LoaderOptions& options, std::uint64_t epoch);
+
 /// Every batch is a function of (seed, epoch, index): where one starts does not change what follows. The last batch of an
 /// epoch may be smaller.
 class Loader {
  public:
-  /// Throws Error when batch_size is below 1, the set is empty, or its tensors are not as Dataset has them.
+  /// Throws Error when check_loadable() does.
   Loader(Dataset dataset, const LoaderOptions& options);
   ~Loader();
   Loader(const Loader&) = delete;

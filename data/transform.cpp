@@ -19,7 +19,7 @@ namespace {
 // All 256 answers of the division, so that it runs at the speed of a load.
 const std::array<float, 256> kNormalised = [] {
   std::array<float, 256> table{};
-  for (int i = 0; i < 256; ++i) table[static_cast<std::size_t>(i)] = (static_cast<float>(i) - 127.5f) / 127.5f;
+  for (int i = 0; i < 256; ++i) table[static_cast<std::size_t>(i)] = kernels::normalised(static_cast<std::uint8_t>(i));
   return table;
 }();
 
@@ -55,23 +55,27 @@ Tensor normalise(const Tensor& pictures) {
   return values;
 }
 
+kernels::View crop_flip_view(std::uint64_t seed, std::uint64_t epoch, std::uint64_t picture) {
+  Random random(seed, Purpose::augment, epoch, picture);
+  const auto down = static_cast<std::int8_t>(random.below(9)), right = static_cast<std::int8_t>(random.below(9));
+  return {static_cast<std::int8_t>(down - 4), static_cast<std::int8_t>(right - 4), random.below(2) == 1};
+}
+
 // Each output row is a run of border, a run of the picture (backwards when mirrored) and again border.
 void crop_flip(const std::uint8_t* pixels, std::uint64_t seed, std::uint64_t epoch, std::uint64_t picture, float* values) {
-  Random random(seed, Purpose::augment, epoch, picture);
-  const auto down = static_cast<std::int64_t>(random.below(9)) - 4, right = static_cast<std::int64_t>(random.below(9)) - 4;
-  const bool mirrored = random.below(2) == 1;
-  const std::int64_t first = std::max<std::int64_t>(0, right), last = std::min(kSide, kSide + right);  // columns of the picture that are seen
+  const kernels::View view = crop_flip_view(seed, epoch, picture);
+  const std::int64_t first = std::max<std::int64_t>(0, view.right), last = std::min<std::int64_t>(kSide, kSide + view.right);  // columns of the picture that are seen
   const std::int64_t shown = last - first;
-  const std::int64_t begin = mirrored ? kSide + right - last : first - right;  // where they start in the output
+  const std::int64_t begin = view.mirrored ? kSide + view.right - last : first - view.right;  // where they start in the output
   std::uint8_t backwards[kSide * kChannels];
   for (std::int64_t row = 0; row < kSide; ++row, values += kSide * kChannels) {
-    const std::int64_t from_row = row + down;
+    const std::int64_t from_row = kernels::seen_row(row, view);
     const bool outside = from_row < 0 || from_row >= kSide;
     std::fill_n(values, (outside ? kSide : begin) * kChannels, 0.0f);
     if (outside) continue;
     const std::uint8_t* from = pixels + (from_row * kSide + first) * kChannels;
     float* to = values + begin * kChannels;
-    if (mirrored) {
+    if (view.mirrored) {
       for (std::int64_t i = 0; i < shown; ++i) std::memcpy(backwards + i * kChannels, from + (shown - 1 - i) * kChannels, kChannels);
       from = backwards;
     }

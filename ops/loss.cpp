@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/score/rank.h"
 #include "kernels/softmax_xent/softmax_xent.h"
 #include "ops/common.h"
 #include "ops/ops.h"
@@ -36,7 +37,7 @@ std::int64_t count_hits(const Tensor& logits, const Tensor& labels, std::int64_t
     const std::int64_t label = labels.data<std::int32_t>()[i];
     if (std::isnan(row[label])) continue;
     std::int64_t ahead = 0;
-    for (std::int64_t j = 0; j < classes; ++j) ahead += row[j] > row[label] || (row[j] == row[label] && j < label);
+    for (std::int64_t j = 0; j < classes; ++j) ahead += kernels::ranks_before(row[j], j, row[label], label);
     hits += ahead < k;
   }
   return hits;

@@ -5,9 +5,11 @@
 #include <map>
 #include <set>
 
+#include "core/gpu/gpu.h"
 #include "core/parallel.h"
 #include "core/profile.h"
 #include "kernels/momentum/momentum.h"
+#include "kernels/momentum_many/momentum_many.h"
 
 namespace octet::optim {
 
@@ -55,25 +57,75 @@ void cut(const kernels::MomentumRow& row, kernels::MomentumProblem problem, cons
 
 }  // namespace
 
-// On the processor one sweep over all parameters: most are so small that a parallel call each would cost more than the work.
+/// The rate, and tables of all parameters' parts. A step takes the table of the step before when all lies where it did; a recorded
+/// one has a table of its own for good.
+class Momentum::There {
+ public:
+  There() : lr_({1}, DType::f64, Device::cuda) {}
+
+  void step(std::vector<kernels::MomentumPart> parts, const MomentumOptions& options) {
+    const kernels::MomentumManyProblem problem{static_cast<std::int64_t>(parts.size()), options.momentum, options.nesterov};
+    const Tensor table = gpu::recording() ? recorded_.emplace_back(made(parts)) : current(std::move(parts));
+    gpu::after_recording([this, lr = options.lr] { bring(lr); });
+    kernels::dispatch(kernels::momentum_many_rows(), "momentum_many", "f32", problem,
+                      kernels::MomentumManyPointers{static_cast<const kernels::MomentumPart*>(table.raw()), static_cast<const double*>(lr_.raw())},
+                      kernels::context_of(Device::cuda));
+  }
+
+  void bring(double lr) {
+    if (lr == brought_lr_) return;
+    gpu::copy_from_host(lr_.raw(), &lr, sizeof lr);
+    brought_lr_ = lr;
+  }
+
+ private:
+  static Tensor made(const std::vector<kernels::MomentumPart>& parts) {
+    const gpu::OutsideGraph outside;
+    Tensor table({static_cast<std::int64_t>(parts.size() * sizeof parts[0])}, DType::u8, Device::cuda);
+    gpu::after_recording([table, parts]() mutable { gpu::copy_from_host(table.raw(), parts.data(), table.nbytes()); });
+    return table;
+  }
+
+  Tensor current(std::vector<kernels::MomentumPart> parts) {
+    if (parts != parts_) table_ = made(parts), parts_ = std::move(parts);
+    return table_;
+  }
+
+  Tensor lr_;
+  double brought_lr_ = -1;  // never a rate
+  std::vector<kernels::MomentumPart> parts_;
+  Tensor table_;
+  std::vector<Tensor> recorded_;
+};
+
+// One sweep over all parameters: most are so small that a parallel call, or a launch, each would cost more than the work.
 void Momentum::step() {
   std::vector<Piece> pieces;
+  std::vector<kernels::MomentumPart> parts;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const Group& group = groups_[g];
     for (std::size_t i = 0; i < group.parameters.size(); ++i) {
       Variable parameter = group.parameters[i].second;
       if (!parameter.grad().defined()) continue;
-      Tensor& weight = parameter.value();
+      Tensor &weight = parameter.value(), &velocity = velocities_[g][i];
+      if (weight.device() == Device::cuda) {
+        OCTET_CHECK(weight.dtype() == DType::f32, "momentum", "'{}' is {}, a device updates f32", group.parameters[i].first, name_of(weight.dtype()));
+        kernels::cut_into_parts({static_cast<const float*>(parameter.grad().raw()), static_cast<float*>(velocity.raw()), static_cast<float*>(weight.raw()),
+                                 weight.numel(), group.lr_scale, group.weight_decay},
+                                parts);
+        continue;
+      }
       const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum, group.weight_decay,
                                              options_.nesterov};
-      const Device device = weight.device();
-      const auto& row = kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem, device);
-      if (device == Device::cuda)
-        kernels::run_row(row, problem,
-                         kernels::MomentumPointers{parameter.grad().raw(), velocities_[g][i].raw(), weight.raw()}, kernels::context_of(device));
-      else
-        cut(row, problem, parameter.grad(), velocities_[g][i], weight, pieces);
+      cut(kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem), problem, parameter.grad(), velocity, weight, pieces);
     }
+  }
+  if (!parts.empty()) {
+    if (!there_) {
+      const gpu::OutsideGraph outside;
+      there_ = std::make_shared<There>();
+    }
+    there_->step(std::move(parts), options_);
   }
   if (pieces.empty()) return;
   const profile::Span span(profile::Kind::kernel, "momentum");
@@ -81,6 +133,10 @@ void Momentum::step() {
     const Piece& piece = pieces[static_cast<std::size_t>(i)];
     piece.row->run(piece.problem, piece.pointers, {});
   });
+}
+
+void Momentum::bring() {
+  if (there_) there_->bring(options_.lr);
 }
 
 void Momentum::zero_grad() {

@@ -1,5 +1,6 @@
 // The Momentum optimizer over named parameters.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,10 @@ class Momentum {
   Momentum(nn::Module::NamedParameters parameters, const MomentumOptions& options);
   Momentum(std::vector<Group> groups, const MomentumOptions& options);
 
-  /// Updates every parameter that has a gradient.
+  /// Updates every parameter that has a gradient. May be recorded on a device (core/gpu/gpu.h), see bring().
   void step();
+  /// Brings the rate to the device, where recorded steps read it: before the launch of one, when it has changed.
+  void bring();
   void zero_grad();
   void set_lr(double lr) { options_.lr = lr; }
   double lr() const { return options_.lr; }
@@ -40,9 +43,11 @@ class Momentum {
   void load_state(const nn::Module::NamedTensors& state);
 
  private:
+  class There;  // on the device
   MomentumOptions options_;
   std::vector<Group> groups_;
   std::vector<std::vector<Tensor>> velocities_;  // as groups_
+  std::shared_ptr<There> there_;                 // undefined until a parameter of a device is updated
 };
 
 }  // namespace octet::optim

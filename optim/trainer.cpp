@@ -5,10 +5,12 @@
 #include <cmath>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "core/profile.h"
 #include "ops/ops.h"
 #include "optim/checkpoint.h"
+#include "optim/device_steps.h"
 
 namespace octet::optim {
 namespace {
@@ -44,6 +46,8 @@ class Fit {
         schedule_{settings.schedule, settings.optimizer.lr} {
     progress_.epochs = options.epochs;
     progress_.batches = loader_.batches_per_epoch();
+    if (model.device() == Device::cuda)
+      there_ = std::make_unique<DeviceSteps>(model, optimizer_, dataset, options.loader, settings.label_smoothing);
   }
 
   FitResult run() {
@@ -64,6 +68,7 @@ class Fit {
   static const FitOptions& checked(const FitOptions& options) {
     OCTET_CHECK(options.epochs >= 0, "fit", "epochs {} must not be negative", options.epochs);
     OCTET_CHECK(options.checkpoint_every >= 0, "fit", "checkpoint_every {} must not be negative", options.checkpoint_every);
+    OCTET_CHECK(options.report_every >= 1, "fit", "report_every {} must be at least 1", options.report_every);
     OCTET_CHECK((options.checkpoint_every == 0 && !options.resume) || !options.checkpoint_path.empty(), "fit",
                 "checkpoint_every and resume need a checkpoint_path");
     return options;
@@ -81,11 +86,10 @@ class Fit {
   }
 
   void epoch() {
-    loader_.start(options_.first_epoch + static_cast<std::uint64_t>(progress_.epoch), progress_.batch);
+    start_epoch();
     for (data::Batch batch; next(batch);) {
       step(batch);
-      const bool last_of_epoch = progress_.batch == progress_.batches;  // the epoch's end has a checkpoint of its own
-      if (options_.checkpoint_every > 0 && progress_.step % options_.checkpoint_every == 0 && !last_of_epoch) checkpoint();
+      if (checkpoint_due()) checkpoint();
     }
     callback_.on_epoch_end(progress_);
     result_.epochs.push_back(progress_.scores);
@@ -95,7 +99,21 @@ class Fit {
     checkpoint();
   }
 
+  void start_epoch() {
+    const std::uint64_t epoch = options_.first_epoch + static_cast<std::uint64_t>(progress_.epoch);
+    if (!there_) return loader_.start(epoch, progress_.batch);
+    const auto start = Clock::now();
+    there_->start(epoch, progress_.batch, progress_.scores);
+    waited_ += seconds_since(start);
+  }
+
+  bool last_of_epoch() const { return progress_.batch == progress_.batches; }
+  // The epoch's end has a checkpoint of its own.
+  bool checkpoint_due() const { return options_.checkpoint_every > 0 && progress_.step % options_.checkpoint_every == 0 && !last_of_epoch(); }
+
+  // On a device the step itself makes its batch.
   bool next(data::Batch& batch) {
+    if (there_) return !last_of_epoch();
     const Span span(Kind::phase, "data");
     const auto start = Clock::now();
     const bool more = loader_.next(batch);
@@ -105,18 +123,20 @@ class Fit {
 
   Variable loss_of(const Variable& logits, const data::Batch& batch) {
     const Span span(Kind::phase, "loss");
-    const Tensor labels = batch.labels.to(logits.value().device());
-    const Variable loss = ops::softmax_cross_entropy(logits, labels, settings_.label_smoothing);
+    const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing);
     progress_.batch_loss = loss.value().item();
-    OCTET_CHECK(std::isfinite(progress_.batch_loss), "fit", "the loss is {} at epoch {}, step {} ---> HINT lower --lr; the last checkpoint is intact",
-                progress_.batch_loss, progress_.epoch + 1, progress_.step + 1);
-    progress_.scores.add(logits.value(), labels, progress_.batch_loss);
+    if (!std::isfinite(progress_.batch_loss)) lost(progress_.batch_loss, progress_.step + 1);
+    progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
     return loss;
+  }
+
+  [[noreturn]] void lost(double loss, std::int64_t step) const {
+    fail("fit", fmt::format("the loss is {} at epoch {}, step {}", loss, progress_.epoch + 1, step), "lower --lr; the last checkpoint is intact");
   }
 
   Variable forward(const Tensor& images) {
     const Span span(Kind::phase, "forward");
-    return model_(Variable(images.to(model_.device())));
+    return model_(Variable(images));
   }
 
   void update() {
@@ -131,18 +151,38 @@ class Fit {
     model_.train();  // a callback may have evaluated
     progress_.lr = schedule_.at(progress_.step, progress_.batches * options_.epochs);
     optimizer_.set_lr(progress_.lr);
+    there_ ? there_->run(progress_.batch) : step_here(batch);
+    ++progress_.batch, ++progress_.step;
+    there_ ? report_there(start) : took(seconds_since(start), 1);
+    const Span report(Kind::phase, "report");
+    callback_.on_step(progress_);
+  }
+
+  void step_here(const data::Batch& batch) {
     const Variable loss = loss_of(forward(batch.images), batch);
     {
       const Span backward(Kind::phase, "backward");
       loss.backward();
     }
     update();
-    ++progress_.batch, ++progress_.step;
-    progress_.step_ms = seconds_since(start) * 1e3;
-    result_.step_ms.push_back(progress_.step_ms);
-    result_.training_seconds += progress_.step_ms * 1e-3;
-    const Span report(Kind::phase, "report");
-    callback_.on_step(progress_);
+  }
+
+  void took(double seconds, std::int64_t steps) {
+    progress_.step_ms = seconds * 1e3 / static_cast<double>(steps);
+    result_.step_ms.insert(result_.step_ms.end(), static_cast<std::size_t>(steps), progress_.step_ms);
+    result_.training_seconds += seconds;
+  }
+
+  // The host's clock tells something about steps when it has waited for them: from the first one's `start` on.
+  void report_there(Clock::time_point start) {
+    if (unreported_++ == 0) unreported_since_ = start;
+    const bool due = result_.step_ms.empty() || progress_.step % options_.report_every == 0 || last_of_epoch() || checkpoint_due();
+    if (!due) return;
+    const Span span(Kind::phase, "report");
+    const DeviceSteps::Report now = there_->report();
+    if (now.lost_batch != 0) lost(now.lost_loss, progress_.step - progress_.batch + now.lost_batch);
+    progress_.scores = now.scores, progress_.batch_loss = now.batch_loss;
+    took(seconds_since(unreported_since_), std::exchange(unreported_, 0));
   }
 
   // A good checkpoint is never replaced by one whose next loss must be NaN.
@@ -167,7 +207,9 @@ class Fit {
   Schedule schedule_;
   Progress progress_;
   FitResult result_;
-  Clock::time_point start_;
+  std::unique_ptr<DeviceSteps> there_;  // on a device
+  std::int64_t unreported_ = 0;         // steps begun there since the last report
+  Clock::time_point start_, unreported_since_;
   double waited_ = 0;  // seconds, for batches
 };
 

@@ -24,7 +24,8 @@ struct Scores {
   void add(const Tensor& logits, const Tensor& labels, double mean_loss);
 };
 
-/// Where a fit stands after a step.
+/// Where a fit stands after a step. On a device steps run ahead of the host, which asks for loss, scores and times now and then
+/// (FitOptions::report_every): between two reports those are of the last one, and `step_ms` is the mean of its steps.
 struct Progress {
   std::int64_t epoch = 0, epochs = 0;  ///< epoch counts from 0
   std::int64_t batch = 0, batches = 0; ///< batches of this epoch done, of how many
@@ -66,6 +67,9 @@ struct FitOptions {
   std::string checkpoint_path;        ///< written atomically, also at every epoch's end
   std::string tag;                    ///< what this fit is ("pretrain seed 1 …"): a checkpoint of another tag is refused
   bool resume = false;                ///< go on from checkpoint_path when it is there
+  /// On a device: steps from one report to the next, those of a fit's first step, of checkpoints and of an epoch's end beside. A
+  /// loss that is not finite is seen at a report.
+  std::int64_t report_every = 10;
 };
 
 using PredictFn = std::function<Tensor(const Tensor& images)>;  ///< f32 N,32,32,3 → logits f32 N,classes

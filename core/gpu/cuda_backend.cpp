@@ -12,6 +12,17 @@ void check(cudaError_t status, const char* what) {
   OCTET_CHECK(status == cudaSuccess, "gpu", "{}: {}", what, cudaGetErrorString(status));
 }
 
+/// While one lives, calls that a recording forbids by default are allowed on this thread: they are no part of the graph.
+class AllowDuringRecording {
+ public:
+  AllowDuringRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~AllowDuringRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  AllowDuringRecording(const AllowDuringRecording&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 class CudaBackend : public Backend {
  public:
   explicit CudaBackend(const cudaDeviceProp& device)
@@ -23,6 +34,7 @@ class CudaBackend : public Backend {
   std::string description() const override { return description_; }
   void* take(std::size_t bytes) override {
     void* memory = nullptr;
+    const AllowDuringRecording allow;
     const cudaError_t status = cudaMalloc(&memory, bytes);
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();
@@ -31,7 +43,10 @@ class CudaBackend : public Backend {
     check(status, "cudaMalloc");
     return memory;
   }
-  void give(void* memory) override { cudaFree(memory); }
+  void give(void* memory) override {
+    const AllowDuringRecording allow;
+    cudaFree(memory);
+  }
   void copy_from_host(void* to, const void* from, std::size_t bytes) override {
     // From pageable memory the call returns when the bytes are staged.
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copy to the device");

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -25,6 +26,22 @@ std::unique_ptr<Backend> no_backend(std::string& why_not) {
 std::string hint() {
   return OCTET_WITH_CUDA ? "leave --device cuda out to work on the processor" : "configure with -DOCTET_CUDA=ON where the CUDA toolkit is installed";
 }
+
+using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;
+
+/// Takes a block of `size`; null when there is none.
+void* take_from(FreeBlocks& free, std::size_t size) {
+  const auto found = free.find(size);
+  if (found == free.end() || found->second.empty()) return nullptr;
+  void* const block = found->second.back();
+  found->second.pop_back();
+  return block;
+}
+
+/// The memory of a graph: blocks that were taken while it was recorded. The free ones serve that recording alone.
+struct Pool {
+  FreeBlocks free;
+};
 
 /// The device, its memory in hand, and whether a graph is being recorded.
 class State {
@@ -64,21 +81,14 @@ class State {
   void* take(std::size_t bytes) {
     const std::size_t size = rounded(bytes);
     std::lock_guard lock(mutex_);
-    auto& blocks = free_[size];
-    void* block = nullptr;
-    if (!blocks.empty()) {
-      block = blocks.back();
-      blocks.pop_back();
-      cached_ -= size;
-    } else {
-      block = backend().take(size);
-      if (block == nullptr) {
-        trim_locked();
-        block = backend().take(size);
-      }
+    Pool* const pool = outside_graph ? nullptr : pool_.get();
+    void* block = pool != nullptr ? take_from(pool->free, size) : nullptr;
+    if (block == nullptr) {
+      block = take_common(size);
       OCTET_CHECK(block != nullptr, "gpu", "the device has no {} bytes left ({} in use)", size, live_);
+      if (pool != nullptr) owner_of_[block] = pool;
+      live_ += size;
     }
-    live_ += size;
     peak_held_ = std::max(peak_held_, live_ + cached_);
     return block;
   }
@@ -86,13 +96,21 @@ class State {
   void give(void* block, std::size_t bytes) noexcept {
     const std::size_t size = rounded(bytes);
     std::lock_guard lock(mutex_);
-    live_ -= size;
-    try {
-      free_[size].push_back(block);
-      cached_ += size;
-    } catch (const std::bad_alloc&) {
-      backend_->give(block);
-    }
+    const auto owner = owner_of_.find(block);
+    if (owner != owner_of_.end())
+      keep(owner->second->free, block, size);
+    else
+      give_common(block, size);
+  }
+
+  /// Until end_pool() memory is taken for a graph. It holds on to the pool; what is free in it when it goes serves all again.
+  void begin_pool() {
+    std::lock_guard lock(mutex_);
+    pool_ = std::shared_ptr<Pool>(new Pool, [this](Pool* pool) { dissolve(pool); });
+  }
+  std::shared_ptr<Pool> end_pool() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(pool_, nullptr);
   }
 
   void trim() {
@@ -105,9 +123,51 @@ class State {
     return {live_, peak_held_};
   }
 
-  bool recording = false;
+  std::vector<std::function<void()>> after_recording;
+  bool recording = false, outside_graph = false;
+  std::size_t host_copies = 0;
 
  private:
+  /// Of the blocks that belong to no graph, or fresh.
+  void* take_common(std::size_t size) {
+    if (void* const block = take_from(free_, size)) {
+      cached_ -= size;
+      return block;
+    }
+    void* block = backend().take(size);
+    if (block == nullptr && !recording) {
+      trim_locked();
+      block = backend().take(size);
+    }
+    return block;
+  }
+
+  bool keep(FreeBlocks& free, void* block, std::size_t size) noexcept {
+    try {
+      free[size].push_back(block);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  void give_common(void* block, std::size_t size) noexcept {
+    live_ -= size;
+    if (keep(free_, block, size))
+      cached_ += size;
+    else
+      backend_->give(block);
+  }
+
+  /// A block that somebody still has is like any other from now on.
+  void dissolve(Pool* pool) noexcept {
+    std::lock_guard lock(mutex_);
+    std::erase_if(owner_of_, [&](const auto& entry) { return entry.second == pool; });
+    for (auto& [size, blocks] : pool->free)
+      for (void* block : blocks) give_common(block, size);
+    delete pool;
+  }
+
   static std::size_t rounded(std::size_t bytes) { return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); }
 
   void trim_locked() {
@@ -122,7 +182,9 @@ class State {
   std::string why_not_;
   Kind kind_ = Kind::none;
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  FreeBlocks free_;
+  std::shared_ptr<Pool> pool_;                 // of the graph being recorded
+  std::unordered_map<void*, Pool*> owner_of_;  // of blocks that belong to a graph, free or in use
   std::size_t live_ = 0, cached_ = 0, peak_held_ = 0;
 };
 
@@ -156,12 +218,15 @@ MemoryStats memory_stats() { return state().stats(); }
 
 void copy_from_host(void* to, const void* from, std::size_t bytes) {
   require_no_recording("a copy from the host");
+  ++state().host_copies;
   if (bytes > 0) state().backend().copy_from_host(to, from, bytes);
 }
 void copy_to_host(void* to, const void* from, std::size_t bytes) {
   require_no_recording("a copy to the host");
+  ++state().host_copies;
   if (bytes > 0) state().backend().copy_to_host(to, from, bytes);
 }
+std::size_t host_copies() { return state().host_copies; }
 void copy(void* to, const void* from, std::size_t bytes) {
   if (bytes > 0) state().backend().copy(to, from, bytes);
 }
@@ -209,29 +274,56 @@ void sum([[maybe_unused]] float* to, [[maybe_unused]] const float* a, [[maybe_un
 void* stream() { return state().backend().stream(); }
 void synchronize() { state().backend().synchronize(); }
 
+namespace {
+
+/// A graph of a backend, and the memory that it works in.
+struct Recorded {
+  std::shared_ptr<Pool> memory;
+  std::shared_ptr<void> graph;
+};
+
+}  // namespace
+
 Graph Graph::record(const std::function<void()>& work) {
   require_no_recording("a recording begins");
   Backend& backend = state().backend();
+  auto recorded = std::make_shared<Recorded>();
   backend.begin_recording();
   state().recording = true;
+  state().begin_pool();
+  std::vector<std::function<void()>> afterwards;
+  const auto end = [&] {
+    state().recording = false;
+    afterwards.swap(state().after_recording);
+    recorded->memory = state().end_pool();
+    recorded->graph = backend.end_recording();
+  };
   try {
     work();
   } catch (...) {
-    state().recording = false;
-    backend.end_recording();
+    end();
     throw;
   }
-  state().recording = false;
+  end();
+  for (const auto& late : afterwards) late();
   Graph graph;
-  graph.made_ = backend.end_recording();
+  graph.made_ = recorded;
   return graph;
 }
 
 void Graph::launch() const {
   OCTET_CHECK(defined(), "gpu", "a graph that was never recorded cannot run");
-  state().backend().launch(made_.get());
+  state().backend().launch(static_cast<const Recorded*>(made_.get())->graph.get());
 }
 
 bool recording() { return state().recording; }
+
+void after_recording(std::function<void()> work) {
+  if (!state().recording) return work();
+  state().after_recording.push_back(std::move(work));
+}
+
+OutsideGraph::OutsideGraph() : before_(std::exchange(state().outside_graph, true)) {}
+OutsideGraph::~OutsideGraph() { state().outside_graph = before_; }
 
 }  // namespace octet::gpu

@@ -52,11 +52,14 @@ void* stream();
 /// Waits until the stream is empty. Throws Error when something in it failed.
 void synchronize();
 
+/// Copies between host and device that this process has made. Work that makes none can be recorded.
+std::size_t host_copies();
+
 /// What was launched and copied on the device while one was recorded, to be run again with the same addresses.
 class Graph {
  public:
-  /// Runs `work` recording, not executing. Memory that work() allocates must stay allocated as long as the graph lives; copies to
-  /// or from the host throw.
+  /// Runs `work` recording, not executing. Memory that work() allocates belongs to the graph from then on, used again within it
+  /// only; nobody else gets it before the graph is gone. Copies to or from the host throw.
   static Graph record(const std::function<void()>& work);
   void launch() const;
   bool defined() const { return made_ != nullptr; }
@@ -66,5 +69,18 @@ class Graph {
 };
 /// Is a graph being recorded?
 bool recording();
+/// Runs `work` now, or as soon as the recording that is going on has succeeded: copies of what the recorded work reads.
+void after_recording(std::function<void()> work);
+/// While one lives, what is allocated belongs to no graph: for memory that is written between a recording and the launches, which
+/// the recorded work must not use for something else before it is read.
+class OutsideGraph {
+ public:
+  OutsideGraph();
+  ~OutsideGraph();
+  OutsideGraph(const OutsideGraph&) = delete;
+
+ private:
+  bool before_;
+};
 
 }  // namespace octet::gpu

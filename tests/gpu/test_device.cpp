@@ -75,6 +75,47 @@ TEST_F(GpuDevice, GraphsRunAgainOnTheSameAddresses) {
   EXPECT_FALSE(gpu::recording());
 }
 
+TEST_F(GpuDevice, AGraphKeepsTheMemoryThatItWorksIn) {
+  constexpr std::int64_t kCount = 7777;  // of no other test
+  const Shape shape{kCount};
+  Tensor to = Tensor::zeros(shape, DType::f32, Device::cuda), kept;
+  const void* within = nullptr;
+  std::size_t before = 0;
+  {
+    const gpu::Graph graph = gpu::Graph::record([&] {
+      {
+        const Tensor first(shape, DType::f32, Device::cuda);
+        within = first.raw();
+      }
+      const Tensor again = Tensor::full(shape, 3, DType::f32, Device::cuda);
+      EXPECT_EQ(again.raw(), within) << "what is let go serves the recording";
+      {
+        const Tensor let_go(shape, DType::f32, Device::cuda);
+        within = let_go.raw();
+      }
+      {
+        const gpu::OutsideGraph outside;
+        EXPECT_NE(Tensor(shape, DType::f32, Device::cuda).raw(), within);
+      }
+      kept = Tensor::full(shape, 4, DType::f32, Device::cuda);
+      to.copy_from(again);
+    });
+    const Tensor others[] = {Tensor::full(shape, 7, DType::f32, Device::cuda), Tensor::full(shape, 8, DType::f32, Device::cuda)};
+    for (const Tensor& other : others) EXPECT_NE(other.raw(), within);
+    graph.launch();
+    EXPECT_EQ(to.at(kCount - 1), 3);
+    EXPECT_EQ(others[1].at(0), 8);
+    const void* const outlived = kept.raw();
+    kept = {};
+    EXPECT_NE(Tensor(shape, DType::f32, Device::cuda).raw(), outlived) << "it is the graph's still";
+    before = gpu::memory_stats().live;
+  }
+  EXPECT_LT(gpu::memory_stats().live, before) << "with the graph goes its memory";
+  EXPECT_THROW(gpu::Graph::record([&] { kept = Tensor(shape, DType::f32, Device::cuda), to.at(0); }), Error);
+  kept.fill(5);
+  EXPECT_EQ(kept.at(0), 5) << "taken in a recording that failed, but somebody's own";
+}
+
 #if OCTET_EMULATED_GPU
 /// Of the emulator alone, whatever the device of the process is.
 class GpuEmulator : public test::OnDevice {

@@ -1,4 +1,5 @@
 #include "kernels/momentum/momentum.h"
+#include "kernels/momentum_many/momentum_many.h"
 #include "tests/gpu/device.h"
 #include "tests/kernels/hostile.h"
 
@@ -31,6 +32,53 @@ TEST_F(GpuMomentum, StepsHaveTheReferencesBits) {
     for (const bool nesterov : {false, true})
       for (const double decay : {0.0, 4e-5})
         for (const std::size_t off : {0u, 1u}) expect_equal({count, 0.045, 0.9, decay, nesterov}, off);
+}
+
+/// Parameters of all sizes, the second of each three not aligned, by one launch: the bits of a launch each.
+TEST_F(GpuMomentum, ManyParametersHaveTheBitsOfOneByOne) {
+  const std::int64_t counts[] = {1, 10, 4096, 3, 4097, 10000, 128, 77, 8192};
+  for (const bool nesterov : {false, true}) {
+    std::vector<std::vector<float>> gradients, velocities, weights;
+    std::vector<Buffer<float>> dgradients, dvelocities, dweights;
+    std::vector<MomentumPart> parts;
+    for (std::size_t i = 0; i < std::size(counts); ++i) {
+      const std::size_t off = i % 3 == 1;
+      const std::int64_t all = counts[i] + static_cast<std::int64_t>(off);
+      gradients.push_back(hostile::mixed_values(all, 1, 31)), velocities.push_back(hostile::random_values<float>(all, 2)), weights.push_back(hostile::random_values<float>(all, 3));
+      dgradients.emplace_back(gradients[i]), dvelocities.emplace_back(velocities[i]), dweights.emplace_back(weights[i]);
+      cut_into_parts({dgradients[i].data() + off, dvelocities[i].data() + off, dweights[i].data() + off, counts[i], i % 2 ? 0.37 : 1.0, i % 4 ? 4e-5 : 0}, parts);
+    }
+    Buffer<MomentumPart> table(parts);
+    for (const double lr : {0.045, 0.1 / 3}) {
+      Buffer<double> dlr(std::vector<double>{lr});
+      const MomentumManyProblem p{static_cast<std::int64_t>(parts.size()), 0.9, nesterov};
+      const MomentumManyRow* row = test::device_row(momentum_many_rows(), "momentum_many", "f32", p);
+      ASSERT_NE(row, nullptr);
+      row->run(p, {table, dlr}, context_of(Device::cuda));
+      for (std::size_t i = 0; i < std::size(counts); ++i) {
+        const std::size_t off = i % 3 == 1;
+        test::reference_row(momentum_rows(), "momentum", "f32")
+            .run({counts[i], lr * (i % 2 ? 0.37 : 1.0), 0.9, i % 4 ? 4e-5 : 0, nesterov}, {gradients[i].data() + off, velocities[i].data() + off, weights[i].data() + off}, {});
+      }
+    }
+    for (std::size_t i = 0; i < std::size(counts); ++i) {
+      test::expect_same(velocities[i], dvelocities[i].values(), "velocity " + std::to_string(i));
+      test::expect_same(weights[i], dweights[i].values(), "weight " + std::to_string(i));
+    }
+  }
+}
+
+TEST_F(GpuMomentum, TheReferenceOfManyIsThatOfOne) {
+  const std::vector<float> gradient = hostile::random_values<float>(5000, 1);
+  std::vector<float> v = hostile::random_values<float>(5000, 2), w = hostile::random_values<float>(5000, 3), many_v = v, many_w = w;
+  std::vector<MomentumPart> parts;
+  cut_into_parts({gradient.data(), many_v.data(), many_w.data(), 5000, 0.5, 1e-4}, parts);
+  EXPECT_EQ(parts.size(), 2u);
+  const double lr = 0.1;
+  test::reference_row(momentum_many_rows(), "momentum_many", "f32").run({2, 0.9, true}, {parts.data(), &lr}, {});
+  test::reference_row(momentum_rows(), "momentum", "f32").run({5000, 0.05, 0.9, 1e-4, true}, {gradient.data(), v.data(), w.data()}, {});
+  test::expect_same(v, many_v, "velocity");
+  test::expect_same(w, many_w, "weight");
 }
 
 }  // namespace

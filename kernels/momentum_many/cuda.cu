@@ -1,0 +1,40 @@
+#include "core/gpu/pack.h"
+#include "kernels/momentum/cuda_step.h"
+#include "kernels/momentum_many/momentum_many.h"
+
+namespace octet::kernels {
+namespace {
+
+constexpr unsigned kThreads = 256;
+
+__device__ __forceinline__ bool aligned(const void* place) { return reinterpret_cast<std::uintptr_t>(place) % 16 == 0; }
+
+/// A block for each part: fours of elements where all three lie so, then what is left.
+__global__ void momentum_many(const MomentumPart* parts, const double* lr, float mu, bool nesterov) {
+  const MomentumPart part = parts[blockIdx.x];
+  const MomentumStep step{static_cast<float>(-__dmul_rn(*lr, part.lr_scale)), mu, static_cast<float>(part.weight_decay),
+                          nesterov};
+  const unsigned count = static_cast<unsigned>(part.count);
+  unsigned done = 0;
+  if (aligned(part.gradient) && aligned(part.velocity) && aligned(part.weight)) {
+    for (unsigned unit = threadIdx.x; unit < count / 4; unit += kThreads)
+      momentum_step<4>(part.gradient, part.velocity, part.weight, step, unit);
+    done = count / 4 * 4;
+  }
+  for (unsigned i = done + threadIdx.x; i < count; i += kThreads)
+    momentum_step<1>(part.gradient, part.velocity, part.weight, step, i);
+}
+
+}  // namespace
+
+const char* OCTET_GPU_WHY_NOT(momentum_many_f32)(const MomentumManyProblem& p) {
+  return p.parts > 0x7fffffff ? "more than 2^31 - 1 parts" : nullptr;
+}
+void OCTET_GPU_NAME(momentum_many_f32)(const MomentumManyProblem& p, const MomentumManyPointers& x,
+                                       const Context& context) {
+  if (p.parts == 0) return;
+  OCTET_LAUNCH(momentum_many, static_cast<unsigned>(p.parts), kThreads, context.stream, x.parts, x.lr,
+               static_cast<float>(p.momentum), p.nesterov);
+}
+
+}  // namespace octet::kernels

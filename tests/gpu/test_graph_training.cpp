@@ -1,0 +1,233 @@
+// Recorded training steps beside those that run as they are made: equal bits, whatever is recorded, reported or resumed.
+#include <cmath>
+
+#include "kernels/momentum/momentum.h"
+#include "ops/ops.h"
+#include "optim/device_steps.h"
+#include "optim/trainer.h"
+#include "quant/prepare.h"
+#include "tests/gpu/device.h"
+#include "tests/optim/toy_problem.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
+#include "tests/support/tensors.h"
+
+namespace octet {
+namespace {
+
+using optim::DeviceSteps;
+using optim::Progress;
+
+class GpuGraphTraining : public test::OnDevice {};
+
+/// A convolution, a depthwise one and a linear layer; dropout draws on the host.
+std::shared_ptr<nn::Module> net(Device device = Device::cuda, bool with_dropout = false) {
+  const nn::DeviceScope there(device);
+  std::vector<std::shared_ptr<nn::Module>> layers{std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{3, 8, 3, 3, 4, 1, false, false}, ops::Activation::relu),
+                                                  std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{8, 8, 3, 3, 1, 1, false, true}, ops::Activation::relu),
+                                                  std::make_shared<nn::GlobalAvgPool>(), std::make_shared<nn::Flatten>()};
+  if (with_dropout) layers.push_back(std::make_shared<nn::Dropout>(0.1, 5));
+  layers.push_back(std::make_shared<nn::Linear>(8, 4));
+  auto made = std::make_shared<nn::Sequential>(layers);
+  nn::initialise(*made, nn::Init::he, 1);
+  return made;
+}
+
+// 5 batches an epoch, the last one of 6 pictures.
+const data::Dataset& pictures() {
+  static const data::Dataset set = test::toy_pictures(38, 1);
+  return set;
+}
+
+constexpr optim::MomentumOptions kMomentum{0.05, 0.9, 1e-4, true};
+constexpr data::LoaderOptions kLoader{.batch_size = 8, .augment = data::Augment::crop_flip, .seed = 3};
+
+std::uint32_t crc_of(const nn::Module& model) {
+  nn::Module::NamedTensors here;
+  for (const auto& [name, tensor] : model.state()) here.emplace_back(name, tensor.to(Device::cpu));
+  return test::state_crc(here);
+}
+
+struct Outcome {
+  std::uint32_t crc = 0;
+  optim::FitResult result;
+  std::vector<Progress> steps;
+};
+
+struct Recorder : optim::Callback {
+  explicit Recorder(Outcome& to) : run(to) {}
+  void on_step(const Progress& p) override {
+    run.steps.push_back(p);
+    if (p.step == stop_at) throw std::runtime_error("stopped");
+  }
+  Outcome& run;
+  std::int64_t stop_at = 0;
+};
+
+optim::FitOptions options_of(std::int64_t epochs, std::int64_t report_every = 10) {
+  optim::FitOptions options;
+  options.epochs = epochs, options.loader = kLoader, options.report_every = report_every;
+  return options;
+}
+
+Outcome fit(const std::shared_ptr<nn::Module>& model, const optim::FitOptions& options, std::int64_t stop_at = 0) {
+  Outcome run;
+  optim::Trainer trainer(model);
+  trainer.prepare({kMomentum, optim::ScheduleKind::cosine, 0.05});
+  Recorder recorder(run);
+  recorder.stop_at = stop_at;
+  try {
+    run.result = trainer.fit(pictures(), options, &recorder);
+  } catch (const std::runtime_error&) {
+    EXPECT_NE(stop_at, 0);
+  }
+  run.crc = crc_of(*model);
+  return run;
+}
+
+/// The update parameter by parameter, the rate in each launch.
+class OneByOne {
+ public:
+  explicit OneByOne(const nn::Module& model) : parameters_(model.parameters()) {
+    for (const Variable& p : parameters_) velocities_.push_back(Tensor::zeros(p.shape(), DType::f32, p.value().device()));
+  }
+  void step(double lr) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      Variable& p = parameters_[i];
+      kernels::dispatch(kernels::momentum_rows(), "momentum", "f32",
+                        kernels::MomentumProblem{p.value().numel(), lr, kMomentum.momentum, kMomentum.weight_decay, kMomentum.nesterov},
+                        kernels::MomentumPointers{p.grad().raw(), velocities_[i].raw(), p.value().raw()}, kernels::context_of(Device::cuda));
+      p.zero_grad();
+    }
+  }
+
+ private:
+  std::vector<Variable> parameters_;
+  std::vector<Tensor> velocities_;
+};
+
+/// The same fit, step by step: batches from the loader, scores counted and everything run on the host's word.
+Outcome by_hand(const std::shared_ptr<nn::Module>& model, std::int64_t epochs) {
+  Outcome run;
+  const data::Loader loader(pictures(), kLoader);
+  OneByOne optimizer(*model);
+  const optim::Schedule schedule{optim::ScheduleKind::cosine, kMomentum.lr};
+  const std::int64_t batches = loader.batches_per_epoch();
+  for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+    optim::Scores scores;
+    for (std::int64_t i = 0; i < batches; ++i) {
+      const data::Batch batch = loader.make(static_cast<std::uint64_t>(epoch), i);
+      const Tensor labels = batch.labels.to(model->device());
+      const Variable logits = (*model)(Variable(batch.images.to(model->device())));
+      const Variable loss = ops::softmax_cross_entropy(logits, labels, 0.05);
+      scores.add(logits.value(), labels, loss.value().item());
+      loss.backward();
+      optimizer.step(schedule.at(epoch * batches + i, epochs * batches));
+    }
+    run.result.epochs.push_back(scores);
+  }
+  run.crc = crc_of(*model);
+  return run;
+}
+
+void expect_equal(const optim::Scores& a, const optim::Scores& b) {
+  EXPECT_EQ(a.loss_sum, b.loss_sum);
+  EXPECT_EQ(a.pictures, b.pictures);
+  EXPECT_EQ(a.top1_hits, b.top1_hits);
+  EXPECT_EQ(a.top5_hits, b.top5_hits);
+}
+
+TEST_F(GpuGraphTraining, RecordedStepsHaveTheBitsOfStepsByHand) {
+  for (const bool with_dropout : {false, true}) {
+    const Outcome wanted = by_hand(net(Device::cuda, with_dropout), 3), got = fit(net(Device::cuda, with_dropout), options_of(3));
+    EXPECT_EQ(wanted.crc, got.crc) << with_dropout;
+    ASSERT_EQ(got.result.epochs.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) expect_equal(wanted.result.epochs[i], got.result.epochs[i]);
+    EXPECT_EQ(got.result.step_ms.size(), 15u);
+  }
+}
+
+TEST_F(GpuGraphTraining, ReportsChangeNothing) {
+  const Outcome often = fit(net(), options_of(2, 1)), seldom = fit(net(), options_of(2, 1000));
+  EXPECT_EQ(often.crc, seldom.crc);
+  ASSERT_EQ(often.steps.size(), 10u);
+  ASSERT_EQ(seldom.steps.size(), 10u);
+  for (std::size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(seldom.steps[i].batch, static_cast<std::int64_t>(i % 5) + 1);
+    const std::size_t reported = i < 4 ? 0 : i < 9 ? 4 : 9;  // the first step's, the epochs' ends
+    if (i != 5 && i != 6 && i != 7 && i != 8) expect_equal(seldom.steps[i].scores, often.steps[reported].scores);
+    EXPECT_EQ(seldom.steps[i].batch_loss, often.steps[reported].batch_loss) << i;
+    EXPECT_EQ(seldom.steps[i].lr, often.steps[i].lr);
+    EXPECT_GT(seldom.steps[i].step_ms, 0);
+  }
+  for (std::size_t i = 5; i < 9; ++i) EXPECT_EQ(seldom.steps[i].scores.pictures, 0) << "nothing is known of the new epoch yet";
+}
+
+TEST_F(GpuGraphTraining, AResumedRunHasTheSameBits) {
+  const test::TempFolder folder;
+  const Outcome whole = fit(net(), options_of(3));
+  for (const std::int64_t stop_at : {4, 7, 9}) {
+    optim::FitOptions options = options_of(3);
+    options.checkpoint_path = folder / std::to_string(stop_at), options.tag = "t", options.checkpoint_every = 3;
+    fit(net(), options, stop_at);
+    options.resume = true;
+    const Outcome rest = fit(net(), options);
+    EXPECT_EQ(rest.crc, whole.crc) << stop_at;
+    EXPECT_LT(rest.steps.size(), 15u);
+    ASSERT_FALSE(rest.result.epochs.empty());
+    expect_equal(rest.result.epochs.back(), whole.result.epochs.back());
+  }
+}
+
+/// Steps outside of a fit, to see what was recorded.
+std::int64_t launches_of(nn::Module& model, std::int64_t epochs) {
+  optim::Momentum optimizer(model.named_parameters(), kMomentum);
+  DeviceSteps steps(model, optimizer, pictures(), kLoader, 0);
+  for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+    steps.start(static_cast<std::uint64_t>(epoch), 0, {});
+    for (std::int64_t i = 0; i < 5; ++i) steps.run(i);
+    EXPECT_EQ(steps.report().scores.pictures, 38);
+  }
+  return steps.launches();
+}
+
+TEST_F(GpuGraphTraining, AllButTheFirstStepOfASizeAreRecorded) { EXPECT_EQ(launches_of(*net(), 3), 3 + 5 + 5); }
+
+TEST_F(GpuGraphTraining, AModelThatReadsOnTheHostStaysEager) {
+  EXPECT_EQ(launches_of(*net(Device::cuda, true), 2), 0);
+  const auto quantized = net();
+  quant::prepare(*quantized, Shape{1, 32, 32, 3}, {});
+  EXPECT_EQ(launches_of(*quantized, 2), 0);
+}
+
+TEST_F(GpuGraphTraining, EvaluationBetweenStepsDisturbsNothing) {
+  struct Evaluating : optim::Callback {
+    explicit Evaluating(optim::Trainer& to) : trainer(to) {}
+    void on_step(const Progress&) override { trainer.evaluate(pictures().first(9), 4); }
+    optim::Trainer& trainer;
+  };
+  const auto model = net();
+  optim::Trainer trainer(model);
+  trainer.prepare({kMomentum, optim::ScheduleKind::cosine, 0.05});
+  Evaluating callback(trainer);
+  trainer.fit(pictures(), options_of(2), &callback);
+  EXPECT_EQ(crc_of(*model), fit(net(), options_of(2)).crc);
+}
+
+TEST_F(GpuGraphTraining, ALostLossIsToldWithItsStep) {
+  const auto model = net();
+  optim::Trainer trainer(model);
+  trainer.prepare({{1e39, 0.9, 0, false}, optim::ScheduleKind::constant, 0});
+  EXPECT_ERROR(trainer.fit(pictures(), options_of(2)), "at epoch 1, step 2 ---> HINT lower --lr");
+}
+
+TEST_F(GpuGraphTraining, LabelsThatTheNetHasNotAreRefused) {
+  data::Dataset set = pictures();
+  set.labels = set.labels.clone();
+  set.labels.data<std::int32_t>()[30] = 4;
+  optim::Trainer trainer(net());
+  EXPECT_ERROR(trainer.fit(set, options_of(1)), "label 4 of picture 30 is outside [0, 4)");
+}
+
+}  // namespace
+}  // namespace octet
