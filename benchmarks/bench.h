@@ -111,13 +111,14 @@ class Suite {
   const Settings& settings() const { return settings_; }
   std::vector<Entry>& entries() { return entries_; }
 
-  /// An entry per row of (task.pass, task.dtypes): `rows`, from which selection would choose, then `vendor`.
+  /// An entry per row of (task.pass, task.dtypes) on the processor: `rows`, from which selection would choose, then `vendor`.
   template <class R, class Problem, class Pointers>
   void add(std::span<const R> rows, Task<Problem, Pointers> task, std::span<const R> vendor = {}) {
     std::vector<const R*> found;
     for (const auto table : {rows, vendor})
       for (const R& row : table)
-        if (kernels::same_text(row.pass, task.pass) && kernels::same_text(row.dtypes, task.dtypes))
+        if (kernels::same_text(row.pass, task.pass) && kernels::same_text(row.dtypes, task.dtypes) &&
+            kernels::same_text(row.device, name_of(Device::cpu)))
           found.push_back(&row);
     const std::string chosen = chosen_impl(rows, task.pass, task.dtypes, task.problem);
     const auto shared = std::make_shared<TaskOf<R, Problem, Pointers>>(found, task);

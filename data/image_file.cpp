@@ -51,7 +51,7 @@ Tensor decode_picture(const void* bytes, std::size_t count, const std::string& n
   constexpr std::size_t kMostBytes = std::size_t{64} << 20;
   OCTET_CHECK(count > 0 && count <= kMostBytes, "picture", "'{}' has {} bytes; pictures have 1 to {}", name, count, kMostBytes);
   OCTET_CHECK(huffman_tables_fit({static_cast<const std::uint8_t*>(bytes), count}), "picture",
-              "'{}' is no PNG or JPEG that can be read (a Huffman table of more than 256 symbols)", name);
+              "'{}' is no PNG or JPEG that can be read (a Huffman table of more than 255 symbols)", name);
   check_size(static_cast<const stbi_uc*>(bytes), count, name);
   int width = 0, height = 0, channels = 0;
   std::unique_ptr<stbi_uc, void (*)(void*)> pixels(

@@ -5,6 +5,7 @@
 namespace octet::data {
 namespace {
 
+constexpr int kMostSymbols = 255;
 constexpr int kNone = -1, kStartOfImage = 0xD8, kStartOfScan = 0xDA, kEndOfImage = 0xD9, kHuffmanTables = 0xC4;
 
 /// Bytes past the end read as zero, as they do in stb_image.
@@ -33,7 +34,7 @@ bool tables_fit(Reader& reader) {
     reader.byte();  // class and number
     int symbols = 0;
     for (int length = 1; length <= 16; ++length) symbols += reader.byte();
-    if (symbols > 256) return false;
+    if (symbols > kMostSymbols) return false;
     reader.skip(symbols);
     left -= 17 + symbols;
   }

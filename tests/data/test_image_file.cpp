@@ -104,9 +104,9 @@ TEST(Picture, HuffmanTablesThatAreTooLong) {
   ASSERT_NE(table, std::string::npos);
   std::string early = whole;
   early.replace(table + 5, 2, "\xFF\x02");  // 257 symbols of one and two bits
-  EXPECT_ERROR(decode(early), "more than 256 symbols");
+  EXPECT_ERROR(decode(early), "more than 255 symbols");
   const std::string late = whole.substr(0, whole.size() - 2) + early.substr(table);  // behind the scan
-  EXPECT_ERROR(decode(late), "more than 256 symbols");
+  EXPECT_ERROR(decode(late), "more than 255 symbols");
 }
 
 TEST(Picture, HeadersThatPromiseTooMuch) {

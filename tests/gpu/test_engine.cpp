@@ -109,7 +109,7 @@ TEST_F(GpuEngine, AWarmSessionTakesNoMemory) {
     session.run(pictures.data<float>(), count, logits.data<float>());
     EXPECT_TRUE(equal_bits(logits.slice(0, count), expected.slice(0, count))) << count;
   };
-  run(20);
+  for (const std::int64_t count : {20, 1, 7}) run(count);
   EXPECT_EQ(session.bytes(), 20 * there.bytes_per_picture());
   const gpu::MemoryStats before = gpu::memory_stats();
   for (const std::int64_t count : {20, 1, 7, 0, 20}) run(count);
