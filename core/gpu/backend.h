@@ -17,6 +17,10 @@ class Backend {
   virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void zero(void* to, std::size_t bytes) = 0;
+  /// to[i] = value; to[i] = a[i] + b[i].
+  virtual void fill(float* to, float value, std::size_t count) = 0;
+  virtual void fill(int* to, int value, std::size_t count) = 0;
+  virtual void sum(float* to, const float* a, const float* b, std::size_t count) = 0;
   virtual void* stream() = 0;
   virtual void synchronize() = 0;
   virtual void begin_recording() = 0;

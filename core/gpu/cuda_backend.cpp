@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/gpu/backend.h"
+#include "core/gpu/elementwise.h"
 
 namespace octet::gpu {
 namespace {
@@ -59,6 +60,9 @@ class CudaBackend : public Backend {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copy on the device");
   }
   void zero(void* to, std::size_t bytes) override { check(cudaMemsetAsync(to, 0, bytes, stream_), "memset on the device"); }
+  void fill(float* to, float value, std::size_t count) override { fill_f32_cuda(to, value, count, stream_); }
+  void fill(int* to, int value, std::size_t count) override { fill_s32_cuda(to, value, count, stream_); }
+  void sum(float* to, const float* a, const float* b, std::size_t count) override { sum_f32_cuda(to, a, b, count, stream_); }
   void* stream() override { return stream_; }
   void synchronize() override { check(cudaStreamSynchronize(stream_), "work on the device"); }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/gpu/backend.h"
+#include "core/gpu/elementwise.h"
 
 namespace octet::gpu {
 namespace {
@@ -32,6 +33,9 @@ class EmulatedBackend : public Backend {
   void zero(void* to, std::size_t bytes) override {
     emulator::perform([=] { std::memset(to, 0, bytes); });
   }
+  void fill(float* to, float value, std::size_t count) override { fill_f32_emulated(to, value, count, nullptr); }
+  void fill(int* to, int value, std::size_t count) override { fill_s32_emulated(to, value, count, nullptr); }
+  void sum(float* to, const float* a, const float* b, std::size_t count) override { sum_f32_emulated(to, a, b, count, nullptr); }
   void* stream() override { return nullptr; }
   void synchronize() override {}
   void begin_recording() override { recorded = std::make_shared<Work>(); }

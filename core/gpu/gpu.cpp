@@ -9,7 +9,6 @@
 
 #include "core/error.h"
 #include "core/gpu/backend.h"
-#include "core/gpu/elementwise.h"
 
 namespace octet::gpu {
 namespace {
@@ -234,42 +233,9 @@ void zero(void* to, std::size_t bytes) {
   if (bytes > 0) state().backend().zero(to, bytes);
 }
 
-namespace {
-
-/// Calls the form of an elementwise kernel that the device in use runs.
-template <class Cuda, class Emulated>
-void run_form([[maybe_unused]] Cuda cuda, [[maybe_unused]] Emulated emulated) {
-  require();
-#if OCTET_WITH_CUDA
-  if (kind() == Kind::cuda) return cuda();
-#endif
-#if OCTET_EMULATED_GPU
-  if (kind() == Kind::emulated) return emulated();
-#endif
-}
-
-}  // namespace
-
-#if OCTET_WITH_CUDA
-#define OCTET_CUDA_FORM(call) [&] { call; }
-#else
-#define OCTET_CUDA_FORM(call) [] {}
-#endif
-#if OCTET_EMULATED_GPU
-#define OCTET_EMULATED_FORM(call) [&] { call; }
-#else
-#define OCTET_EMULATED_FORM(call) [] {}
-#endif
-
-void fill([[maybe_unused]] float* to, [[maybe_unused]] float value, [[maybe_unused]] std::size_t count) {
-  run_form(OCTET_CUDA_FORM(fill_f32_cuda(to, value, count, stream())), OCTET_EMULATED_FORM(fill_f32_emulated(to, value, count, stream())));
-}
-void fill([[maybe_unused]] int* to, [[maybe_unused]] int value, [[maybe_unused]] std::size_t count) {
-  run_form(OCTET_CUDA_FORM(fill_s32_cuda(to, value, count, stream())), OCTET_EMULATED_FORM(fill_s32_emulated(to, value, count, stream())));
-}
-void sum([[maybe_unused]] float* to, [[maybe_unused]] const float* a, [[maybe_unused]] const float* b, [[maybe_unused]] std::size_t count) {
-  run_form(OCTET_CUDA_FORM(sum_f32_cuda(to, a, b, count, stream())), OCTET_EMULATED_FORM(sum_f32_emulated(to, a, b, count, stream())));
-}
+void fill(float* to, float value, std::size_t count) { state().backend().fill(to, value, count); }
+void fill(int* to, int value, std::size_t count) { state().backend().fill(to, value, count); }
+void sum(float* to, const float* a, const float* b, std::size_t count) { state().backend().sum(to, a, b, count); }
 
 void* stream() { return state().backend().stream(); }
 void synchronize() { state().backend().synchronize(); }
