@@ -1,6 +1,7 @@
 // The convolution as a product of matrices whose left one is gathered: pixels by depth, four codes to a word, times
 // depth by filters. A block computes kPixels by kFilters outputs, kStep words of the depth at a time, by dp4a.
 #include "kernels/conv2d_int8/cuda_store.h"
+#include "kernels/conv2d_int8/device_row.h"
 
 namespace octet::kernels {
 namespace {
@@ -192,17 +193,7 @@ const char* refused(const IntConvProblem& p) {
 
 }  // namespace
 
-#define OCTET_GPU_ROW(name)                                                                              \
-  const char* OCTET_GPU_WHY_NOT(name)(const IntConvProblem& p) { return refused(p); }                    \
-  void OCTET_GPU_NAME(name)(const IntConvProblem& p, const IntConvPointers& x, const Context& context) { \
-    run(p, x, context.stream);                                                                           \
-  }                                                                                                      \
-  std::size_t OCTET_GPU_PACKED_BYTES(name)(const IntConvProblem& p) { return layout_of(p).bytes; }       \
-  void OCTET_GPU_PACK(name)(const IntConvProblem& p, const IntConvWeights& w, void* packed) {            \
-    pack_columns(layout_of(p), sizeof(std::int8_t), w, flipped_zero(p), packed);                         \
-  }
-OCTET_GPU_ROW(conv2d_int8_fwd_u8s8)
-OCTET_GPU_ROW(conv2d_int8_fwd_s8s8)
-#undef OCTET_GPU_ROW
+OCTET_INT_CONV_DEVICE_ROW(conv2d_int8_fwd_u8s8)
+OCTET_INT_CONV_DEVICE_ROW(conv2d_int8_fwd_s8s8)
 
 }  // namespace octet::kernels

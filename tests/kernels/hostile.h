@@ -146,7 +146,7 @@ template <class R, class F>
 void for_own_rows(std::span<const R> rows, const char* pass, const char* dtypes, F f) {
   for (const R& row : rows) {
     if (!same_text(row.pass, pass) || !same_text(row.dtypes, dtypes) || same_text(row.impl, "reference")) continue;
-    if (!same_text(row.device, "cpu") || is_vendor(row.impl) || !runnable(row)) continue;
+    if (is_vendor(row.impl) || !runnable(row)) continue;
     SCOPED_TRACE(std::string(row.pass) + " " + row.dtypes + " " + row.impl);
     f(row);
   }
