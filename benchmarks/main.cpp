@@ -10,6 +10,7 @@
 #include "benchmarks/keeping.h"
 #include "benchmarks/measure.h"
 #include "benchmarks/network_table.h"
+#include "benchmarks/program.h"
 #include "benchmarks/roofline.h"
 #include "benchmarks/step_worker.h"
 #include "core/error.h"
@@ -156,18 +157,5 @@ int main(int argc, char** argv) {
       "octet_bench"};
   octet::bench::Options options;
   octet::bench::describe(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& done) {
-    return app.exit(done);
-  } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "octet_bench: {}; --help shows what there is\n", error.what());
-    return 2;
-  }
-  try {
-    return octet::bench::run(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  }
+  return octet::bench::run_program(app, argc, argv, [&] { return octet::bench::run(options); });
 }

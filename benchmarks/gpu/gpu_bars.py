@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers"))
-from bars import Bar, show
+from bars import Bar, Measurements, show
 from measure import NotMeasured, data_of, program
 
 # Which of octet_gpu's steps counts as our fp32 step: what `mnv1_qat --device cuda` does.
@@ -149,22 +149,7 @@ class Torch:
         return self.read()
 
 
-class Results:
-    """Each measurement is taken once; what failed stays failed."""
-
-    def __init__(self, options):
-        self.options, self.taken = options, {}
-
-    def once(self, name, take):
-        if name not in self.taken:
-            try:
-                self.taken[name] = take()
-            except NotMeasured as reason:
-                self.taken[name] = reason
-        if isinstance(self.taken[name], NotMeasured):
-            raise self.taken[name]
-        return self.taken[name]
-
+class Results(Measurements):
     def rows(self):
         quick = ["--quick"] if self.options.emulated else ["--batch", str(self.options.batch)]
         return self.once("rows", lambda: octet_gpu(self.options, *quick))

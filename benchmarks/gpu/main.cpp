@@ -2,13 +2,13 @@
 // steps.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <optional>
 
 #include "benchmarks/gpu/steps.h"
 #include "benchmarks/json_text.h"
+#include "benchmarks/program.h"
 #include "core/error.h"
 #include "core/gpu/gpu.h"
 
@@ -171,18 +171,5 @@ int main(int argc, char** argv) {
       "octet_gpu"};
   octet::bench::GpuOptions options;
   octet::bench::describe(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& done) {
-    return app.exit(done);
-  } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "octet_gpu: {}; --help shows what there is\n", error.what());
-    return 2;
-  }
-  try {
-    return octet::bench::run(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}\n", error.what());
-    return 1;
-  }
+  return octet::bench::run_program(app, argc, argv, [&] { return octet::bench::run(options); });
 }

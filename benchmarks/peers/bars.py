@@ -64,8 +64,8 @@ def bars():
     ]
 
 
-class Results:
-    """Each measurement is taken once, when the first bar asks for it; what failed stays failed."""
+class Measurements:
+    """Each is taken once, when the first bar asks for it; what failed stays failed."""
 
     def __init__(self, options):
         self.options, self.taken = options, {}
@@ -80,6 +80,8 @@ class Results:
             raise self.taken[name]
         return self.taken[name]
 
+
+class Results(Measurements):
     def step(self):
         o = self.options
         return self.once("step", lambda: measure.bench(o, "--step", "--sides", STEP_SIDES, "--python", o.python, "--rounds",
