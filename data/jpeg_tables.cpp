@@ -5,7 +5,7 @@
 namespace octet::data {
 namespace {
 
-constexpr int kMostSymbols = 255;
+constexpr int kMostSymbols = 255, kLengths = 16;
 constexpr int kNone = -1, kStartOfImage = 0xD8, kStartOfScan = 0xDA, kEndOfImage = 0xD9, kHuffmanTables = 0xC4;
 
 /// Bytes past the end read as zero, as they do in stb_image.
@@ -33,10 +33,10 @@ bool tables_fit(Reader& reader) {
   while (left > 0) {
     reader.byte();  // class and number
     int symbols = 0;
-    for (int length = 1; length <= 16; ++length) symbols += reader.byte();
+    for (int length = 1; length <= kLengths; ++length) symbols += reader.byte();
     if (symbols > kMostSymbols) return false;
     reader.skip(symbols);
-    left -= 17 + symbols;
+    left -= 1 + kLengths + symbols;
   }
   return true;
 }
@@ -63,6 +63,23 @@ bool huffman_tables_fit(std::span<const std::uint8_t> bytes) {
     if (!tables_fit(behind_scan)) return false;
   }
   return true;
+}
+
+std::vector<std::uint8_t> with_empty_tables(std::span<const std::uint8_t> bytes) {
+  Reader reader{bytes};
+  if (reader.marker() != kStartOfImage) return {};
+  constexpr int kTables = 8, kTableBytes = 1 + kLengths, kSegmentBytes = 2 + kTables * kTableBytes;
+  const auto rest = bytes.begin() + static_cast<std::ptrdiff_t>(reader.at);
+  std::vector<std::uint8_t> guarded(bytes.begin(), rest);
+  guarded.reserve(bytes.size() + 2 + kSegmentBytes);
+  guarded.insert(guarded.end(), {0xFF, kHuffmanTables, kSegmentBytes >> 8, kSegmentBytes & 0xFF});
+  for (const int kind : {0x00, 0x10})  // of DC and of AC coefficients
+    for (int number = 0; number < kTables / 2; ++number) {
+      guarded.push_back(static_cast<std::uint8_t>(kind | number));
+      guarded.insert(guarded.end(), kLengths, 0);  // no code of any length
+    }
+  guarded.insert(guarded.end(), rest, bytes.end());
+  return guarded;
 }
 
 }  // namespace octet::data
