@@ -84,6 +84,49 @@ std::vector<std::string> strings_at(const Json& json, const std::string& key) {
   return all;
 }
 
+void check_bits(const std::string& key, int bits) {
+  OCTET_CHECK(bits >= 2 && bits <= 8, kWhere, "{} is {}, it must be 2 to 8", key, bits);
+}
+int bits_at(const Json& json, const std::string& key) {
+  const int bits = integer_at(json, key);
+  check_bits(key, bits);
+  return bits;
+}
+
+/// A number of bits for both, or an object with one or both.
+LayerBits layer_bits_at(const std::string& layer, const Json& json, const std::string& key) {
+  const std::string where = fmt::format("{} of '{}'", key, layer);
+  if (!json.is_object()) {
+    const int bits = bits_at(json, where);
+    return {layer, bits, bits};
+  }
+  LayerBits entry{layer, 0, 0};
+  for (const auto& [name, bits] : json.items()) {
+    if (name == "weight_bits")
+      entry.weight_bits = bits_at(bits, where);
+    else if (name == "activation_bits")
+      entry.activation_bits = bits_at(bits, where);
+    else
+      fail(kWhere, fmt::format("{} has the key '{}'", where, name), "known: weight_bits, activation_bits");
+  }
+  return entry;  // check() refuses one that says nothing
+}
+std::vector<LayerBits> all_layer_bits_at(const Json& json, const std::string& key) {
+  OCTET_CHECK(json.is_object(), kWhere, "{} must be an object of layer names, it is {}", key, shown(json));
+  std::vector<LayerBits> all;
+  for (const auto& [layer, bits] : json.items()) all.push_back(layer_bits_at(layer, bits, key));
+  return all;
+}
+Json written(const std::vector<LayerBits>& all) {
+  Json json = Json::object();
+  for (const LayerBits& entry : all) {
+    Json& bits = json[entry.layer] = Json::object();
+    if (entry.weight_bits != 0) bits["weight_bits"] = entry.weight_bits;
+    if (entry.activation_bits != 0) bits["activation_bits"] = entry.activation_bits;
+  }
+  return json;
+}
+
 /// One key: how it is read and how it is written.
 struct Field {
   const char* key;
@@ -99,7 +142,7 @@ struct Field {
 const char* preprocess_text(Preprocess p) { return p == Preprocess::pact ? "PACT" : "None"; }
 
 std::span<const Field> fields() {
-  static const std::array<Field, 13> all{{
+  static const std::array<Field, 14> all{{
       FIELD(scheme, value_of(kSchemes, k, string_at(j, k)), name_of(c.scheme)),
       FIELD(weight_preprocess_type, preprocess_at(j, k), preprocess_text(c.weight_preprocess_type)),
       FIELD(activation_preprocess_type, preprocess_at(j, k), preprocess_text(c.activation_preprocess_type)),
@@ -107,6 +150,7 @@ std::span<const Field> fields() {
       FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
       FIELD(weight_bits, integer_at(j, k), c.weight_bits),
       FIELD(activation_bits, integer_at(j, k), c.activation_bits),
+      FIELD(layer_bits, all_layer_bits_at(j, k), written(c.layer_bits)),
       FIELD(moving_rate, number_at(j, k), c.moving_rate),
       FIELD(window_size, integer_at(j, k), c.window_size),
       FIELD(quantizable_layer_type, strings_at(j, k), c.quantizable_layer_type),
@@ -134,8 +178,15 @@ bool QuantConfig::quantizes_conv(bool depthwise) const { return lists(*this, "Co
 bool QuantConfig::quantizes_linear() const { return lists(*this, "Linear"); }
 
 void QuantConfig::check() const {
-  OCTET_CHECK(weight_bits >= 2 && weight_bits <= 8, kWhere, "weight_bits is {}, it must be 2 to 8", weight_bits);
-  OCTET_CHECK(activation_bits >= 2 && activation_bits <= 8, kWhere, "activation_bits is {}, it must be 2 to 8", activation_bits);
+  check_bits("weight_bits", weight_bits);
+  check_bits("activation_bits", activation_bits);
+  for (const LayerBits& entry : layer_bits) {
+    OCTET_CHECK(!entry.layer.empty(), kWhere, "layer_bits has an entry without a name");
+    const std::string where = fmt::format("layer_bits of '{}'", entry.layer);
+    OCTET_CHECK(entry.weight_bits != 0 || entry.activation_bits != 0, kWhere, "{} says nothing", where);
+    if (entry.weight_bits != 0) check_bits(where, entry.weight_bits);
+    if (entry.activation_bits != 0) check_bits(where, entry.activation_bits);
+  }
   OCTET_CHECK(moving_rate >= 0 && moving_rate < 1, kWhere, "moving_rate is {}, it must be at least 0 and less than 1", moving_rate);
   OCTET_CHECK(window_size >= 1 && window_size <= 1000000, kWhere, "window_size is {}, it must be 1 to 1000000", window_size);
   if (dtype != "int8") fail(kWhere, fmt::format("dtype '{}' is unknown", dtype), "known: int8");

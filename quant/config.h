@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "quant/layer_bits.h"
+
 namespace octet::quant {
 
 /// octet: the contract of docs/quantization.md. paddle: the reference tutorial's arithmetic. tensorrt: octet with every
@@ -28,6 +30,9 @@ struct QuantConfig {
   ActivationQuantize activation_quantize_type = ActivationQuantize::moving_average_abs_max;
   int weight_bits = 8;         ///< 2 to 8
   int activation_bits = 8;     ///< 2 to 8; under octet and tensorrt the picture keeps 8
+  /// Other bits for single layers, in order: JSON {"fc": 8, "blocks.*.dw.conv": {"weight_bits": 8}}. A value that several
+  /// modules read has the most bits that one of them asks for.
+  std::vector<LayerBits> layer_bits;
   double moving_rate = 0.9;    ///< weight of the old value in moving averages, in [0, 1)
   int window_size = 10000;     ///< batches that range_abs_max looks back on, 1 to 1000000
   std::vector<std::string> quantizable_layer_type = {"Conv2D", "Linear"};  ///< also DepthwiseConv2D; Conv2D has those in

@@ -1,5 +1,6 @@
 #include "quant/prepare.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -16,9 +17,38 @@ constexpr const char* kWhere = "prepare";
 
 std::shared_ptr<Pact> pact_if(Preprocess preprocess) { return preprocess == Preprocess::pact ? std::make_shared<Pact>() : nullptr; }
 
-std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, bool is_unsigned) {
+/// The bits that the configuration wants for each module, and which of its entries were of use.
+class BitsOfLayers {
+ public:
+  BitsOfLayers(const nn::Module& model, const QuantConfig& config) : config_(config) {
+    for (const auto& [path, module] : model.named_modules()) paths_[module] = path;
+  }
+  int of_weight(const nn::Module* module) { return of(module).weight_bits; }
+  int of_input(const nn::Module* module) { return of(module).activation_bits; }
+  /// Throws Error when an entry matched no module that was asked for.
+  void require_all_used() const {
+    for (const LayerBits& entry : config_.layer_bits) {
+      std::string known;
+      bool used = false;
+      for (const std::string& path : asked_) used = used || matches(entry.layer, path), known += (known.empty() ? "" : ", ") + path;
+      if (!used) fail(kWhere, fmt::format("layer_bits names '{}', which is no quantized layer", entry.layer), "known: " + known);
+    }
+  }
+
+ private:
+  LayerBits of(const nn::Module* module) {
+    const std::string& path = paths_.at(module);
+    asked_.insert(path);
+    return bits_of(config_.layer_bits, path, config_.weight_bits, config_.activation_bits);
+  }
+  const QuantConfig& config_;
+  std::map<const nn::Module*, std::string> paths_;
+  std::set<std::string> asked_;
+};
+
+std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, int bits, bool is_unsigned) {
   Grid grid;
-  grid.bits = config.activation_bits;
+  grid.bits = bits;
   grid.is_unsigned = is_unsigned;
   grid.affine = config.activation_quantize_type == ActivationQuantize::min_max;
   grid.narrow = config.scheme == Scheme::paddle;
@@ -33,9 +63,9 @@ std::shared_ptr<FakeQuantizer> picture_quantizer() {
   return std::make_shared<FixedQuantizer>(params);
 }
 
-std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, std::int64_t channels) {
+std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int bits, std::int64_t channels) {
   Grid grid;
-  grid.bits = config.weight_bits;
+  grid.bits = bits;
   grid.narrow = true;
   const WeightQuantize type = config.weight_quantize_type;
   if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
@@ -44,25 +74,29 @@ std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, std::
   return std::make_shared<WeightQuantizer>(grid, type == WeightQuantize::channel_wise_abs_max, pact_if(config.weight_preprocess_type));
 }
 
-void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config) {
+void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {
   for (const ValueClass& values : value_classes(graph, slot_reads(graph, config, true))) {
     if (values.reads.empty()) continue;
     const bool is_unsigned = values.non_negative && config.scheme == Scheme::octet;
-    const auto quantizer = values.picture_only ? picture_quantizer() : activation_quantizer(config, is_unsigned);
+    int bits = 0;
+    for (const SlotRead& read : values.reads) bits = std::max(bits, layers.of_input(read.module));
+    const auto quantizer = values.picture_only ? picture_quantizer() : activation_quantizer(config, bits, is_unsigned);
     quantizer->set_reads_per_forward(static_cast<int>(values.reads.size()));
     for (const SlotRead& read : values.reads) read.module->set_slot(read.slot, quantizer);
   }
 }
 
-void quantize_layer_inputs(const nn::Graph& graph, const QuantConfig& config) {
+void quantize_layer_inputs(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {
   for (const SlotRead& read : slot_reads(graph, config, false))
-    if (read.module->slot(read.slot) == nullptr) read.module->set_slot(read.slot, activation_quantizer(config, false));
+    if (read.module->slot(read.slot) == nullptr)
+      read.module->set_slot(read.slot, activation_quantizer(config, layers.of_input(read.module), false));
 }
 
-void quantize_weights(const nn::Graph& graph, const QuantConfig& config) {
+void quantize_weights(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {
   for (const nn::GraphNode& node : graph.nodes)
     if (is_quantized_layer(node, config) && node.module->slot("weight_transform") == nullptr)
-      node.module->set_slot("weight_transform", weight_quantizer(config, node.parameters.at(0).shape()[0]));
+      node.module->set_slot("weight_transform",
+                            weight_quantizer(config, layers.of_weight(node.module), node.parameters.at(0).shape()[0]));
 }
 
 std::shared_ptr<ShiftRounder> rounder_of(const nn::Module& layer) {
@@ -115,11 +149,13 @@ void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
     fold_batch_norms(graph);
     graph = nn::trace(model, shape);
   }
+  BitsOfLayers layers(model, config);
   if (config.scheme == Scheme::paddle)
-    quantize_layer_inputs(graph, config);
+    quantize_layer_inputs(graph, config, layers);
   else
-    quantize_shared_values(graph, config);
-  quantize_weights(graph, config);
+    quantize_shared_values(graph, config, layers);
+  quantize_weights(graph, config, layers);
+  layers.require_all_used();
   if (config.scheme != Scheme::paddle) round_biases(graph, config);
   OCTET_CHECK(is_prepared(model), kWhere, "the model has no layer to quantize among quantizable_layer_type");
 }

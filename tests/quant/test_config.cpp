@@ -53,6 +53,42 @@ TEST(QuantConfig, JsonComesBackEqual) {
   EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
 }
 
+TEST(QuantConfig, BitsOfSingleLayers) {
+  const QuantConfig config = parse_config(R"({"weight_bits": 4, "activation_bits": 4, "layer_bits": {"fc": 8,
+    "blocks.*.dw.conv": {"weight_bits": 8}, "blocks.3.*": {"activation_bits": 5}}})");
+  ASSERT_EQ(config.layer_bits.size(), 3u);
+  const auto bits = [&](const std::string& path) { return bits_of(config.layer_bits, path, config.weight_bits, config.activation_bits); };
+  EXPECT_EQ(bits("fc"), (LayerBits{"fc", 8, 8}));
+  EXPECT_EQ(bits("conv1.conv"), (LayerBits{"conv1.conv", 4, 4}));
+  EXPECT_EQ(bits("blocks.2.dw.conv"), (LayerBits{"blocks.2.dw.conv", 8, 4}));
+  EXPECT_EQ(bits("blocks.3.dw.conv"), (LayerBits{"blocks.3.dw.conv", 8, 5}));
+  EXPECT_EQ(parse_config(to_json(config)).layer_bits, config.layer_bits);
+
+  EXPECT_ERROR(parse_config(R"({"layer_bits": 4})"), "layer_bits must be an object of layer names");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": 9}})"), "layer_bits of 'fc' is 9, it must be 2 to 8");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"weight_bits": 0}}})"), "layer_bits of 'fc' is 0, it must be 2 to 8");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {}}})"), "layer_bits of 'fc' says nothing");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"bits": 4}}})"), "has the key 'bits' ---> HINT known: weight_bits, activation_bits");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"": 4}})"), "an entry without a name");
+}
+
+TEST(LayerBits, StarsStandForAnyText) {
+  EXPECT_TRUE(matches("fc", "fc"));
+  EXPECT_TRUE(matches("*", ""));
+  EXPECT_TRUE(matches("*", "blocks.1.dw"));
+  EXPECT_TRUE(matches("blocks.*.conv", "blocks.1.dw.conv"));
+  EXPECT_TRUE(matches("*dw*dw*", "a.dw.b.dwx"));
+  EXPECT_TRUE(matches("**a", "bbba"));
+  EXPECT_FALSE(matches("fc", "fc2"));
+  EXPECT_FALSE(matches("blocks.*.conv", "blocks.conv"));
+  EXPECT_FALSE(matches("", "fc"));
+  EXPECT_FALSE(matches("*a*b", "xbxa"));
+  // Many stars against a long name stay cheap.
+  std::string stars;
+  for (int i = 0; i < 2000; ++i) stars += "a*";
+  EXPECT_FALSE(matches(stars + "c", std::string(20000, 'a') + "b"));
+}
+
 TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT known: ");
   EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "weight_preprocess_type");

@@ -113,6 +113,22 @@ TEST(Executors, ModelsOfTheHouse) {
   }
 }
 
+TEST(Executors, MixedPrecision) {
+  for (Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt})
+    for (const auto& model : {nn::mobilenet_v1({.scale = 0.25}), nn::small_resnet({})}) {
+      SCOPED_TRACE(fmt::format("{} {}", name_of(scheme), model->kind()));
+      QuantConfig config;
+      config.scheme = scheme;
+      config.weight_bits = 3, config.activation_bits = 4;
+      config.layer_bits = {{"fc", 8, 8}, {"*.0.*", 8, 8}, {"*.2.*", 2, 0}, {"*.1.*", 0, 5}};
+      const RandomNet net{model, {4, 32, 32, 3}};
+      prepare_and_show(net, config, 1);
+      const Executed all = run_all(net, config, 1);
+      EXPECT_EQ(all.mismatches.total(), 0) << all.mismatches.str();
+      EXPECT_TRUE(equal_bits(all.simulated, all.deployed));
+    }
+}
+
 TEST(Executors, TheSavedFileGivesTheSameLogits) {
   const octet::test::TempFolder folder;
   for (std::uint64_t seed = 700; seed < 720; ++seed) {

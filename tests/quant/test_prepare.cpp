@@ -114,6 +114,45 @@ TEST_F(MobileNet, RemoveGivesTheFloatNetBack) {
   prepare(*net, {1, 32, 32, 3}, {});
 }
 
+TEST_F(MobileNet, LayersMayHaveBitsOfTheirOwn) {
+  auto net = nn::mobilenet_v1({.scale = 0.25});
+  QuantConfig config;
+  config.weight_bits = config.activation_bits = 4;
+  config.layer_bits = {{"conv1.conv", 8, 8}, {"blocks.*.dw.conv", 6, 0}, {"blocks.2.dw.conv", 0, 7}, {"fc", 8, 8}};
+  prepare(*net, {1, 32, 32, 3}, config);
+  net->train();
+  NoGrad no_grad;
+  (*net)(Variable(pictures({2, 32, 32, 3})));
+  const auto top = [&](const char* path, const char* name) { return slot(*net, path, name)->params()->hi; };
+  EXPECT_EQ(top("conv1.conv", "weight_transform"), 127);
+  EXPECT_EQ(top("conv1.conv", "input_transform"), 127) << "the picture keeps eight bits";
+  EXPECT_EQ(top("blocks.0.dw.conv", "weight_transform"), 31);
+  EXPECT_EQ(top("blocks.0.dw.conv", "input_transform"), 15);
+  EXPECT_EQ(top("blocks.2.dw.conv", "weight_transform"), 31);
+  EXPECT_EQ(top("blocks.2.dw.conv", "input_transform"), 127);
+  EXPECT_EQ(top("blocks.0.pw.conv", "weight_transform"), 7);
+  EXPECT_EQ(top("fc", "weight_transform"), 127);
+  EXPECT_EQ(top("fc", "input_transform"), 255);
+
+  auto other = nn::mobilenet_v1({.scale = 0.25});
+  config.layer_bits = {{"fc", 8, 8}, {"conv2.*", 4, 4}};
+  EXPECT_ERROR(prepare(*other, {1, 32, 32, 3}, config), "layer_bits names 'conv2.*', which is no quantized layer ---> HINT known: ");
+}
+
+TEST(Prepare, ASharedValueHasTheMostBitsThatIsAskedFor) {
+  auto net = nn::small_resnet({});
+  QuantConfig config;
+  config.activation_bits = 4;
+  config.layer_bits = {{"features.1.first.conv", 0, 6}};  // reads the stem's value, as the first block's add does
+  prepare(*net, {1, 16, 16, 3}, config);
+  net->train();
+  NoGrad no_grad;
+  (*net)(Variable(pictures({2, 16, 16, 3})));
+  EXPECT_EQ(slot(*net, "features.1.first.conv")->params()->hi, 63);
+  EXPECT_EQ(slot(*net, "features.1.first.conv"), slot(*net, "features.1.add", "rhs_transform"));
+  EXPECT_EQ(slot(*net, "features.1.second.conv")->params()->hi, 15);
+}
+
 TEST(Prepare, ResidualsShareTheQuantizerOfTheirValue) {
   auto net = nn::small_resnet({});
   prepare(*net, {1, 16, 16, 3}, {});
