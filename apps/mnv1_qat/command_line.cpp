@@ -164,14 +164,26 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   }
 }
 
+void add_calibration(CLI::App* app, Options& o) {
+  add_data(app, o);
+  add(app, "--calibrate", o.calibrate, "training pictures that set the ranges")->check(whole<std::int64_t>(1, 1000000))->group("Data");
+  add(app, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
+}
+
 void add_ptq(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   CLI::App* ptq = add_command(app, o, "ptq", "quantize a pre-trained file without training: OUT/int8.safetensors, compared with fp32", Command::ptq);
   add_model_file(ptq, o, "fp32.safetensors of a pre-training");
-  add_data(ptq, o);
-  add(ptq, "--calibrate", o.calibrate, "training pictures that set the ranges")->check(whole<std::int64_t>(1, 1000000))->group("Data");
-  add(ptq, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
+  add_calibration(ptq, o);
   add_out(ptq, o.ptq_dir, "folder of results");
   quant[ptq].add_to(*ptq);
+}
+
+void add_commands_of_laboratory(CLI::App& app, Options& o, QuantOptionsOf& quant) {
+  CLI::App* sensitivity = add_command(app, o, "sensitivity", "which layers lose accuracy: one quantized at a time, and all but one", Command::sensitivity);
+  add_model_file(sensitivity, o, "qat or ptq.safetensors; or fp32.safetensors, which is calibrated first as ptq does");
+  add_calibration(sensitivity, o);
+  sensitivity->add_option("--plot", o.plot, "write the sorted layers as a picture")->type_name("FILE.svg")->take_last()->group("General");
+  quant[sensitivity].add_to(*sensitivity);
 }
 
 void add_commands_of_use(CLI::App& app, Options& o) {
@@ -263,6 +275,7 @@ Options parse_command_line(int argc, const char* const* argv) {
   add_ptq(app, options, quant);
   add_commands_of_use(app, options);
   add_commands_of_deployment(app, options);
+  add_commands_of_laboratory(app, options, quant);
   std::vector<std::string> words(argv + 1, argv + argc);
   require_known_subcommand(app, words);
   try {
@@ -270,7 +283,7 @@ Options parse_command_line(int argc, const char* const* argv) {
     std::reverse(words.begin(), words.end());
     app.parse(words);
     for (const auto& [subcommand, given] : quant)
-      if (subcommand->parsed()) given.apply(options.quant);
+      if (subcommand->parsed()) given.apply(options.quant), options.quant_given = given.given();
     options.quant.check();
   } catch (const CLI::CallForHelp&) {
     throw EarlyExit(0, help_of(app));

@@ -15,5 +15,6 @@ void ptq(const Options& options);
 void info(const Options& options);
 void verify(const Options& options);
 void bench(const Options& options);
+void sensitivity(const Options& options);
 
 }  // namespace octet::app

@@ -2,14 +2,13 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "apps/mnv1_qat/calibration.h"
 #include "apps/mnv1_qat/commands.h"
-#include "apps/mnv1_qat/pipeline.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "optim/checkpoint.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
-#include "quant/ptq.h"
 
 namespace octet::app {
 namespace {
@@ -19,29 +18,10 @@ using Json = nlohmann::ordered_json;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-LoadedModel load_fp32(const std::string& path) {
-  LoadedModel loaded = load_net(path);
-  if (!loaded.notes.quant.empty())
-    fail("ptq", fmt::format("'{}' is quantized already", path), "give the fp32.safetensors of a pre-training");
-  return loaded;
-}
-
 /// Prepares the net, shows it pictures and converts it; the result bears the notes.
 engine::Graph quantize(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console,
                        quant::ConvertReport& report) {
-  quant::prepare(*model.net, kPicture, options.quant);
-  const quant::CalibrateOptions calibration{.pictures = options.calibrate, .seed = options.seed};
-  optim::ProgressBar bar("calibrate", std::min(options.calibrate, train.size()), "pictures", console.bar_style());
-  quant::calibrate(*model.net, train, calibration, [&](std::int64_t done, std::int64_t) { bar.update(done, ""); });
-  bar.finish("");
-  model.notes.quant = quant::to_json(options.quant);
-  const Json from = Json::parse(model.notes.tag, nullptr, false);
-  const Json tag{{"stage", "ptq"},
-                 {"calibrate", options.calibrate},
-                 {"seed", options.seed},
-                 {"quant", Json::parse(model.notes.quant)},
-                 {"from", from.is_object() ? from : Json(model.notes.tag)}};
-  model.notes.tag = tag.dump();
+  calibrate_model(model, options, train, console);
   engine::Graph graph = quant::convert(*model.net, kPicture, options.quant, &report);
   add_notes(graph, model.notes);
   return graph;
@@ -66,8 +46,7 @@ std::string table(const std::string& source, const optim::Scores& fp32, const op
 }  // namespace
 
 void ptq(const Options& options) {
-  quant::require_calibratable(options.quant);
-  LoadedModel model = load_fp32(options.model);
+  LoadedModel model = load_net(options.model);
   const RunFolder folder(options.ptq_dir);
   if (folder.has("qat.safetensors"))
     fail("ptq", fmt::format("'{}' holds the results of a fine-tuning", options.ptq_dir),
@@ -75,8 +54,7 @@ void ptq(const Options& options) {
   folder.require_no_unfinished_run();
   const Console console(options);
   const data::Split split = load_split(options, {options.limit_train, options.limit_test}, console);
-  OCTET_CHECK(model.notes.class_names == split.train.class_names, "ptq",
-              "'{}' was trained on other classes than '{}' has", options.model, split.train.source);
+  require_calibratable(model, options, split.train);
   const auto trainer = std::make_unique<optim::Trainer>(model.net);
   const optim::Scores fp32 = score(
       "fp32", [&](const Tensor& x) { return trainer->predict(x); }, split.test, options, console);

@@ -27,6 +27,7 @@ void run_command(const octet::app::Options& options) {
     case Command::info: return octet::app::info(options);
     case Command::verify: return octet::app::verify(options);
     case Command::bench: return octet::app::bench(options);
+    case Command::sensitivity: return octet::app::sensitivity(options);
   }
 }
 

@@ -12,7 +12,7 @@
 
 namespace octet::app {
 
-enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench };
+enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench, sensitivity };
 
 /// onnx: the integer model as Q/DQ pairs; onnx_fp32: the floats behind it.
 enum class ExportFormat { safetensors, onnx, onnx_fp32 };
@@ -40,6 +40,7 @@ struct Options {
   std::uint64_t seed = 1;
   // quantization
   quant::QuantConfig quant;
+  bool quant_given = false;           ///< does the command line, or a file that it names, set any of it?
   std::int64_t calibrate = 512;       ///< pictures that ptq shows
   // run
   int threads = 0;  ///< 0: as many as processors
@@ -63,6 +64,7 @@ struct Options {
   std::vector<int> thread_counts;          ///< bench; empty: 1 and one per processor
   double seconds = 1;                      ///< bench: of each case
   bool serve = false;                      ///< bench: obey stdin
+  std::string plot;                        ///< sensitivity: an SVG to write; empty: none
 };
 
 }  // namespace octet::app

@@ -1,6 +1,7 @@
 #include "apps/mnv1_qat/quant_options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -59,6 +60,10 @@ void QuantOptions::apply(quant::QuantConfig& config) const {
     const Json one{{kKeys[i].name, value_of(kKeys[i], texts_[i])}};
     quant::merge_config(config, one.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
+}
+
+bool QuantOptions::given() const {
+  return !file_.empty() || std::any_of(options_.begin(), options_.end(), [](const CLI::Option* option) { return option->count() > 0; });
 }
 
 }  // namespace octet::app

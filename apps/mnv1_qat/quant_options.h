@@ -20,6 +20,8 @@ class QuantOptions {
   void add_to(CLI::App& app);
   /// After parsing: the file's keys, then what the command line says. Throws Error on an unknown key or value.
   void apply(quant::QuantConfig& config) const;
+  /// After parsing: was any of them given?
+  bool given() const;
 
  private:
   std::string file_;

@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "apps/chart/charts.h"
+
+namespace octet::chart {
+namespace {
+
+constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 46, kLegendLine = 16;
+
+struct Bounds {
+  double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
+  void take(double value) { low = std::min(low, value), high = std::max(high, value); }
+  /// Never empty.
+  Bounds widened(double share) const {
+    if (!(high >= low)) return {0, 1};
+    const double room = high > low ? (high - low) * share : std::max(std::fabs(high) * 0.1, 1e-9);
+    return {low - room, high + room};
+  }
+};
+
+bool finite(const Point& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
+
+/// The picture of one chart while it is drawn.
+class Plot {
+ public:
+  explicit Plot(const LineChart& chart)
+      : chart_(chart), svg_(chart.width, chart.height, chart.title), bottom_(chart.height - kBottom) {
+    Bounds x, y;
+    for (const Series& series : chart.series)
+      for (const Point& p : series.points)
+        if (finite(p)) x.take(p.x), y.take(p.y);
+    x_ = x.widened(0);
+    y_ = chart.low < chart.high ? Bounds{chart.low, chart.high} : y.widened(0.06);
+  }
+  Svg drawn() {
+    svg_.text({kLeft, 20}, chart_.title, Anchor::start, 14, kInk, "font-weight=\"bold\"");
+    axes();
+    for (std::size_t i = 0; i < chart_.series.size(); ++i) curve(chart_.series[i], colour(i));
+    if (chart_.series.size() > 1) legend();
+    return svg_;
+  }
+
+ private:
+  Point at(const Point& p) const {
+    return {kLeft + (p.x - x_.low) / (x_.high - x_.low) * (chart_.width - kLeft - kRight),
+            bottom_ - (std::clamp(p.y, y_.low, y_.high) - y_.low) / (y_.high - y_.low) * (bottom_ - kTop)};
+  }
+  std::string number(double value) const {
+    return chart_.percent ? fmt::format("{:.6g} %", value * 100) : fmt::format("{:.6g}", value);
+  }
+  void axes() {
+    for (const double y : ticks(y_.low, y_.high, 5)) {
+      const Point p = at({x_.low, y});
+      svg_.line(p, {chart_.width - kRight, p.y}, kInk, 1, "stroke-opacity=\"0.15\"");
+      svg_.text({kLeft - 6, p.y + 4}, number(y), Anchor::end, 11);
+    }
+    for (const double x : ticks(x_.low, x_.high, 7)) {
+      const Point p = at({x, y_.low});
+      svg_.line(p, {p.x, p.y + 4}, kInk, 1);
+      svg_.text({p.x, bottom_ + 16}, fmt::format("{:.6g}", x), Anchor::middle, 11);
+    }
+    svg_.line({kLeft, bottom_}, {chart_.width - kRight, bottom_}, kInk, 1);
+    svg_.text({(kLeft + chart_.width - kRight) / 2, chart_.height - 10}, chart_.x_name, Anchor::middle, 12);
+    const double middle = (kTop + bottom_) / 2;
+    svg_.text({13, middle}, chart_.y_name, Anchor::middle, 12, kInk, fmt::format("transform=\"rotate(-90 13 {:.1f})\"", middle));
+  }
+  void curve(const Series& series, const char* colour) {
+    std::vector<Point> line;
+    for (const Point& p : series.points) {
+      if (!finite(p)) continue;
+      const Point to = at(p);
+      if (series.stairs && !line.empty()) line.push_back({to.x, line.back().y});
+      line.push_back(to);
+      if (series.dots) svg_.circle(to, 3.5, filled(colour), fmt::format("{}: {:.6g}, {}", series.name, p.x, number(p.y)));
+    }
+    if (!series.dots && line.size() > 1) svg_.polyline(line, colour, 1.8);
+  }
+  void legend() {
+    std::size_t longest = 0;
+    for (const Series& series : chart_.series) longest = std::max(longest, series.name.size());
+    const double left = chart_.width - kRight - 24 - 6.3 * static_cast<double>(longest);
+    double y = kTop + 6;
+    for (std::size_t i = 0; i < chart_.series.size(); ++i, y += kLegendLine) {
+      svg_.rect({left, y - 4}, 12, 4, filled(colour(i)));
+      svg_.text({left + 18, y + 3}, chart_.series[i].name, Anchor::start, 11);
+    }
+  }
+
+  const LineChart& chart_;
+  Svg svg_;
+  double bottom_;
+  Bounds x_, y_;
+};
+
+}  // namespace
+
+Svg draw(const LineChart& chart) { return Plot(chart).drawn(); }
+
+}  // namespace octet::chart

@@ -1,0 +1,31 @@
+#include <algorithm>
+#include <cmath>
+
+#include "apps/chart/charts.h"
+
+namespace octet::chart {
+
+std::vector<double> ticks(double low, double high, int count) {
+  if (!(high > low) || !std::isfinite(high - low) || count < 1) return {low};
+  const double raw = (high - low) / count, decade = std::pow(10, std::floor(std::log10(raw)));
+  double step = 10 * decade;
+  for (const double factor : {5.0, 2.0, 1.0})
+    if (factor * decade >= raw * 0.999) step = factor * decade;
+  std::vector<double> all;
+  const auto first = static_cast<std::int64_t>(std::ceil(low / step - 1e-9)), last = static_cast<std::int64_t>(std::floor(high / step + 1e-9));
+  for (std::int64_t i = first; i <= last; ++i) all.push_back(static_cast<double>(i) * step);
+  return all;
+}
+
+std::vector<double> bins(const float* values, std::size_t count, double low, double high, std::size_t bins) {
+  std::vector<double> counts(bins, 0.0);
+  const double per_bin = static_cast<double>(bins) / (high - low);
+  for (std::size_t i = 0; i < count; ++i) {
+    const double x = static_cast<double>(values[i]);
+    if (!(x >= low && x <= high)) continue;
+    counts[std::min(static_cast<std::size_t>((x - low) * per_bin), bins - 1)] += 1;
+  }
+  return counts;
+}
+
+}  // namespace octet::chart

@@ -1,0 +1,49 @@
+#include "apps/mnv1_qat/calibration.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "quant/ptq.h"
+
+namespace octet::app {
+
+using Json = nlohmann::ordered_json;
+
+void require_calibratable(const LoadedModel& model, const Options& options, const data::Dataset& train) {
+  quant::require_calibratable(options.quant);
+  if (!model.notes.quant.empty())
+    fail("calibrate", fmt::format("'{}' is quantized already", options.model), "give the fp32.safetensors of a pre-training");
+  OCTET_CHECK(model.notes.class_names == train.class_names, "calibrate", "'{}' was trained on other classes than '{}' has",
+              options.model, train.source);
+}
+
+void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console) {
+  require_calibratable(model, options, train);
+  quant::prepare(*model.net, kPicture, options.quant);
+  const quant::CalibrateOptions calibration{.pictures = options.calibrate, .seed = options.seed};
+  optim::ProgressBar bar("calibrate", std::min(options.calibrate, train.size()), "pictures", console.bar_style());
+  quant::calibrate(*model.net, train, calibration, [&](std::int64_t done, std::int64_t) { bar.update(done, ""); });
+  bar.finish("");
+  model.notes.quant = quant::to_json(options.quant);
+  const Json from = Json::parse(model.notes.tag, nullptr, false);
+  const Json tag{{"stage", "ptq"},
+                 {"calibrate", options.calibrate},
+                 {"seed", options.seed},
+                 {"quant", Json::parse(model.notes.quant)},
+                 {"from", from.is_object() ? from : Json(model.notes.tag)}};
+  model.notes.tag = tag.dump();
+}
+
+LoadedModel load_quantized(const Options& options, const data::Dataset& train, const Console& console) {
+  LoadedModel model = load_net(options.model);
+  if (model.notes.quant.empty()) {
+    calibrate_model(model, options, train, console);
+  } else if (options.quant_given) {
+    fail("calibrate", fmt::format("'{}' has quantizers of its own", options.model),
+         "give an fp32.safetensors with these quantization options, or leave them out");
+  }
+  return model;
+}
+
+}  // namespace octet::app

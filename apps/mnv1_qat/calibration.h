@@ -1,0 +1,17 @@
+// An fp32 model made ready for integers without training.
+#pragma once
+#include "apps/mnv1_qat/pipeline.h"
+
+namespace octet::app {
+
+/// Throws Error when calibrate_model() would: the quantizers wanted learn by training, the model is quantized already, or its classes are
+/// not the data's.
+void require_calibratable(const LoadedModel& model, const Options& options, const data::Dataset& train);
+/// prepare() by options.quant, then calibrate() on options.calibrate training pictures, with a bar; the model's notes say so.
+void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console);
+
+/// A model file with quantizers that have seen data: a QAT or PTQ file as it is, an fp32 file after calibrate_model(). Quantization
+/// options beside a file that has quantizers are refused.
+LoadedModel load_quantized(const Options& options, const data::Dataset& train, const Console& console);
+
+}  // namespace octet::app
