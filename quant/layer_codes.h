@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/safetensors.h"
-#include "quant/plan.h"
+#include "quant/value_places.h"
 
 namespace octet::quant {
 
@@ -20,14 +20,9 @@ class LayerCodes {
   Tensor run(const Tensor& pictures, NamedTensors& codes) const;
 
  private:
-  struct Place {
-    nn::Module* module = nullptr;
-    std::string slot;
-    const PlanNode* value = nullptr;  ///< what the slot's quantizer makes
-  };
   nn::Module& model_;
   Plan plan_;
-  std::vector<Place> places_;
+  std::vector<ValuePlace> places_;
 };
 
 }  // namespace octet::quant

@@ -8,12 +8,16 @@
 namespace octet::chart {
 namespace {
 
-constexpr double kTop = 34, kLine = 19, kBar = 13, kBottom = 34, kLetter = 6.3, kNote = 76;
+constexpr double kTop = 34, kLine = 19, kBar = 13, kBottom = 34, kLetter = 5.9;
 
-std::size_t longest_label(const BarChart& chart) {
+std::string note_of(const BarChart::Bar& bar) { return bar.note.empty() ? fmt::format("{:.4g}", bar.value) : bar.note; }
+
+/// Room for the longest of the texts that `text_of` gives for a bar.
+template <class TextOf>
+double room_for(const BarChart& chart, TextOf text_of) {
   std::size_t longest = 0;
-  for (const BarChart::Bar& bar : chart.bars) longest = std::max(longest, bar.label.size());
-  return longest;
+  for (const BarChart::Bar& bar : chart.bars) longest = std::max(longest, text_of(bar).size());
+  return 12 + kLetter * static_cast<double>(longest);
 }
 
 void legend(const BarChart& chart, Svg& svg, double y) {
@@ -37,8 +41,9 @@ Svg draw(const BarChart& chart) {
   for (const BarChart::Bar& bar : chart.bars)
     if (std::isfinite(bar.value)) low = std::min(low, bar.value), high = std::max(high, bar.value);
   if (high <= low) high = low + 1;
-  const double left = std::min(14 + kLetter * static_cast<double>(longest_label(chart)), chart.width / 2) + (low < 0 ? kNote : 0);
-  const auto x_of = [&](double value) { return left + (value - low) / (high - low) * (chart.width - left - kNote); };
+  const double notes = room_for(chart, note_of), labels = room_for(chart, [](const BarChart::Bar& bar) { return bar.label; });
+  const double left = std::min(labels, chart.width / 2) + (low < 0 ? notes : 8), right = chart.width - notes;
+  const auto x_of = [&](double value) { return left + (value - low) / (high - low) * (right - left); };
   for (const double tick : ticks(low, high, 5)) {
     svg.line({x_of(tick), kTop + legend_height - 4}, {x_of(tick), bottom}, kInk, 1, "stroke-opacity=\"0.15\"");
     svg.text({x_of(tick), bottom + 13}, fmt::format("{:.6g}", tick), Anchor::middle, 10);
@@ -49,13 +54,13 @@ Svg draw(const BarChart& chart) {
     if (std::isfinite(bar.value)) {
       const double from = x_of(std::min(bar.value, 0.0)), to = x_of(std::max(bar.value, 0.0));
       svg.rect({from, y}, std::max(to - from, 1.0), kBar, filled(colour(bar.group)), fmt::format("{}: {:.6g}", bar.label, bar.value));
-      const std::string note = bar.note.empty() ? fmt::format("{:.4g}", bar.value) : bar.note;
-      bar.value < 0 ? svg.text({from - 5, y + kBar - 2.5}, note, Anchor::end, 11) : svg.text({to + 5, y + kBar - 2.5}, note, Anchor::start, 11);
+      bar.value < 0 ? svg.text({from - 5, y + kBar - 2.5}, note_of(bar), Anchor::end, 11)
+                    : svg.text({to + 5, y + kBar - 2.5}, note_of(bar), Anchor::start, 11);
     }
     y += kLine;
   }
   svg.line({x_of(0), kTop + legend_height - 4}, {x_of(0), bottom}, kInk, 1);
-  svg.text({(left + chart.width - kNote) / 2, bottom + 28}, chart.value_name, Anchor::middle, 12);
+  svg.text({(left + right) / 2, bottom + 28}, chart.value_name, Anchor::middle, 12);
   return svg;
 }
 
