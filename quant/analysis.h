@@ -12,12 +12,12 @@ namespace octet::quant {
 
 /// A node of the net as an integer machine sees it (plan.h): what it multiplies by, and what it makes.
 struct LayerAnalysis {
-  std::string layer;             ///< path; "input" for the picture
-  std::string op;                ///< "conv2d", "dwconv2d", "add" …
+  std::string layer;  ///< path; "input" for the picture
+  std::string op;     ///< "conv2d", "dwconv2d", "add" …
   std::optional<GridUse> weight;
   std::optional<GridUse> value;  ///< what it makes, on the grid of its reader; none for floats, the logits among them
-  double error_db = 0;           ///< SQNR of what it makes in the quantized net, before it is rounded, against the float net's:
-                                 ///< all errors up to here
+  double error_db = 0;  ///< SQNR of what it makes in the quantized net, before it is rounded, against the float net's:
+                        ///< all errors up to here
 };
 
 struct Analysis {
@@ -25,8 +25,8 @@ struct Analysis {
   std::vector<std::string> warnings;  ///< sentences: which layer, what is wrong, what to do
 };
 
-/// Runs `pictures` (f32 N,H,W,C) through the prepared model, in evaluation, with quantizers off and on; shape and config as
-/// prepare() had them. The model is left as it was. Throws Error as make_plan() does.
+/// Runs `pictures` (f32 N,H,W,C) through the prepared model, in evaluation, with quantizers off and on; shape and
+/// config as prepare() had them. The model is left as it was. Throws Error as make_plan() does.
 Analysis analyse(nn::Module& model, const Shape& shape, const QuantConfig& config, const Tensor& pictures);
 
 }  // namespace octet::quant

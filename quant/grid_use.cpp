@@ -20,7 +20,8 @@ constexpr int kMostBins = 512;
 }  // namespace
 
 GridUse use_of_grid(const Tensor& values, const QuantParams& grid) {
-  OCTET_CHECK(values.dtype() == DType::f32 && values.numel() > 0, "grid_use", "{} {} has no f32 values", name_of(values.dtype()), values.shape().str());
+  OCTET_CHECK(values.dtype() == DType::f32 && values.numel() > 0, "grid_use", "{} {} has no f32 values",
+              name_of(values.dtype()), values.shape().str());
   GridUse use;
   use.grid = grid, use.values = values.numel(), use.codes = grid.hi - grid.lo + 1;
   const int per_code = std::clamp(64 / use.codes, 1, 8), beyond = std::max(use.codes / 4, 2);
@@ -41,7 +42,8 @@ GridUse use_of_grid(const Tensor& values, const QuantParams& grid) {
     clipped += place > grid.hi + 0.5 || place < grid.lo - 0.5;
     zeros += q == grid.zero_point;
     taken[static_cast<std::size_t>(q - grid.lo)] = true;
-    const double bin = std::clamp((place - use.first_bin) / use.bin_width, 0.0, static_cast<double>(use.histogram.size() - 1));
+    const double bin =
+        std::clamp((place - use.first_bin) / use.bin_width, 0.0, static_cast<double>(use.histogram.size() - 1));
     use.histogram[static_cast<std::size_t>(bin)] += 1;
   }
   use.clipped = static_cast<double>(clipped) / static_cast<double>(use.values);
@@ -52,11 +54,13 @@ GridUse use_of_grid(const Tensor& values, const QuantParams& grid) {
 }
 
 double sqnr_db(const Tensor& signal, const Tensor& noisy) {
-  OCTET_CHECK(signal.dtype() == DType::f32 && noisy.dtype() == DType::f32 && signal.numel() == noisy.numel(), "sqnr", "{} {} against {} {}",
-              name_of(signal.dtype()), signal.shape().str(), name_of(noisy.dtype()), noisy.shape().str());
+  OCTET_CHECK(signal.dtype() == DType::f32 && noisy.dtype() == DType::f32 && signal.numel() == noisy.numel(), "sqnr",
+              "{} {} against {} {}", name_of(signal.dtype()), signal.shape().str(), name_of(noisy.dtype()),
+              noisy.shape().str());
   double power = 0, noise = 0;
   for (std::int64_t i = 0; i < signal.numel(); ++i) {
-    const double a = static_cast<double>(signal.data<float>()[i]), apart = a - static_cast<double>(noisy.data<float>()[i]);
+    const double a = static_cast<double>(signal.data<float>()[i]),
+                 apart = a - static_cast<double>(noisy.data<float>()[i]);
     power += a * a, noise += apart * apart;
   }
   return decibel(power, noise);

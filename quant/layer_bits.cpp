@@ -20,7 +20,8 @@ bool matches(const std::string& pattern, const std::string& path) {
   return at == pattern.size();
 }
 
-LayerBits bits_of(const std::vector<LayerBits>& entries, const std::string& path, int weight_bits, int activation_bits) {
+LayerBits bits_of(const std::vector<LayerBits>& entries, const std::string& path, int weight_bits,
+                  int activation_bits) {
   LayerBits bits{path, weight_bits, activation_bits};
   for (const LayerBits& entry : entries) {
     if (!matches(entry.layer, path)) continue;

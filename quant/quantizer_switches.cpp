@@ -12,7 +12,8 @@ std::vector<QuantizedLayer> quantized_layers(const nn::Module& model, const char
       auto* quantizer = dynamic_cast<FakeQuantizer*>(module->slot(slot).get());
       if (quantizer == nullptr) continue;
       if (slot != "weight_transform" && !quantizer->params())
-        fail(where, fmt::format("the quantizer in front of {} has seen no data", path), "fine-tune or calibrate the net first");
+        fail(where, fmt::format("the quantizer in front of {} has seen no data", path),
+             "fine-tune or calibrate the net first");
       layer.quantizers.push_back(quantizer);
     }
     if (!layer.quantizers.empty()) layers.push_back(std::move(layer));

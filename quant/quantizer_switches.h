@@ -15,9 +15,9 @@ struct QuantizedLayer {
   std::vector<FakeQuantizer*> quantizers;
 };
 
-/// Convolutions and linear layers with their weight's and their input's quantizer, additions and pools with their inputs', in the
-/// order of the net's modules. Where several modules read one value, its quantizer belongs to each of them. Throws Error "[where] …"
-/// when there are none, or an activation's has seen no data.
+/// Convolutions and linear layers with their weight's and their input's quantizer, additions and pools with their
+/// inputs', in the order of the net's modules. Where several modules read one value, its quantizer belongs to each of
+/// them. Throws Error "[where] …" when there are none, or an activation's has seen no data.
 std::vector<QuantizedLayer> quantized_layers(const nn::Module& model, const char* where);
 
 /// Switches; when it goes, the quantizers are as they were.

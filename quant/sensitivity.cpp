@@ -22,7 +22,8 @@ Sensitivity sensitivity(nn::Module& model, const data::Dataset& dataset, std::in
   Sensitivity result;
   result.floats = score(false, nullptr);
   result.quantized = score(true, nullptr);
-  for (const QuantizedLayer& layer : layers) result.layers.push_back({layer.name, score(false, &layer), score(true, &layer)});
+  for (const QuantizedLayer& layer : layers)
+    result.layers.push_back({layer.name, score(false, &layer), score(true, &layer)});
   return result;
 }
 

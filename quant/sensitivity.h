@@ -16,16 +16,16 @@ struct LayerSensitivity {
 };
 
 struct Sensitivity {
-  optim::Scores floats;     ///< nothing is quantized
-  optim::Scores quantized;  ///< everything is
+  optim::Scores floats;                  ///< nothing is quantized
+  optim::Scores quantized;               ///< everything is
   std::vector<LayerSensitivity> layers;  ///< in the order of the net's modules
 };
 
 /// Evaluations done, of how many.
 using SensitivityProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
-/// Scores `model`, prepared and with data seen, on `dataset` 2 + 2·layers times; layers as in quantized_layers(). Throws Error as
-/// that does.
+/// Scores `model`, prepared and with data seen, on `dataset` 2 + 2·layers times; layers as in quantized_layers().
+/// Throws Error as that does.
 Sensitivity sensitivity(nn::Module& model, const data::Dataset& dataset, std::int64_t batch_size,
                         const SensitivityProgress& progress = {});
 

@@ -8,8 +8,8 @@
 
 namespace octet::quant {
 
-/// While one lives, chosen slots keep what went into their transforms and what came out in the last forward pass. A probed slot takes the
-/// plain pass: nothing is fused with its quantizer.
+/// While one lives, chosen slots keep what went into their transforms and what came out in the last forward pass. A
+/// probed slot takes the plain pass: nothing is fused with its quantizer.
 class SlotProbes {
  public:
   SlotProbes() = default;

@@ -41,7 +41,8 @@ Svg draw(const BarChart& chart) {
   for (const BarChart::Bar& bar : chart.bars)
     if (std::isfinite(bar.value)) low = std::min(low, bar.value), high = std::max(high, bar.value);
   if (high <= low) high = low + 1;
-  const double notes = room_for(chart, note_of), labels = room_for(chart, [](const BarChart::Bar& bar) { return bar.label; });
+  const double notes = room_for(chart, note_of),
+               labels = room_for(chart, [](const BarChart::Bar&bar) { return bar.label; });
   const double left = std::min(labels, chart.width / 2) + (low < 0 ? notes : 8), right = chart.width - notes;
   const auto x_of = [&](double value) { return left + (value - low) / (high - low) * (right - left); };
   for (const double tick : ticks(low, high, 5)) {
@@ -53,7 +54,8 @@ Svg draw(const BarChart& chart) {
     svg.text({8, y + kBar - 2.5}, bar.label, Anchor::start, 11);
     if (std::isfinite(bar.value)) {
       const double from = x_of(std::min(bar.value, 0.0)), to = x_of(std::max(bar.value, 0.0));
-      svg.rect({from, y}, std::max(to - from, 1.0), kBar, filled(colour(bar.group)), fmt::format("{}: {:.6g}", bar.label, bar.value));
+      svg.rect({from, y}, std::max(to - from, 1.0), kBar, filled(colour(bar.group)),
+               fmt::format("{}: {:.6g}", bar.label, bar.value));
       bar.value < 0 ? svg.text({from - 5, y + kBar - 2.5}, note_of(bar), Anchor::end, 11)
                     : svg.text({to + 5, y + kBar - 2.5}, note_of(bar), Anchor::start, 11);
     }

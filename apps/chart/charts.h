@@ -15,8 +15,8 @@ std::vector<double> ticks(double low, double high, int count);
 struct Series {
   std::string name;
   std::vector<Point> points;
-  bool dots = false;   ///< points alone
-  bool stairs = false; ///< each y holds up to the next x
+  bool dots = false;    ///< points alone
+  bool stairs = false;  ///< each y holds up to the next x
 };
 
 struct LineChart {
@@ -34,7 +34,7 @@ struct BarChart {
   struct Bar {
     std::string label;
     double value = 0;
-    std::string note;  ///< behind the bar; empty: the value
+    std::string note;       ///< behind the bar; empty: the value
     std::size_t group = 0;  ///< its colour
   };
   std::string title, value_name;
@@ -49,8 +49,8 @@ struct Histogram {
   std::string title, x_name;
   double low = 0, high = 1;
   std::vector<double> counts;
-  std::vector<double> grid;     ///< thin lines from the axis up
-  std::vector<double> limits;   ///< dashed lines: where values are clipped
+  std::vector<double> grid;    ///< thin lines from the axis up
+  std::vector<double> limits;  ///< dashed lines: where values are clipped
   bool log_counts = false;
   double width = 420, height = 180;
 };

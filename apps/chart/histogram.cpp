@@ -21,13 +21,17 @@ Svg draw(const Histogram& chart) {
   double most = 0;
   for (const double count : chart.counts) most = std::max(most, height_of(count));
   const double bin = width / static_cast<double>(std::max<std::size_t>(chart.counts.size(), 1));
+  std::vector<Point> outline{{kLeft, bottom}};
   for (std::size_t i = 0; i < chart.counts.size() && most > 0; ++i) {
-    const double height = height_of(chart.counts[i]) / most * (bottom - kTop);
-    if (chart.counts[i] > 0)
-      svg.rect({kLeft + bin * static_cast<double>(i), bottom - height}, bin, height, filled(colour(0), 0.75));
+    const double top = bottom - height_of(chart.counts[i]) / most * (bottom - kTop),
+                 left = kLeft + bin * static_cast<double>(i);
+    outline.push_back({left, top}), outline.push_back({left + bin, top});
   }
+  outline.push_back({outline.back().x, bottom});
+  svg.polygon(outline, filled(colour(0), 0.75));
   for (const double value : chart.limits)
-    if (inside(value)) svg.line({x_of(value), kTop - 6}, {x_of(value), bottom}, colour(1), 1.4, "stroke-dasharray=\"4 3\"");
+    if (inside(value))
+      svg.line({x_of(value), kTop - 6}, {x_of(value), bottom}, colour(1), 1.4, "stroke-dasharray=\"4 3\"");
   svg.line({kLeft, bottom}, {kLeft + width, bottom}, kInk, 1);
   for (const double tick : ticks(chart.low, chart.low + span, 6))
     svg.text({x_of(tick), bottom + 13}, fmt::format("{:.4g}", tick), Anchor::middle, 10);

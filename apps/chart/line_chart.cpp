@@ -9,7 +9,7 @@
 namespace octet::chart {
 namespace {
 
-constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 46, kLegendLine = 16;
+constexpr double kLeft = 58, kRight = 14, kTitle = 34, kBottom = 46, kLegend = 18, kLetter = 6.1;
 
 struct Bounds {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
@@ -28,7 +28,10 @@ bool finite(const Point& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
 class Plot {
  public:
   explicit Plot(const LineChart& chart)
-      : chart_(chart), svg_(chart.width, chart.height, chart.title), bottom_(chart.height - kBottom) {
+      : chart_(chart),
+        svg_(chart.width, chart.height, chart.title),
+        top_(kTitle + (chart.series.size() > 1 ? kLegend : 0)),
+        bottom_(chart.height - kBottom) {
     Bounds x, y;
     for (const Series& series : chart.series)
       for (const Point& p : series.points)
@@ -47,7 +50,7 @@ class Plot {
  private:
   Point at(const Point& p) const {
     return {kLeft + (p.x - x_.low) / (x_.high - x_.low) * (chart_.width - kLeft - kRight),
-            bottom_ - (std::clamp(p.y, y_.low, y_.high) - y_.low) / (y_.high - y_.low) * (bottom_ - kTop)};
+            bottom_ - (std::clamp(p.y, y_.low, y_.high) - y_.low) / (y_.high - y_.low) * (bottom_ - top_)};
   }
   std::string number(double value) const {
     return chart_.percent ? fmt::format("{:.6g} %", value * 100) : fmt::format("{:.6g}", value);
@@ -65,8 +68,9 @@ class Plot {
     }
     svg_.line({kLeft, bottom_}, {chart_.width - kRight, bottom_}, kInk, 1);
     svg_.text({(kLeft + chart_.width - kRight) / 2, chart_.height - 10}, chart_.x_name, Anchor::middle, 12);
-    const double middle = (kTop + bottom_) / 2;
-    svg_.text({13, middle}, chart_.y_name, Anchor::middle, 12, kInk, fmt::format("transform=\"rotate(-90 13 {:.1f})\"", middle));
+    const double middle = (top_ + bottom_) / 2;
+    svg_.text({13, middle}, chart_.y_name, Anchor::middle, 12, kInk,
+              fmt::format("transform=\"rotate(-90 13 {:.1f})\"", middle));
   }
   void curve(const Series& series, const char* colour) {
     std::vector<Point> line;
@@ -75,24 +79,24 @@ class Plot {
       const Point to = at(p);
       if (series.stairs && !line.empty()) line.push_back({to.x, line.back().y});
       line.push_back(to);
-      if (series.dots) svg_.circle(to, 3.5, filled(colour), fmt::format("{}: {:.6g}, {}", series.name, p.x, number(p.y)));
+      if (series.dots)
+        svg_.circle(to, 3.5, filled(colour), fmt::format("{}: {:.6g}, {}", series.name, p.x, number(p.y)));
     }
     if (!series.dots && line.size() > 1) svg_.polyline(line, colour, 1.8);
   }
+  /// One line below the title.
   void legend() {
-    std::size_t longest = 0;
-    for (const Series& series : chart_.series) longest = std::max(longest, series.name.size());
-    const double left = chart_.width - kRight - 24 - 6.3 * static_cast<double>(longest);
-    double y = kTop + 6;
-    for (std::size_t i = 0; i < chart_.series.size(); ++i, y += kLegendLine) {
-      svg_.rect({left, y - 4}, 12, 4, filled(colour(i)));
-      svg_.text({left + 18, y + 3}, chart_.series[i].name, Anchor::start, 11);
+    double x = kLeft;
+    for (std::size_t i = 0; i < chart_.series.size(); ++i) {
+      svg_.rect({x, kTitle}, 12, 4, filled(colour(i)));
+      svg_.text({x + 17, kTitle + 6}, chart_.series[i].name, Anchor::start, 11);
+      x += 32 + kLetter * static_cast<double>(chart_.series[i].name.size());
     }
   }
 
   const LineChart& chart_;
   Svg svg_;
-  double bottom_;
+  double top_, bottom_;
   Bounds x_, y_;
 };
 

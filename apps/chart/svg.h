@@ -27,9 +27,13 @@ class Svg {
   /// `description` is the picture in words, for who does not see it.
   Svg(double width, double height, const std::string& description);
 
-  void text(Point at, const std::string& words, Anchor anchor, double size, const std::string& colour = kInk, const std::string& more = "");
+  void text(Point at, const std::string& words, Anchor anchor, double size, const std::string& colour = kInk,
+            const std::string& more = "");
   void line(Point from, Point to, const std::string& colour, double width, const std::string& more = "");
-  void polyline(const std::vector<Point>& points, const std::string& colour, double width, const std::string& more = "");
+  void polyline(const std::vector<Point>& points, const std::string& colour, double width,
+                const std::string& more = "");
+  /// A closed shape.
+  void polygon(const std::vector<Point>& points, const std::string& paint);
   void rect(Point corner, double width, double height, const std::string& paint, const std::string& title = "");
   void circle(Point centre, double radius, const std::string& paint, const std::string& title = "");
 

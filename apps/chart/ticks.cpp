@@ -12,7 +12,8 @@ std::vector<double> ticks(double low, double high, int count) {
   for (const double factor : {5.0, 2.0, 1.0})
     if (factor * decade >= raw * 0.999) step = factor * decade;
   std::vector<double> all;
-  const auto first = static_cast<std::int64_t>(std::ceil(low / step - 1e-9)), last = static_cast<std::int64_t>(std::floor(high / step + 1e-9));
+  const auto first = static_cast<std::int64_t>(std::ceil(low / step - 1e-9)),
+             last = static_cast<std::int64_t>(std::floor(high / step + 1e-9));
   for (std::int64_t i = first; i <= last; ++i) all.push_back(static_cast<double>(i) * step);
   return all;
 }

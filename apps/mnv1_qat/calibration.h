@@ -4,14 +4,17 @@
 
 namespace octet::app {
 
-/// Throws Error when calibrate_model() would: the quantizers wanted learn by training, the model is quantized already, or its classes are
-/// not the data's.
-void require_calibratable(const LoadedModel& model, const Options& options, const data::Dataset& train);
-/// prepare() by options.quant, then calibrate() on options.calibrate training pictures, with a bar; the model's notes say so.
+/// Throws Error when options and model alone forbid calibrate_model(): the quantizers wanted learn by training, or the
+/// model is quantized already.
+void require_calibratable(const LoadedModel& model, const Options& options);
+/// Throws Error when the model was trained on other classes than the data has.
+void require_same_classes(const LoadedModel& model, const Options& options, const data::Dataset& data);
+/// prepare() by options.quant, then calibrate() on options.calibrate training pictures, with a bar; the model's notes
+/// say so.
 void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console);
 
-/// A model file with quantizers that have seen data: a QAT or PTQ file as it is, an fp32 file after calibrate_model(). Quantization
-/// options beside a file that has quantizers are refused.
+/// A model file with quantizers that have seen data: a QAT or PTQ file as it is, an fp32 file after calibrate_model().
+/// Quantization options beside a file that has quantizers are refused.
 LoadedModel load_quantized(const Options& options, const data::Dataset& train, const Console& console);
 
 }  // namespace octet::app

@@ -178,12 +178,30 @@ void add_ptq(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   quant[ptq].add_to(*ptq);
 }
 
+CLI::Option* add_page(CLI::App* app, Options& o) {
+  return app->add_option("-o,--page", o.page, "write an HTML page")->type_name("FILE.html")->take_last()->group("General");
+}
+
 void add_commands_of_laboratory(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   CLI::App* sensitivity = add_command(app, o, "sensitivity", "which layers lose accuracy: one quantized at a time, and all but one", Command::sensitivity);
   add_model_file(sensitivity, o, "qat or ptq.safetensors; or fp32.safetensors, which is calibrated first as ptq does");
   add_calibration(sensitivity, o);
   sensitivity->add_option("--plot", o.plot, "write the sorted layers as a picture")->type_name("FILE.svg")->take_last()->group("General");
   quant[sensitivity].add_to(*sensitivity);
+
+  CLI::App* inspect = add_command(app, o, "inspect", "one picture's way through the net: floats beside codes, value by value", Command::inspect);
+  add_model_file(inspect, o, "qat.safetensors of a run, or ptq.safetensors of a calibration");
+  inspect->add_option("--picture", o.pictures, "a PNG or JPEG file")->expected(1)->type_name("FILE")->group("Data");
+  inspect->add_option("--index", o.indices, "or a picture of the test set by number")->expected(1)->check(kCount)->group("Data");
+  add_test_data(inspect, o);
+  inspect->add_option("--layer", o.layer, "only values with this name, in numbers too; '*' stands for any text")->type_name("NAME")->take_last()->group("General");
+  add_page(inspect, o);
+
+  CLI::App* report = add_command(app, o, "report", "a page about a run: accuracy, ranges, errors layer by layer, warnings, confusions", Command::report);
+  report->add_option("dir", o.run_dir, "the folder of a run or of a ptq")->required()->type_name("DIR");
+  add_test_data(report, o);
+  add(report, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
+  add_page(report, o)->required();
 }
 
 void add_commands_of_use(CLI::App& app, Options& o) {
@@ -242,6 +260,7 @@ void check_contradictions(const Options& o) {
   const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
   if (o.download && o.data != "auto") refuse("--download and --data are two sources of pictures; give one");
   if (o.net == "small_resnet" && o.variant == nn::Variant::cifar) refuse("small_resnet has no --variant: its strides are those of CIFAR nets");
+  if (o.command == Command::inspect && o.pictures.empty() == o.indices.empty()) refuse("inspect takes either --picture or --index");
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }
 

@@ -17,7 +17,9 @@ using quant::Sensitivity;
 
 /// The layer that loses most comes first: by the loss that it adds alone.
 void sort_by_loss(Sensitivity& s) {
-  std::stable_sort(s.layers.begin(), s.layers.end(), [](const LayerSensitivity& a, const LayerSensitivity& b) { return a.alone.loss() > b.alone.loss(); });
+  std::stable_sort(s.layers.begin(), s.layers.end(), [](const LayerSensitivity& a, const LayerSensitivity& b) {
+    return a.alone.loss() > b.alone.loss();
+  });
 }
 
 Json scores_json(const optim::Scores& scores) { return {{"top1", scores.top1()}, {"loss", scores.loss()}}; }
@@ -25,9 +27,14 @@ Json scores_json(const optim::Scores& scores) { return {{"top1", scores.top1()},
 Json json_of(const Options& options, const Sensitivity& s, const std::string& source) {
   Json layers = Json::array();
   for (const LayerSensitivity& layer : s.layers)
-    layers.push_back({{"layer", layer.layer}, {"alone", scores_json(layer.alone)}, {"all_but", scores_json(layer.all_but)}});
-  return {{"model", options.model}, {"data", source},        {"test_pictures", s.floats.pictures},
-          {"fp32", scores_json(s.floats)}, {"quantized", scores_json(s.quantized)}, {"layers", layers}};
+    layers.push_back(
+        {{"layer", layer.layer}, {"alone", scores_json(layer.alone)}, {"all_but", scores_json(layer.all_but)}});
+  return {{"model", options.model},
+          {"data", source},
+          {"test_pictures", s.floats.pictures},
+          {"fp32", scores_json(s.floats)},
+          {"quantized", scores_json(s.quantized)},
+          {"layers", layers}};
 }
 
 /// A change of top-1 in points.
@@ -35,17 +42,20 @@ std::string points(double now, double before) { return fmt::format("{:+.2f}", 10
 
 std::string text_of(const Sensitivity& s, const std::string& source) {
   constexpr const char* kRow = "  {:24} {:>14} {:>12} {:>16} {:>12}\n";
-  std::string text = fmt::format("\n{} pictures of {}: top-1 {:.2f} % as floats, {:.2f} % quantized; loss {:.4f}, {:.4f}\n\n",
-                                 s.floats.pictures, source == "synthetic" ? "SYNTHETIC data" : source, 100 * s.floats.top1(),
-                                 100 * s.quantized.top1(), s.floats.loss(), s.quantized.loss());
+  std::string text =
+      fmt::format("\n{} pictures of {}: top-1 {:.2f} % as floats, {:.2f} % quantized; loss {:.4f}, {:.4f}\n\n",
+                  s.floats.pictures, source == "synthetic" ? "SYNTHETIC data" : source, 100 * s.floats.top1(),
+                  100 * s.quantized.top1(), s.floats.loss(), s.quantized.loss());
   text += fmt::format(kRow, "", "it alone", "", "all but it", "");
   text += fmt::format(kRow, "layer", "loss", "top-1", "loss", "top-1");
   for (const LayerSensitivity& layer : s.layers)
     text += fmt::format(kRow, layer.layer, fmt::format("{:+.5f}", layer.alone.loss() - s.floats.loss()),
-                        points(layer.alone.top1(), s.floats.top1()), fmt::format("{:+.5f}", layer.all_but.loss() - s.quantized.loss()),
+                        points(layer.alone.top1(), s.floats.top1()),
+                        fmt::format("{:+.5f}", layer.all_but.loss() - s.quantized.loss()),
                         points(layer.all_but.top1(), s.quantized.top1()));
   return text +
-         "\nit alone: change when nothing else is quantized, against floats; all but it: change when everything else is, against "
+         "\nit alone: change when nothing else is quantized, against floats; all but it: change when everything else "
+         "is, against "
          "all quantized.\n";
 }
 
@@ -56,7 +66,9 @@ chart::Svg plot_of(const Sensitivity& s) {
   bars.width = 720;
   for (const LayerSensitivity& layer : s.layers)
     bars.bars.push_back({layer.layer, layer.alone.loss() - s.floats.loss(),
-                         fmt::format("{:+.4f}, top-1 {}", layer.alone.loss() - s.floats.loss(), points(layer.alone.top1(), s.floats.top1())), 0});
+                         fmt::format("{:+.4f}, top-1 {}", layer.alone.loss() - s.floats.loss(),
+                                     points(layer.alone.top1(), s.floats.top1())),
+                         0});
   return draw(bars);
 }
 
@@ -67,10 +79,11 @@ void sensitivity(const Options& options) {
   const data::Split split = load_split(options, {options.limit_train, options.limit_test}, console);
   const LoadedModel model = load_quantized(options, split.train, console);
   std::unique_ptr<optim::ProgressBar> bar;
-  Sensitivity s = quant::sensitivity(*model.net, split.test, options.batch_size, [&](std::int64_t done, std::int64_t total) {
-    if (!bar) bar = std::make_unique<optim::ProgressBar>("sensitivity", total, "evaluations", console.bar_style());
-    done < total ? bar->update(done, "") : bar->finish("");
-  });
+  Sensitivity s =
+      quant::sensitivity(*model.net, split.test, options.batch_size, [&](std::int64_t done, std::int64_t total) {
+        if (!bar) bar = std::make_unique<optim::ProgressBar>("sensitivity", total, "evaluations", console.bar_style());
+        done < total ? bar->update(done, "") : bar->finish("");
+      });
   sort_by_loss(s);
   if (!options.plot.empty()) write_file_atomically(options.plot, plot_of(s).file_text());
   print_out(options.json ? json_text(json_of(options, s, split.test.source)) : text_of(s, split.test.source));

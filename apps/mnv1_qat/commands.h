@@ -16,5 +16,7 @@ void info(const Options& options);
 void verify(const Options& options);
 void bench(const Options& options);
 void sensitivity(const Options& options);
+void inspect(const Options& options);
+void report(const Options& options);
 
 }  // namespace octet::app

@@ -47,6 +47,7 @@ std::string table(const std::string& source, const optim::Scores& fp32, const op
 
 void ptq(const Options& options) {
   LoadedModel model = load_net(options.model);
+  require_calibratable(model, options);
   const RunFolder folder(options.ptq_dir);
   if (folder.has("qat.safetensors"))
     fail("ptq", fmt::format("'{}' holds the results of a fine-tuning", options.ptq_dir),
@@ -54,7 +55,7 @@ void ptq(const Options& options) {
   folder.require_no_unfinished_run();
   const Console console(options);
   const data::Split split = load_split(options, {options.limit_train, options.limit_test}, console);
-  require_calibratable(model, options, split.train);
+  require_same_classes(model, options, split.train);
   const auto trainer = std::make_unique<optim::Trainer>(model.net);
   const optim::Scores fp32 = score(
       "fp32", [&](const Tensor& x) { return trainer->predict(x); }, split.test, options, console);

@@ -28,6 +28,8 @@ void run_command(const octet::app::Options& options) {
     case Command::verify: return octet::app::verify(options);
     case Command::bench: return octet::app::bench(options);
     case Command::sensitivity: return octet::app::sensitivity(options);
+    case Command::inspect: return octet::app::inspect(options);
+    case Command::report: return octet::app::report(options);
   }
 }
 

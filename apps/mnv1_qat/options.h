@@ -12,7 +12,7 @@
 
 namespace octet::app {
 
-enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench, sensitivity };
+enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench, sensitivity, inspect, report };
 
 /// onnx: the integer model as Q/DQ pairs; onnx_fp32: the floats behind it.
 enum class ExportFormat { safetensors, onnx, onnx_fp32 };
@@ -64,6 +64,9 @@ struct Options {
   std::vector<int> thread_counts;          ///< bench; empty: 1 and one per processor
   double seconds = 1;                      ///< bench: of each case
   bool serve = false;                      ///< bench: obey stdin
+  std::string layer;                       ///< inspect: names of values, '*' for any text; empty: all
+  std::string page;                        ///< inspect, report: an HTML page to write; empty: none
+  std::string run_dir;                     ///< report: the folder of a run
   std::string plot;                        ///< sensitivity: an SVG to write; empty: none
 };
 

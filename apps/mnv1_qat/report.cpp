@@ -34,8 +34,15 @@ std::ptrdiff_t rank_of(const std::string& stage) {
   return std::find(kStages.begin(), kStages.end(), stage) - kStages.begin();
 }
 
-// The lines of a metrics file that are what we write: objects with a stage.
-std::vector<Json> read_lines(const std::string& path) {
+void write_lines(const std::string& path, const std::vector<Json>& lines) {
+  std::string text;
+  for (const Json& line : lines) text += line.dump() + "\n";
+  write_file_atomically(path, text);
+}
+
+}  // namespace
+
+std::vector<Json> read_events(const std::string& path) {
   std::istringstream text(std::filesystem::exists(path) ? read_file(path) : "");
   std::vector<Json> lines;
   for (std::string line; std::getline(text, line);) {
@@ -46,14 +53,6 @@ std::vector<Json> read_lines(const std::string& path) {
   }
   return lines;
 }
-
-void write_lines(const std::string& path, const std::vector<Json>& lines) {
-  std::string text;
-  for (const Json& line : lines) text += line.dump() + "\n";
-  write_file_atomically(path, text);
-}
-
-}  // namespace
 
 std::string Summary::json() const {
   const Json j{{"data", data},
@@ -111,7 +110,7 @@ Metrics::Metrics(const std::string& dir, bool keep) : path_((std::filesystem::pa
 }
 
 void Metrics::rewind(const std::string& stage, std::int64_t step) {
-  std::vector<Json> lines = read_lines(path_);
+  std::vector<Json> lines = read_events(path_);
   std::erase_if(lines, [&](const Json& line) {
     const auto rank = rank_of(line["stage"].get<std::string>());
     return rank > rank_of(stage) || (rank == rank_of(stage) && line.value("step", std::int64_t{0}) > step);
@@ -131,7 +130,7 @@ void Metrics::write_epoch(const std::string& stage, const optim::Progress& p) {
 
 void Metrics::write_scores(const std::string& stage, const optim::Scores& s) {
   const Json j{{"event", "evaluate"}, {"stage", stage}, {"loss", s.loss()}, {"top1", s.top1()}, {"top5", s.top5()}, {"pictures", s.pictures}};
-  std::vector<Json> lines = read_lines(path_);
+  std::vector<Json> lines = read_events(path_);
   const auto earlier = std::find_if(lines.begin(), lines.end(), [&](const Json& line) { return line["stage"] == stage; });
   if (earlier == lines.end()) return append_line(path_, j.dump());
   *earlier = j;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "apps/mnv1_qat/options.h"
 #include "optim/progress_bar.h"
@@ -44,6 +45,10 @@ class Metrics {
  private:
   std::string path_;
 };
+
+/// The lines of a file of events (metrics.jsonl) that are what we write: objects with an event and a stage, their step a whole number;
+/// none when there is no such file.
+std::vector<nlohmann::ordered_json> read_events(const std::string& path);
 
 /// Prints unless --quiet or --json.
 class Console {

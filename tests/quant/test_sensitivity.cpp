@@ -16,7 +16,9 @@ class SensitivityOfResNet : public testing::Test {
  protected:
   std::shared_ptr<nn::Module> net = nn::small_resnet({});
   data::Split split = data::load("synthetic", {64, 96});
-  double loss() { return optim::evaluate([&](const Tensor& x) { return (*net)(Variable(x)).value(); }, split.test, 48).loss(); }
+  double loss() {
+    return optim::evaluate([&](const Tensor& x) { return (*net)(Variable(x)).value(); }, split.test, 48).loss();
+  }
   void calibrated(int weight_bits, std::vector<LayerBits> others) {
     QuantConfig config;
     config.weight_bits = weight_bits, config.activation_bits = 8, config.layer_bits = std::move(others);
@@ -39,8 +41,10 @@ TEST_F(SensitivityOfResNet, FindsTheOneCoarseLayer) {
   EXPECT_EQ(s.quantized.loss(), before);
   const LayerSensitivity *worst_alone = &s.layers[0], *best_without = &s.layers[0];
   for (const LayerSensitivity& layer : s.layers) {
-    if (std::abs(layer.alone.loss() - s.floats.loss()) > std::abs(worst_alone->alone.loss() - s.floats.loss())) worst_alone = &layer;
-    if (std::abs(layer.all_but.loss() - s.floats.loss()) < std::abs(best_without->all_but.loss() - s.floats.loss())) best_without = &layer;
+    if (std::abs(layer.alone.loss() - s.floats.loss()) > std::abs(worst_alone->alone.loss() - s.floats.loss()))
+      worst_alone = &layer;
+    if (std::abs(layer.all_but.loss() - s.floats.loss()) < std::abs(best_without->all_but.loss() - s.floats.loss()))
+      best_without = &layer;
   }
   EXPECT_EQ(worst_alone->layer, "features.2.first.conv");
   EXPECT_EQ(best_without->layer, "features.2.first.conv");

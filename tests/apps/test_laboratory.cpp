@@ -1,0 +1,138 @@
+// The commands that look inside: sensitivity, inspect, report.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/mnv1_qat/mosaic.h"
+#include "apps/mnv1_qat/page.h"
+#include "program.h"
+#include "tests/support/temp_folder.h"
+
+using namespace octet;
+using namespace octet::test;
+using Json = nlohmann::json;
+
+namespace {
+
+class Laboratory : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TempFolder;
+    const Ended ended = mnv1_qat(Words{"run", "--quiet"} + small_run(file("run")));
+    ASSERT_EQ(ended.code, 0) << ended.err;
+  }
+  static void TearDownTestSuite() { delete folder_; }
+  static std::string file(const std::string& name) { return *folder_ / name; }
+  static std::string model(const std::string& kind) { return file("run/" + kind + ".safetensors"); }
+  static inline TempFolder* folder_ = nullptr;
+};
+
+/// A page that needs nothing else: no script, nothing fetched.
+void expect_self_contained(const std::string& html) {
+  EXPECT_TRUE(html.starts_with("<!DOCTYPE html>"));
+  EXPECT_NE(html.find("prefers-color-scheme:dark"), std::string::npos);
+  for (const char* foreign : {"<script", "<link", "src=\"http", "href=\"http", "url("})
+    EXPECT_EQ(html.find(foreign), std::string::npos) << foreign;
+}
+
+TEST_F(Laboratory, SensitivityOfATrainedAndOfAFloatModel) {
+  const Ended qat = mnv1_qat(Words{"sensitivity", model("qat"), "--json", "--plot", file("s.svg")} + small_data());
+  ASSERT_EQ(qat.code, 0) << qat.err;
+  const Json j = Json::parse(qat.out);
+  ASSERT_EQ(j["layers"].size(), 29u) << "28 layers and the pool";
+  for (std::size_t i = 1; i < j["layers"].size(); ++i)
+    EXPECT_GE(j["layers"][i - 1]["alone"]["loss"].get<double>(), j["layers"][i]["alone"]["loss"].get<double>())
+        << "sorted";
+  EXPECT_NE(bytes_of(file("s.svg")).find("blocks.3.pw.conv"), std::string::npos);
+
+  const Ended fp32 = mnv1_qat(
+      Words{"sensitivity", model("fp32"), "--weight-bits", "2", "--calibrate", "32", "--quiet"} + small_data());
+  ASSERT_EQ(fp32.code, 0) << fp32.err;
+  EXPECT_NE(fp32.out.find("all but it"), std::string::npos);
+  expect_refused(mnv1_qat(Words{"sensitivity", model("qat"), "--weight-bits", "4"} + small_data()), 1,
+                 {"has quantizers of its own", "HINT"});
+  expect_refused(mnv1_qat(Words{"sensitivity", model("int8")} + small_data()), 1, {"kind 'int8'"});
+}
+
+TEST_F(Laboratory, InspectShowsAPictureInTextAndOnAPage) {
+  const Ended all = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "-o", file("i.html")} + small_data());
+  ASSERT_EQ(all.code, 0) << all.err;
+  for (const char* part : {"as floats: ", "as integers: ", "conv1.conv", "blocks.12.pw.conv", "SQNR"})
+    EXPECT_NE(all.out.find(part), std::string::npos) << part;
+  const std::string page = bytes_of(file("i.html"));
+  expect_self_contained(page);
+  EXPECT_NE(page.find("data:image/png;base64,iVBOR"), std::string::npos);
+
+  const Ended one = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "--layer", "blocks.1.*"} + small_data());
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_NE(one.out.find("blocks.1.dw.conv, channel "), std::string::npos);
+  EXPECT_EQ(one.out.find("blocks.2"), std::string::npos);
+  const Ended json = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "--json"} + small_data());
+  EXPECT_EQ(Json::parse(json.out)["values"].size(), 29u);
+
+  expect_refused(mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "--layer", "conv9"} + small_data()), 1,
+                 {"no value is named 'conv9'", "known: "});
+  expect_refused(mnv1_qat(Words{"inspect", model("fp32"), "--index", "2"} + small_data()), 1,
+                 {"has no quantizers", "HINT"});
+  expect_refused(mnv1_qat(Words{"inspect", model("qat"), "--index", "100000"} + small_data()), 1,
+                 {"picture 100000 of a test set"});
+  expect_refused(mnv1_qat({"inspect", model("qat")}), 2, {"--picture or --index"});
+  expect_refused(mnv1_qat({"inspect", model("qat"), "--picture", file("none.png")}), 1, {"none.png"});
+}
+
+TEST_F(Laboratory, ReportIsOnePage) {
+  const Ended ended = mnv1_qat(Words{"report", file("run"), "-o", file("report.html"), "--json"} + small_data());
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const std::string page = bytes_of(file("report.html"));
+  expect_self_contained(page);
+  for (const char* part : {"Accuracy and size", "Warnings", "Layer by layer", "Confusions of the integer net",
+                           "judge differently", "blocks.12.pw.conv: values", "int8 engine"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  // Warnings of the JSON stand on the page.
+  for (const Json& warning : Json::parse(ended.out)["warnings"])
+    EXPECT_NE(page.find(chart::escaped(warning.get<std::string>())), std::string::npos);
+}
+
+TEST_F(Laboratory, ReportOfACalibration) {
+  ASSERT_EQ(mnv1_qat(Words{"ptq", model("fp32"), "--out", file("ptq"), "--quiet"} + small_data()).code, 0);
+  const Ended ended = mnv1_qat(Words{"report", file("ptq"), "-o", file("ptq.html"), "--quiet"} + small_data());
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  EXPECT_NE(bytes_of(file("ptq.html")).find("quantizers off"), std::string::npos);
+}
+
+TEST_F(Laboratory, ReportSaysWhatIsMissing) {
+  expect_refused(mnv1_qat(Words{"report", file("nowhere"), "-o", file("x.html")} + small_data()), 1,
+                 {"neither qat.safetensors nor ptq.safetensors", "HINT"});
+  expect_refused(mnv1_qat({"report", file("run")}), 2, {"--page is required"});
+  expect_refused(mnv1_qat(Words{"report", file("run"), "-o", file("no/such/folder/x.html")} + small_data()), 1,
+                 {"no/such/folder"});
+}
+
+TEST(Mosaic, PutsChannelsSideBySide) {
+  Tensor value = Tensor::zeros(Shape{1, 2, 2, 3});  // channel 1 is the strongest, then 2
+  value.data<float>()[1] = 4, value.data<float>()[5] = -2;
+  const auto channels = app::strongest_channels(value, 2);
+  EXPECT_EQ(channels, (std::vector<std::int64_t>{1, 2}));
+  const Tensor picture = app::mosaic(value, channels, 4, 4);
+  ASSERT_EQ(picture.shape(), (Shape{4, 7, 3}));
+  const auto at = [&](std::int64_t y, std::int64_t x, std::int64_t k) {
+    return picture.data<std::uint8_t>()[(y * 7 + x) * 3 + k];
+  };
+  EXPECT_EQ(at(0, 0, 0), 128) << "frame";
+  EXPECT_GT(at(1, 1, 0), 200) << "the top is bright and warm";
+  EXPECT_GT(at(1, 5, 2), at(1, 5, 0)) << "below zero is blue";
+  EXPECT_LT(at(2, 1, 0), 30) << "zero is dark";
+}
+
+TEST(Page, EscapesTextAndEmbedsPictures) {
+  app::Page page("a < b", "c & d");
+  page.list({"<script>"});
+  const std::string html = page.str();
+  EXPECT_NE(html.find("<title>a &lt; b</title>"), std::string::npos);
+  EXPECT_NE(html.find("&lt;script&gt;"), std::string::npos);
+  Tensor picture(Shape{1, 1, 3}, DType::u8);
+  EXPECT_NE(app::picture_html(picture, 3, "\"x\"").find("width=\"3\" height=\"3\" alt=\"&quot;x&quot;\""),
+            std::string::npos);
+}
+
+}  // namespace
