@@ -10,7 +10,8 @@ namespace {
 // stb_image allocates what a chunk claims to hold and inflates for as long as the data goes on. No picture that
 // decode_picture() takes needs more at once: 2^24 pixels of four 16-bit channels, and twice that while a buffer grows.
 constexpr std::size_t kMostAllocation = std::size_t{256} << 20;
-void* limited_malloc(std::size_t bytes) { return bytes <= kMostAllocation ? std::malloc(bytes) : nullptr; }
+// Zeroed: a damaged file must not give a picture that depends on what memory held.
+void* limited_malloc(std::size_t bytes) { return bytes <= kMostAllocation ? std::calloc(1, bytes) : nullptr; }
 void* limited_realloc(void* p, std::size_t bytes) {
   return bytes <= kMostAllocation ? std::realloc(p, bytes) : nullptr;
 }
