@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/quantizer/quantizer.h"
 #include "ops/common.h"
 #include "ops/ops.h"
 
@@ -33,36 +34,21 @@ Attributes grid_attributes(const FakeQuantProblem& problem) {
           {"channels", problem.channels}};
 }
 
-/// Scales where the kernel reads them: as they are, or copied to a device.
-class ScalesThere {
- public:
-  ScalesThere(const std::vector<float>& scale, Device device) : here_(scale.data()) {
-    if (device == Device::cuda) there_ = Tensor::from(Shape{static_cast<std::int64_t>(scale.size())}, scale).to(device);
-  }
-  const float* data() const { return there_.defined() ? static_cast<const float*>(there_.raw()) : here_; }
-
- private:
-  const float* here_;
-  Tensor there_;
-};
-
-Tensor forward(const FakeQuantProblem& problem, const Tensor& src, const std::vector<float>& scale) {
+Tensor forward(const FakeQuantProblem& problem, const Tensor& src, const Tensor& scale) {
   Tensor dst = detail::empty_like(src);
-  const ScalesThere there(scale, src.device());
   FakeQuantPointers p;
-  p.src = src.raw(), p.scale = there.data(), p.dst = dst.raw();
+  p.src = src.raw(), p.scale = static_cast<const float*>(scale.raw()), p.dst = dst.raw();
   kernels::dispatch(kernels::fake_quant_rows(), "fake_quant_fwd", detail::row_of(src), problem, p,
                     detail::context_of(src));
   return dst;
 }
 
 /// {d_src, d_scale}; d_scale stays undefined unless asked for.
-std::vector<Tensor> backward(const FakeQuantProblem& problem, const Tensor& src, const std::vector<float>& scale,
+std::vector<Tensor> backward(const FakeQuantProblem& problem, const Tensor& src, const Tensor& scale,
                              const Tensor& d_dst, bool wants_scale) {
   std::vector<Tensor> grads{detail::empty_like(src), Tensor()};
-  const ScalesThere there(scale, src.device());
   FakeQuantPointers p;
-  p.src = src.raw(), p.scale = there.data(), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw();
+  p.src = src.raw(), p.scale = static_cast<const float*>(scale.raw()), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw();
   if (wants_scale) {
     grads[1] = detail::empty_like(src, Shape{problem.channels});
     p.d_scale = grads[1].raw();
@@ -70,6 +56,11 @@ std::vector<Tensor> backward(const FakeQuantProblem& problem, const Tensor& src,
   kernels::dispatch(kernels::fake_quant_rows(), "fake_quant_bwd", detail::row_of(src), problem, p,
                     detail::context_of(src));
   return grads;
+}
+
+/// Where src lies.
+Tensor scales_there(const std::vector<float>& scale, const Tensor& src) {
+  return Tensor::from(Shape{static_cast<std::int64_t>(scale.size())}, scale).to(src.device());
 }
 
 void check_scales(const char* op, const std::vector<float>& scale, QuantRule rule) {
@@ -82,31 +73,59 @@ void check_scales(const char* op, const std::vector<float>& scale, QuantRule rul
   }
 }
 
+/// check_scales() of scales on the processor; those on a device are not waited for.
+void check_scales(const char* op, const Tensor& scale, QuantRule rule) {
+  if (scale.device() == Device::cpu) check_scales(op, {scale.data<float>(), scale.data<float>() + scale.numel()}, rule);
+}
+
 /// The steps as the kernel takes them: f32, at least kMinScale (an update may have driven one through zero).
-std::vector<float> steps_of(const char* op, const Tensor& step) {
-  std::vector<float> steps;
-  for (std::int64_t i = 0; i < step.numel(); ++i) {
-    const double s = step.at(i);
-    OCTET_CHECK(std::isfinite(s), op, "step {} is {}", i, s);
-    steps.push_back(std::max(static_cast<float>(s), kMinScale));
-  }
+Tensor steps_of(const char* op, const Tensor& step) {
+  for (std::int64_t i = 0; step.device() == Device::cpu && i < step.numel(); ++i)
+    OCTET_CHECK(std::isfinite(step.at(i)), op, "step {} is {}", i, step.at(i));
+  const Tensor floats = step.dtype() == DType::f32 ? step : step.to(DType::f32);
+  Tensor steps = detail::empty_like(floats);
+  kernels::QuantizerProblem problem;
+  problem.count = floats.numel(), problem.least = static_cast<double>(kMinScale);
+  kernels::QuantizerPointers p;
+  p.src = floats.raw(), p.dst = steps.raw();
+  kernels::dispatch(kernels::quantizer_rows(), "at_least", "f32", problem, p, detail::context_of(steps));
   return steps;
+}
+
+/// In place, in double.
+void multiply(Tensor& values, double factor) {
+  kernels::QuantizerProblem problem;
+  problem.count = values.numel(), problem.factor = factor;
+  kernels::QuantizerPointers p;
+  p.src = values.raw(), p.dst = values.raw();
+  kernels::dispatch(kernels::quantizer_rows(), "scaled", detail::row_of(values), problem, p, detail::context_of(values));
 }
 
 constexpr const char* kPlain = "fake_quant";
 
-Attributes plain_attributes(const FakeQuantProblem& problem, const std::vector<float>& scale, bool masked) {
+Attributes plain_attributes(const FakeQuantProblem& problem, const Tensor& scale, bool masked) {
   Attributes attributes = grid_attributes(problem);
   attributes["masked"] = std::int64_t{masked};
-  if (RecordGuard::active()) attributes["scale"] = detail::list_text(scale);
+  if (RecordGuard::active()) {
+    const Tensor here = scale.to(Device::cpu);
+    attributes["scale"] = detail::list_text({here.data<float>(), here.data<float>() + here.numel()});
+  }
   return attributes;
 }
 
 /// The node of a straight-through quantizer that lets every gradient pass.
-Variable record_unmasked(const FakeQuantProblem& problem, const Variable& src, Tensor dst,
-                         const std::vector<float>& scale) {
+Variable record_unmasked(const FakeQuantProblem& problem, const Variable& src, Tensor dst, const Tensor& scale) {
   return record(kPlain, plain_attributes(problem, scale, false), {src}, std::move(dst),
                 [](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{d_dst}; });
+}
+
+Variable quantize(const FakeQuantProblem& problem, const Variable& src, const Tensor& scale, bool masked) {
+  Tensor dst = forward(problem, src.value(), scale);
+  if (!masked) return record_unmasked(problem, src, std::move(dst), scale);
+  return record(kPlain, plain_attributes(problem, scale, true), {src}, std::move(dst),
+                [problem, src = src.value(), scale](const Tensor& d_dst, const std::vector<bool>&) {
+                  return std::vector<Tensor>{backward(problem, src, scale, d_dst, false)[0]};
+                });
 }
 
 }  // namespace
@@ -122,37 +141,39 @@ FakeQuantProblem detail::checked_grid(const char* op, const Tensor& src, const Q
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked) {
   detail::check_float(kPlain, "src", src);
   const FakeQuantProblem problem = detail::checked_grid(kPlain, src.value(), params);
-  Tensor dst = forward(problem, src.value(), params.scale);
-  if (!masked) return record_unmasked(problem, src, std::move(dst), params.scale);
-  return record(kPlain, plain_attributes(problem, params.scale, true), {src}, std::move(dst),
-                [problem, src = src.value(), scale = params.scale](const Tensor& d_dst, const std::vector<bool>&) {
-                  return std::vector<Tensor>{backward(problem, src, scale, d_dst, false)[0]};
-                });
+  return quantize(problem, src, scales_there(params.scale, src.value()), masked);
+}
+
+Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked) {
+  detail::check_float(kPlain, "src", src);
+  detail::check_device(kPlain, "scale", scale, src.value());
+  const FakeQuantProblem problem = make_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  check_scales(kPlain, scale, bounds.rule);
+  return quantize(problem, src, scale, masked);
 }
 
 QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds) {
   detail::check_float(kPlain, "weight", src);
   OCTET_CHECK(src.value().dtype() == DType::f32 && src.shape().rank() > 0 && bounds.zero_point == 0, kPlain,
               "a weight must be f32 with an outermost axis, on a grid around 0 ({})", bounds.str());
-  QuantizedWeight made{{}, {{}, bounds}};
+  QuantizedWeight made{{}, {{}, bounds}, {}};
   QuantParams& params = made.codes.params;
-  params.scale.resize(static_cast<std::size_t>(src.shape()[0]));
-  params.axis = params.per_channel() ? 0 : -1;
-  const FakeQuantProblem problem = make_problem(kPlain, src.value(), params.scale.size(), params);
+  params.scale.clear();
+  params.axis = src.shape()[0] > 1 ? 0 : -1;
+  const FakeQuantProblem problem = make_problem(kPlain, src.value(), static_cast<std::size_t>(src.shape()[0]), params);
   Tensor dst = detail::empty_like(src.value());
-  Tensor scales = detail::empty_like(dst, Shape{problem.channels});
+  made.scale = detail::empty_like(dst, Shape{problem.channels});
   FakeQuantPointers p;
-  p.src = src.value().raw(), p.dst = dst.raw(), p.out = scales.raw();
+  p.src = src.value().raw(), p.dst = dst.raw(), p.out = made.scale.raw();
   // The codes are for integer products, which no row of a device takes.
   if (dst.device() == Device::cpu && params.rule == QuantRule::onnx && params.lo >= -128 && params.hi <= 127) {
     made.codes.codes = Tensor(src.shape(), DType::s8);
     p.codes = made.codes.codes.raw();
   }
   kernels::dispatch(kernels::fake_quant_rows(), "weight_quant_fwd", "f32", problem, p, detail::context_of(dst));
-  scales = scales.to(Device::cpu);
-  std::copy_n(scales.data<float>(), problem.channels, params.scale.begin());
-  check_scales(kPlain, params.scale, params.rule);
-  made.value = record_unmasked(problem, src, std::move(dst), params.scale);
+  check_scales(kPlain, made.scale, params.rule);
+  if (dst.device() == Device::cpu) params.scale.assign(made.scale.data<float>(), made.scale.data<float>() + problem.channels);
+  made.value = record_unmasked(problem, src, std::move(dst), made.scale);
   return made;
 }
 
@@ -164,7 +185,7 @@ Variable fake_quant_learned(const Variable& src, const Variable& step, const Qua
   OCTET_CHECK(params.rule == QuantRule::onnx, kOp, "a learned step follows the onnx rule");
   const FakeQuantProblem problem =
       make_problem(kOp, src.value(), static_cast<std::size_t>(step.value().numel()), params);
-  const std::vector<float> steps = steps_of(kOp, step.value());
+  const Tensor steps = steps_of(kOp, step.value());
 
   Attributes attributes = grid_attributes(problem);
   attributes["gradient_scale"] = gradient_scale;
@@ -172,12 +193,8 @@ Variable fake_quant_learned(const Variable& src, const Variable& step, const Qua
                 [=, src = src.value(), step_shape = step.shape()](const Tensor& d_dst, const std::vector<bool>& needs) {
                   std::vector<Tensor> grads = backward(problem, src, steps, d_dst, needs[1]);
                   if (!needs[1]) return grads;
-                  Tensor here = grads[1].to(Device::cpu);
-                  detail::with_float(src, [&](auto zero) {
-                    using T = decltype(zero);
-                    for (T& d : here.span<T>()) d = static_cast<T>(static_cast<double>(d) * gradient_scale);
-                  });
-                  grads[1] = here.reshape(step_shape).to(src.device());
+                  multiply(grads[1], gradient_scale);
+                  grads[1] = grads[1].reshape(step_shape);
                   return grads;
                 });
 }

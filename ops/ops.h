@@ -76,6 +76,9 @@ std::int64_t count_top_k(const Tensor& logits, const Tensor& labels, std::int64_
 /// Straight-through fake quantization (Bengio et al. 2013; Jacob et al. 2018): forward dequantize(quantize(x)), backward
 /// the identity, zero outside the grid when `masked`. params.axis must be 0 when per channel.
 Variable fake_quant(const Variable& src, const QuantParams& params, bool masked = true);
+/// The same with the scales in a tensor f32 where src lies, 1 or one per entry of axis 0; `bounds`' own are ignored. Scales on a device
+/// are not waited for: one that is not finite makes values that are not either.
+Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked);
 /// A weight on a grid, as its quantizer has it.
 struct WeightCodes {
   Tensor codes;        ///< s8, shape of the weight
@@ -83,10 +86,12 @@ struct WeightCodes {
 };
 /// fake_quant() of an f32 weight per entry of axis 0, unmasked, on the symmetric grid of its own abs-max: one sweep finds
 /// the scales (kernels::grid_scale), rounds, and notes the codes (undefined where they do not fit s8, or under paddle).
-/// `bounds`: lo, hi, rule; its scale is ignored. Throws Error when the weight is not finite.
+/// `bounds`: lo, hi, rule; its scale is ignored. Throws Error when the weight is not finite. On a device nothing is waited for: there
+/// are no codes, `codes.params` has no scale, and a weight that is not finite makes values that are not either.
 struct QuantizedWeight {
   Variable value;
   WeightCodes codes;
+  Tensor scale;  ///< f32, one per entry of axis 0, where the weight lies
 };
 QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds);
 /// Learned step size (LSQ, Esser et al. 2020): `step` (1 or channels of axis 0) is a parameter; its gradient is scaled by
@@ -98,8 +103,9 @@ Variable fake_quant_learned(const Variable& src, const Variable& step, const Qua
 Variable pact(const Variable& src, const Variable& alpha);
 /// Rounds row 1 of an affine {2, c} (or a bias {c}) to the accumulator's step, straight-through:
 /// shift ← double-rounded rint(shift / (s_x·s_w'[c])) · (s_x·s_w'[c]) with s_w'[c] = fl(s_w[c]·|affine[0][c]|) (for a bias
-/// s_w'[c] = s_w[c]); channels with s_w' = 0 or |code| > 2^30 pass unrounded. s_w has 1 or c entries. docs/quantization.md.
-Variable round_shift(const Variable& affine, float s_x, const std::vector<float>& s_w);
+/// s_w'[c] = s_w[c]); channels with s_w' = 0 or |code| > 2^30 pass unrounded. Steps are f32 where affine lies: s_x one, s_w one
+/// or c. docs/quantization.md.
+Variable round_shift(const Variable& affine, const Tensor& s_x, const Tensor& s_w);
 
 struct LateGradient;  // ops/batchnorm.h
 

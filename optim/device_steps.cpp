@@ -10,6 +10,11 @@ namespace octet::optim {
 using profile::Kind;
 using profile::Span;
 
+namespace {
+// Quantizers start from what they see first.
+constexpr int kMostCopyingSteps = 3;
+}  // namespace
+
 DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, const data::Dataset& dataset, const data::LoaderOptions& options, double label_smoothing)
     : model_(model),
       optimizer_(optimizer),
@@ -30,10 +35,10 @@ void DeviceSteps::run(std::int64_t index) {
   const std::int64_t count = batches_.count_of(index);
   Size& size = sizes_[count];
   // A profile wants to see the parts of a step.
-  const bool as_whole = size.ran && may_record_ && !profile::on();
+  const bool as_whole = size.stays_there && may_record_ && !profile::on();
   if (!as_whole || (!size.graph.defined() && !record(size, count))) {
-    enqueue(count);
-    size.ran = true;
+    size.stays_there = !enqueue(count);
+    if (may_record_ && !size.stays_there && ++size.copying_steps == kMostCopyingSteps) stay_eager("this model's steps copy between host and device");
     return;
   }
   const Span span(Kind::phase, "recorded step");
@@ -58,7 +63,7 @@ void DeviceSteps::stay_eager(const std::string& why) {
 }
 
 // Runs or is recorded: all between two steps' beginnings.
-void DeviceSteps::enqueue(std::int64_t count) {
+bool DeviceSteps::enqueue(std::int64_t count) {
   const data::Batch batch = [&] {
     const Span span(Kind::phase, "data");
     return batches_.next(count);
@@ -69,10 +74,11 @@ void DeviceSteps::enqueue(std::int64_t count) {
     const Span span(Kind::phase, "backward");
     loss.backward();
   }
-  if (may_record_ && gpu::host_copies() != copies) stay_eager("this model's steps copy between host and device");
+  const bool copied = gpu::host_copies() != copies;
   const Span span(Kind::phase, "optimizer");
   optimizer_.step();
   optimizer_.zero_grad();
+  return copied;
 }
 
 Variable DeviceSteps::loss_of(const data::Batch& batch) {

@@ -12,8 +12,9 @@
 namespace octet::optim {
 
 /// The steps of a fit whose model lies on a device. Pictures lie there too, scores are summed there; a step is recorded once for
-/// each size of batch, after one that ran as it was made, and then launched as a whole. A step that copies between host and device,
-/// as observers of quantizers do, is never recorded. Either way the bits are the same.
+/// each size of batch, after one that ran as it was made without a copy between host and device, and then launched as a whole. The first
+/// steps may copy, as thresholds do that start from what they see; a model whose steps go on copying is never recorded. Either
+/// way the bits are the same.
 class DeviceSteps {
  public:
   /// The model and the optimizer must outlive it.
@@ -38,10 +39,12 @@ class DeviceSteps {
  private:
   /// What is known of the batches of a size.
   struct Size {
-    bool ran = false;
+    bool stays_there = false;  ///< the last step copied nothing between host and device
+    int copying_steps = 0;
     gpu::Graph graph;
   };
-  void enqueue(std::int64_t count);
+  /// Did it copy between host and device?
+  bool enqueue(std::int64_t count);
   Variable loss_of(const data::Batch& batch);
   void add_scores(const Variable& logits, const Tensor& labels, const Variable& loss);
   void check_labels(std::int64_t classes);

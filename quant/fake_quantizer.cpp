@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/fake_quant/fake_quant.h"
 #include "kernels/quantize/quantize.h"
@@ -80,7 +81,21 @@ std::optional<nn::DeferredQuant> FakeQuantizer::defer(const std::optional<ops::V
   return nn::DeferredQuant{quantizing() ? params() : std::nullopt, true};
 }
 
-Variable FixedQuantizer::quantize(const Variable& src) { return ops::fake_quant(src, params_); }
+Tensor FakeQuantizer::steps() const {
+  if (const Tensor there = scale_there(); there.defined() && there.device() != Device::cpu) return there;
+  const auto grid = params();
+  if (!grid) return {};
+  std::vector<float> steps;
+  for (std::size_t c = 0; c < grid->scale.size(); ++c) steps.push_back(grid->step(c));
+  return Tensor::from(Shape{static_cast<std::int64_t>(steps.size())}, steps);
+}
+
+Variable FixedQuantizer::quantize(const Variable& src) {
+  const Device there = src.value().device();
+  if (!scale_.defined() || scale_.device() != there)
+    scale_ = Tensor::from(Shape{static_cast<std::int64_t>(params_.scale.size())}, params_.scale).to(there);
+  return ops::fake_quant(src, params_, scale_, true);
+}
 
 ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact)
     : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)) {
@@ -98,22 +113,32 @@ std::optional<QuantParams> ActivationQuantizer::params() const {
   return grid_.over(range);
 }
 
+Tensor ActivationQuantizer::alpha() const { return pact_ ? pact_->alpha() : Tensor(); }
+
 void ActivationQuantizer::watch_range(Range range, bool starts_step) {
   if (pact_) pact_->start(range.abs_max());
   observer_->observe(range, starts_step);
 }
 
 void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
-  if (grid_.affine) return watch_range(min_max(src.value()), starts_step);
-  const float top = abs_max(src.value(), 1)[0];
-  watch_range({-top, top}, starts_step);
+  if (grid_.affine) return observer_->observe(min_max(src.value()), starts_step);
+  const Tensor top = abs_max(src.value(), 1);
+  if (pact_ && !pact_->started()) pact_->start(values_of(top)[0]);
+  scale_ = observer_->watch(top, starts_step, grid_.bounds(), alpha());
+  scale_is_new_ = true;
 }
 
 Variable ActivationQuantizer::quantize(const Variable& src) {
-  const auto grid = params();
-  if (!grid) return src;
-  if (pact_) return ops::fake_quant(pact_->apply(src), *grid, false);
-  return ops::fake_quant(src, *grid, grid_.rule == QuantRule::onnx);
+  if (!observer_->seen()) return src;
+  const Variable clipped = pact_ ? pact_->apply(src) : src;
+  const bool masked = pact_ == nullptr && grid_.rule == QuantRule::onnx;
+  if (grid_.affine) {
+    const auto grid = params();
+    scale_ = Tensor::from(Shape{1}, grid->scale).to(src.value().device());
+    return ops::fake_quant(clipped, *grid, scale_, masked);
+  }
+  if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_.bounds(), alpha());
+  return ops::fake_quant(clipped, grid_.bounds(), scale_, masked);
 }
 
 WeightQuantizer::WeightQuantizer(const Grid& grid, bool per_channel, std::shared_ptr<Pact> pact)
@@ -121,33 +146,55 @@ WeightQuantizer::WeightQuantizer(const Grid& grid, bool per_channel, std::shared
   if (pact_) register_module("pact", pact_);
 }
 
-std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) const {
-  const std::int64_t channels = per_channel_ ? weight.shape()[0] : 1;
+QuantParams WeightQuantizer::grid_with(const Tensor& scale) const {
   QuantParams params = grid_.bounds();
-  params.axis = channels > 1 ? 0 : -1;
-  for (float top : abs_max(weight, channels)) {
-    if (pact_ && pact_->started()) top = std::min(top, pact_->threshold());
-    params.scale.push_back(grid_.over({-top, top}).scale[0]);
-  }
+  params.scale = values_of(scale);
+  params.axis = params.per_channel() ? 0 : -1;
   return params;
+}
+
+std::optional<QuantParams> WeightQuantizer::params() const {
+  if (!scale_.defined()) return std::nullopt;
+  return grid_with(scale_);
+}
+
+std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) const { return grid_with(scales_of(weight)); }
+
+Tensor WeightQuantizer::scales_of(const Tensor& weight) const {
+  const Tensor tops = abs_max(weight, per_channel_ ? weight.shape()[0] : 1);
+  if (tops.device() == Device::cpu)
+    for (const float top : tops.span<float>())
+      if (!std::isfinite(top)) fail("quantizer", fmt::format("a weight's range up to {} has no grid", top), "training diverged: try a smaller learning rate");
+  const Tensor alpha = pact_ && pact_->started() ? pact_->alpha().to(tops.device()) : Tensor();
+  Tensor scale(tops.shape(), DType::f32, tops.device());
+  kernels::QuantizerProblem problem;
+  problem.count = tops.numel(), problem.rule = grid_.rule, problem.hi = grid_.bounds().hi;
+  kernels::QuantizerPointers pointers;
+  pointers.top = static_cast<const float*>(tops.raw()), pointers.scale = static_cast<float*>(scale.raw());
+  pointers.alpha = alpha.defined() ? static_cast<const float*>(alpha.raw()) : nullptr;
+  kernels::dispatch(kernels::quantizer_rows(), "grid_scales", "f32", problem, pointers, kernels::context_of(scale.device()));
+  return scale;
 }
 
 std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
   if (!quantizing() || grid_.rule != QuantRule::onnx || !codes_.defined()) return std::nullopt;
-  return ops::WeightCodes{codes_, *last_};
+  return ops::WeightCodes{codes_, *params()};
 }
 
 // Its own abs-max clips nothing, so the gradient passes unmasked.
 Variable WeightQuantizer::quantize(const Variable& src) {
   if (per_channel_ && pact_ == nullptr && src.value().dtype() == DType::f32) {
     const ops::QuantizedWeight made = ops::fake_quant_weight(src, grid_.bounds());
-    last_ = made.codes.params, codes_ = made.codes.codes;
+    scale_ = made.scale, codes_ = made.codes.codes;
     return made.value;
   }
-  if (pact_) pact_->start(abs_max(src.value(), 1)[0]);
-  last_ = params_for(src.value());
-  const Variable dst = ops::fake_quant(pact_ ? pact_->apply(src) : src, *last_, false);
-  if (grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32) codes_ = codes_of(dst.value(), *last_);
+  if (pact_ && !pact_->started()) pact_->start(values_of(abs_max(src.value(), 1))[0]);
+  // The threshold's floor first: the scale follows from it.
+  const Variable clipped = pact_ ? pact_->apply(src) : src;
+  scale_ = scales_of(src.value());
+  const Variable dst = ops::fake_quant(clipped, grid_.bounds(), scale_, false);
+  const bool multiplies_codes = grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32 && src.value().device() == Device::cpu;
+  if (multiplies_codes) codes_ = codes_of(dst.value(), *params());
   return dst;
 }
 

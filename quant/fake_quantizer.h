@@ -43,6 +43,9 @@ class FakeQuantizer : public nn::Transform {
   /// The grid that apply() would use for this tensor in evaluation mode; none when no data was seen. For weights it
   /// follows from the tensor itself, otherwise it is params().
   virtual std::optional<QuantParams> params_for(const Tensor& src) const { (void)src; return params(); }
+  /// Steps of params() as f32 where the quantizer works, 1 or one per channel, undefined when there are none. On a device: those of the
+  /// last apply(), without waiting.
+  Tensor steps() const;
 
  protected:
   /// Sees a tensor of training; starts_step: the first of this forward pass.
@@ -52,6 +55,8 @@ class FakeQuantizer : public nn::Transform {
   virtual bool is_plain() const { return false; }
   /// watch() of a tensor with this range; only where is_plain().
   virtual void watch_range(Range range, bool starts_step) { (void)range, (void)starts_step; }
+  /// Of the last apply() on a device; undefined before.
+  virtual Tensor scale_there() const { return {}; }
   void on_mode_change() override { restart(); }
 
  private:
@@ -77,13 +82,16 @@ class FixedQuantizer : public FakeQuantizer {
  protected:
   Variable quantize(const Variable& src) override;
   bool is_plain() const override { return params_.rule == QuantRule::onnx && !params_.per_channel(); }
+  Tensor scale_there() const override { return scale_; }
 
  private:
   QuantParams params_;
+  Tensor scale_;
 };
 
 /// An activation's quantizer: observer, optional PACT in front ("pact"), straight-through gradient (masked outside the grid under
-/// the onnx rule; PACT does its own clipping). Passes tensors through until data was seen.
+/// the onnx rule; PACT does its own clipping). Passes tensors through until data was seen. An affine grid, whose zero point follows from
+/// the range, waits for a device in every step; others do not.
 class ActivationQuantizer : public FakeQuantizer {
  public:
   ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact = nullptr);
@@ -96,11 +104,15 @@ class ActivationQuantizer : public FakeQuantizer {
   void watch_range(Range range, bool starts_step) override;
   Variable quantize(const Variable& src) override;
   bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr; }
+  Tensor scale_there() const override { return scale_; }
 
  private:
+  Tensor alpha() const;
   Grid grid_;
   std::shared_ptr<Observer> observer_;
   std::shared_ptr<Pact> pact_;
+  Tensor scale_;           ///< that watch() or quantize() used last
+  bool scale_is_new_ = false;  ///< watch() made it, for the quantize() that follows
 };
 
 /// A weight's quantizer: abs-max of the tensor itself at each forward, per output channel or for the whole; PACT optional.
@@ -108,20 +120,23 @@ class WeightQuantizer : public FakeQuantizer {
  public:
   WeightQuantizer(const Grid& grid, bool per_channel, std::shared_ptr<Pact> pact = nullptr);
   std::string kind() const override { return "WeightQuantizer"; }
-  /// Of the last tensor applied to.
-  std::optional<QuantParams> params() const override { return last_; }
+  /// Of the last tensor applied to. Waits for a device.
+  std::optional<QuantParams> params() const override;
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
   std::optional<ops::WeightCodes> codes() const override;
 
  protected:
   Variable quantize(const Variable& src) override;
+  Tensor scale_there() const override { return scale_; }
 
  private:
+  /// Of a weight's grids, where it lies.
+  Tensor scales_of(const Tensor& weight) const;
+  QuantParams grid_with(const Tensor& scale) const;
   Grid grid_;
   bool per_channel_;
   std::shared_ptr<Pact> pact_;
-  std::optional<QuantParams> last_;
-  Tensor codes_;  ///< of what quantize() returned last
+  Tensor scale_, codes_;  ///< of what quantize() returned last
 };
 
 }  // namespace octet::quant

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/ops.h"
+#include "quant/floors.h"
 
 namespace octet::quant {
 namespace {
@@ -37,7 +38,7 @@ LearnedStepQuantizer::LearnedStepQuantizer(const Grid& grid, std::int64_t channe
       is_weight_(is_weight),
       step_(register_parameter("step", Tensor::full({channels}, 1))),
       started_(register_buffer("started", Tensor::zeros({1}, DType::s32), Device::cpu)),
-      floor_(register_buffer("floor", Tensor::full({channels}, kMinScale), Device::cpu)) {
+      floor_(register_buffer("floor", Tensor::full({channels}, kMinScale))) {
   OCTET_CHECK(grid.rule == QuantRule::onnx && !grid.affine, "lsq", "a learned step needs the onnx rule and no zero point");
 }
 
@@ -60,24 +61,19 @@ void LearnedStepQuantizer::start(const Tensor& src) {
   if (started()) return;
   const std::vector<float> steps = initial_steps(src);
   step_.value().copy_from(Tensor::from(step_.shape(), steps));
-  for (std::size_t c = 0; c < steps.size(); ++c) floor_.data<float>()[c] = std::max(steps[c] * kFloorOfStart, kMinScale);
+  std::vector<float> floors;
+  for (const float step : steps) floors.push_back(std::max(step * kFloorOfStart, kMinScale));
+  floor_.copy_from(Tensor::from(floor_.shape(), floors));
   started_.data<std::int32_t>()[0] = 1;
-}
-
-void LearnedStepQuantizer::keep_above_floor() {
-  Tensor here = step_.value().to(Device::cpu);
-  float* step = here.data<float>();
-  for (std::int64_t c = 0; c < here.numel(); ++c) step[c] = std::max(step[c], floor_.data<float>()[c]);
-  step_.value().copy_from(here);
 }
 
 std::optional<QuantParams> LearnedStepQuantizer::params() const {
   if (!started()) return std::nullopt;
   QuantParams params = grid_.bounds();
   params.axis = step_.value().numel() > 1 ? 0 : -1;
-  const Tensor here = step_.value().to(Device::cpu);
-  for (std::int64_t c = 0; c < here.numel(); ++c)
-    params.scale.push_back(std::max(here.data<float>()[c], floor_.data<float>()[c]));
+  params.scale = values_of(step_.value());
+  const std::vector<float> floors = values_of(floor_);
+  for (std::size_t c = 0; c < floors.size(); ++c) params.scale[c] = std::max(params.scale[c], floors[c]);
   return params;
 }
 
@@ -94,7 +90,7 @@ void LearnedStepQuantizer::watch(const Variable& src, bool) { start(src.value())
 Variable LearnedStepQuantizer::quantize(const Variable& src) {
   if (is_weight_) start(src.value());
   if (!started()) return src;
-  keep_above_floor();
+  keep_at_least(step_.value(), floor_);
   const std::int64_t sharers = is_weight_ ? step_.value().numel() : src.shape()[0];
   const double served = static_cast<double>(src.value().numel()) / static_cast<double>(sharers);
   return ops::fake_quant_learned(src, step_, grid_.bounds(), 1 / std::sqrt(served * grid_.bounds().hi));

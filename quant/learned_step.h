@@ -20,12 +20,12 @@ class LearnedStepQuantizer : public FakeQuantizer {
  protected:
   void watch(const Variable& src, bool starts_step) override;
   Variable quantize(const Variable& src) override;
+  Tensor scale_there() const override { return started() ? step_.value() : Tensor(); }
 
  private:
   bool started() const;
   std::vector<float> initial_steps(const Tensor& src) const;
   void start(const Tensor& src);
-  void keep_above_floor();
   Grid grid_;
   bool is_weight_;
   Variable step_;

@@ -8,14 +8,8 @@
 namespace octet::quant {
 namespace {
 
-float blend(double rate, float old, float fresh) {
-  return static_cast<float>(rate * static_cast<double>(old) + (1 - rate) * static_cast<double>(fresh));
-}
-
-Range symmetric(float top) { return {-top, top}; }
-
-/// Runs an extremum kernel and returns its output as floats.
-std::vector<float> extrema(const char* pass, const Tensor& values, std::int64_t channels, std::int64_t outputs) {
+/// Runs an extremum kernel: f32 {outputs}.
+Tensor extrema(const char* pass, const Tensor& values, std::int64_t channels, std::int64_t outputs) {
   OCTET_CHECK(channels >= 1 && values.numel() > 0 && values.numel() % channels == 0, "observer", "{} channels of a tensor {}", channels,
               values.shape().str());
   kernels::FakeQuantProblem problem;
@@ -24,81 +18,92 @@ std::vector<float> extrema(const char* pass, const Tensor& values, std::int64_t 
   kernels::FakeQuantPointers pointers;
   pointers.src = values.raw(), pointers.out = out.raw();
   kernels::dispatch(kernels::fake_quant_rows(), pass, name_of(values.dtype()), problem, pointers, kernels::context_of(values.device()));
-  const Tensor floats = (values.dtype() == DType::f32 ? out : out.to(DType::f32)).to(Device::cpu);
-  return {floats.data<float>(), floats.data<float>() + outputs};
+  return values.dtype() == DType::f32 ? out : out.to(DType::f32);
 }
 
 }  // namespace
 
 float Range::abs_max() const { return std::max(std::fabs(min), std::fabs(max)); }
 
-std::vector<float> abs_max(const Tensor& values, std::int64_t channels) { return extrema("abs_max", values, channels, channels); }
+Tensor abs_max(const Tensor& values, std::int64_t channels) { return extrema("abs_max", values, channels, channels); }
+Tensor min_max(const Tensor& values) { return extrema("min_max", values, 1, 2); }
 
-Range min_max(const Tensor& values) {
-  const std::vector<float> both = extrema("min_max", values, 1, 2);
-  return {both[0], both[1]};
+std::vector<float> values_of(const Tensor& values) {
+  const Tensor here = values.to(Device::cpu);
+  return {here.data<float>(), here.data<float>() + here.numel()};
 }
 
-Observer::Observer(const State& initial)
-    : state_(register_buffer("state", Tensor::zeros(Shape{static_cast<std::int64_t>(initial.size()) + 1}), Device::cpu)) {
-  std::copy(initial.begin(), initial.end(), state_.data<float>());
+Observer::Observer(kernels::ObserverKind kind, const std::vector<float>& initial, double rate)
+    : kind_(kind),
+      rate_(rate),
+      state_(register_buffer("state", Tensor::zeros(Shape{static_cast<std::int64_t>(initial.size()) + 1}))),
+      step_(Tensor::zeros(Shape{5}, DType::f32, state_.device())) {
+  std::vector<float> values = initial;
+  values.push_back(0);
+  state_.copy_from(Tensor::from(state_.shape(), values));
 }
 
-Observer::State Observer::values() const { return {state_.data<float>(), state_.data<float>() + state_.numel() - 1}; }
+bool Observer::seen() const {
+  if (state_.device() == Device::cpu) return state_.data<float>()[state_.numel() - 1] != 0;
+  if (!known_seen_) known_seen_ = values_of(state_).back() != 0;
+  return known_seen_;
+}
 
-bool Observer::seen() const { return state_.data<float>()[state_.numel() - 1] != 0; }
+Range Observer::range() const {
+  const std::vector<float> v = values_of(state_);
+  if (kind_ == kernels::ObserverKind::min_max) return {v[0], v[1]};
+  float top = v[0];
+  if (kind_ == kernels::ObserverKind::paddle_moving_average) top = v[1] / v[0];
+  if (kind_ == kernels::ObserverKind::range_abs_max) top = *std::max_element(v.begin() + 1, v.end() - 1);
+  return {-top, top};
+}
+
+Tensor Observer::run(const Tensor& range, bool starts_step, const QuantParams* bounds, const Tensor& alpha) const {
+  Tensor state = state_, step = step_;  // the same memory
+  kernels::QuantizerProblem problem;
+  problem.count = state.numel() - 1, problem.kind = kind_, problem.rate = rate_, problem.starts_step = starts_step;
+  kernels::QuantizerPointers pointers;
+  pointers.state = static_cast<float*>(state.raw()), pointers.step = static_cast<float*>(step.raw());
+  if (range.defined()) (range.numel() == 2 ? pointers.range : pointers.top) = static_cast<const float*>(range.raw());
+  Tensor scale;
+  if (bounds != nullptr) {
+    scale = Tensor(Shape{1}, DType::f32, state.device());
+    problem.rule = bounds->rule, problem.hi = bounds->hi;
+    pointers.scale = static_cast<float*>(scale.raw());
+    pointers.alpha = alpha.defined() ? static_cast<const float*>(alpha.raw()) : nullptr;
+  }
+  kernels::dispatch(kernels::quantizer_rows(), "observe", "f32", problem, pointers, kernels::context_of(state.device()));
+  return scale;
+}
+
+void Observer::check(const Tensor& range) const {
+  OCTET_CHECK(range.dtype() == DType::f32 && range.device() == state_.device() && (range.numel() == 1 || range.numel() == 2), "observer",
+              "{} numbers of type {} are no range", range.numel(), name_of(range.dtype()));
+  if (range.device() != Device::cpu) return;
+  const float* ends = range.data<float>();
+  const float low = range.numel() == 2 ? ends[0] : -ends[0], high = ends[range.numel() - 1];
+  if (!std::isfinite(low) || !std::isfinite(high))
+    fail("observer", fmt::format("an activation ranges from {} to {}", low, high), "training diverged: try a smaller learning rate");
+}
 
 void Observer::observe(Range batch, bool starts_step) {
-  if (!std::isfinite(batch.min) || !std::isfinite(batch.max))
-    fail("observer", fmt::format("an activation ranges from {} to {}", batch.min, batch.max), "training diverged: try a smaller learning rate");
-  if (starts_step || base_.empty()) {
-    base_ = values(), base_seen_ = seen();
-    pending_ = batch;
-  } else {
-    pending_ = {std::min(pending_.min, batch.min), std::max(pending_.max, batch.max)};
-  }
-  const State state = next(base_, pending_, !base_seen_);
-  float* to = std::copy(state.begin(), state.end(), state_.data<float>());
-  *to = 1;
+  observe(Tensor::from(Shape{2}, std::vector<float>{batch.min, batch.max}).to(state_.device()), starts_step);
 }
 
-// State: {largest}.
-AbsMaxObserver::AbsMaxObserver() : Observer({0}) {}
-Observer::State AbsMaxObserver::next(State state, Range batch, bool) const { return {std::max(state[0], batch.abs_max())}; }
-Range AbsMaxObserver::range_of(const State& state) const { return symmetric(state[0]); }
-
-// State: {average}.
-MovingAverageAbsMaxObserver::MovingAverageAbsMaxObserver(double rate) : Observer({0}), rate_(rate) {}
-Observer::State MovingAverageAbsMaxObserver::next(State state, Range batch, bool first) const {
-  return {first ? batch.abs_max() : blend(rate_, state[0], batch.abs_max())};
+void Observer::observe(const Tensor& range, bool starts_step) {
+  check(range);
+  run(range, starts_step || !began_, nullptr, {});
+  began_ = known_seen_ = true;
 }
-Range MovingAverageAbsMaxObserver::range_of(const State& state) const { return symmetric(state[0]); }
 
-// State: {state, accum}, in f32 as PaddlePaddle has them.
-PaddleMovingAverageObserver::PaddleMovingAverageObserver(double rate) : Observer({1, 1}), rate_(static_cast<float>(rate)) {}
-Observer::State PaddleMovingAverageObserver::next(State state, Range batch, bool) const {
-  return {rate_ * state[0] + 1.0f, rate_ * state[1] + batch.abs_max()};
+Tensor Observer::watch(const Tensor& range, bool starts_step, const QuantParams& bounds, const Tensor& alpha) {
+  check(range);
+  Tensor scale = run(range, starts_step || !began_, &bounds, alpha);
+  began_ = known_seen_ = true;
+  return scale;
 }
-Range PaddleMovingAverageObserver::range_of(const State& state) const { return symmetric(state[1] / state[0]); }
 
-// State: {place of the next batch, window …}; places not filled yet hold 0.
-RangeAbsMaxObserver::RangeAbsMaxObserver(int window) : Observer(State(static_cast<std::size_t>(window) + 1, 0.0f)) {}
-Observer::State RangeAbsMaxObserver::next(State state, Range batch, bool) const {
-  const auto window = state.size() - 1;
-  const auto place = static_cast<std::size_t>(state[0]) % window;
-  state[1 + place] = batch.abs_max();
-  state[0] = static_cast<float>((place + 1) % window);
-  return state;
-}
-Range RangeAbsMaxObserver::range_of(const State& state) const { return symmetric(*std::max_element(state.begin() + 1, state.end())); }
-
-// State: {min, max}.
-MinMaxObserver::MinMaxObserver(double rate) : Observer({0, 0}), rate_(rate) {}
-Observer::State MinMaxObserver::next(State state, Range batch, bool first) const {
-  if (first) return {batch.min, batch.max};
-  return {blend(rate_, state[0], batch.min), blend(rate_, state[1], batch.max)};
-}
-Range MinMaxObserver::range_of(const State& state) const { return {state[0], state[1]}; }
+Tensor Observer::scale(const QuantParams& bounds, const Tensor& alpha) const { return run({}, false, &bounds, alpha); }
 
 std::shared_ptr<Observer> make_observer(const QuantConfig& config) {
   switch (config.activation_quantize_type) {

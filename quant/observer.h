@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/quant_params.h"
+#include "kernels/quantizer/quantizer.h"
 #include "nn/module.h"
 #include "quant/config.h"
 
@@ -15,103 +17,89 @@ struct Range {
   float abs_max() const;
 };
 
-/// One buffer, "state". An observed class of values may show several tensors within one training step: they count as one
-/// batch, with the union of their ranges.
+/// One buffer, "state", where the module lies; the rules are those of kernels/quantizer/quantizer.h. An observed class of values may show
+/// several tensors within one training step: they count as one batch, with the union of their ranges. On a device nothing waits:
+/// what is not finite makes a state and scales that are not either.
 class Observer : public nn::Module {
  public:
   /// A tensor's range; `starts_step` is true for the first tensor of a step. Throws Error when it is not finite.
   void observe(Range batch, bool starts_step);
+  /// The same, f32 where the observer lies: {least, greatest}, or {largest |x|}.
+  void observe(const Tensor& range, bool starts_step);
+  /// observe() and scale() in one.
+  Tensor watch(const Tensor& range, bool starts_step, const QuantParams& bounds, const Tensor& alpha);
   /// Has data been seen?
   bool seen() const;
-  /// The range to quantize at present; meaningful when seen().
-  Range range() const { return range_of(values()); }
+  /// The range to quantize at present; meaningful when seen(). Waits for a device.
+  Range range() const;
+  /// The scale of the symmetric grid `bounds` over that range, clipped at `alpha` (1, may be undefined): f32 {1}, where the observer
+  /// lies.
+  Tensor scale(const QuantParams& bounds, const Tensor& alpha) const;
 
  protected:
-  using State = std::vector<float>;
-  explicit Observer(const State& initial);
-  /// The state after one more batch; `first`: nothing was seen before it.
-  virtual State next(State state, Range batch, bool first) const = 0;
-  virtual Range range_of(const State& state) const = 0;
+  /// `initial`: the state's values, without the mark that data was seen.
+  Observer(kernels::ObserverKind kind, const std::vector<float>& initial, double rate = 0);
+  void on_mode_change() override { known_seen_ = false; }
 
  private:
-  State values() const;
+  void check(const Tensor& range) const;
+  /// The range, where defined, joins the state; the scale, where there are bounds.
+  Tensor run(const Tensor& range, bool starts_step, const QuantParams* bounds, const Tensor& alpha) const;
+  kernels::ObserverKind kind_;
+  double rate_;
   Tensor state_;  ///< the values, then 1 once data was seen
-  State base_;    ///< before the current step
-  bool base_seen_ = false;
-  Range pending_;
+  Tensor step_;   ///< what the row keeps within a step
+  bool began_ = false;
+  mutable bool known_seen_ = false;  ///< a device's mark need not be read again
 };
 
 /// Largest |x| of all batches so far.
 class AbsMaxObserver : public Observer {
  public:
-  AbsMaxObserver();
+  AbsMaxObserver() : Observer(kernels::ObserverKind::abs_max, {0}) {}
   std::string kind() const override { return "AbsMaxObserver"; }
-
- protected:
-  State next(State state, Range batch, bool first) const override;
-  Range range_of(const State& state) const override;
 };
 
 /// v ← rate·v + (1 − rate)·max|x|, started at the first batch's value.
 class MovingAverageAbsMaxObserver : public Observer {
  public:
-  explicit MovingAverageAbsMaxObserver(double rate);
+  explicit MovingAverageAbsMaxObserver(double rate) : Observer(kernels::ObserverKind::moving_average, {0}, rate) {}
   std::string kind() const override { return "MovingAverageAbsMaxObserver"; }
-
- protected:
-  State next(State state, Range batch, bool first) const override;
-  Range range_of(const State& state) const override;
-
- private:
-  double rate_;
 };
 
 /// PaddlePaddle's moving_average_abs_max: state ← rate·state + 1, accum ← rate·accum + max|x|, range accum / state, both
 /// started at 1 (a bias towards 1 over the first batches).
 class PaddleMovingAverageObserver : public Observer {
  public:
-  explicit PaddleMovingAverageObserver(double rate);
+  explicit PaddleMovingAverageObserver(double rate)
+      : Observer(kernels::ObserverKind::paddle_moving_average, {1, 1}, rate) {}
   std::string kind() const override { return "PaddleMovingAverageObserver"; }
-
- protected:
-  State next(State state, Range batch, bool first) const override;
-  Range range_of(const State& state) const override;
-
- private:
-  float rate_;
 };
 
 /// Largest |x| of the last `window` batches.
 class RangeAbsMaxObserver : public Observer {
  public:
-  explicit RangeAbsMaxObserver(int window);
+  explicit RangeAbsMaxObserver(int window)
+      : Observer(kernels::ObserverKind::range_abs_max, std::vector<float>(static_cast<std::size_t>(window) + 1, 0.0f)) {}
   std::string kind() const override { return "RangeAbsMaxObserver"; }
-
- protected:
-  State next(State state, Range batch, bool first) const override;
-  Range range_of(const State& state) const override;
 };
 
 /// Moving averages of the least and the greatest value, started at the first batch's: for affine grids.
 class MinMaxObserver : public Observer {
  public:
-  explicit MinMaxObserver(double rate);
+  explicit MinMaxObserver(double rate) : Observer(kernels::ObserverKind::min_max, {0, 0}, rate) {}
   std::string kind() const override { return "MinMaxObserver"; }
-
- protected:
-  State next(State state, Range batch, bool first) const override;
-  Range range_of(const State& state) const override;
-
- private:
-  double rate_;
 };
 
 /// The observer that config.activation_quantize_type and config.scheme ask for; null for lsq, which learns instead.
 std::shared_ptr<Observer> make_observer(const QuantConfig& config);
 
-/// Largest |x| per channel of axis 0 (channels = 1: of the whole tensor), f32 or f64; NaN when there is one.
-std::vector<float> abs_max(const Tensor& values, std::int64_t channels);
-/// Least and greatest value.
-Range min_max(const Tensor& values);
+/// Largest |x| per channel of axis 0 (channels = 1: of the whole tensor) of f32 or f64 values, NaN when there is one: f32 {channels}, where
+/// they lie.
+Tensor abs_max(const Tensor& values, std::int64_t channels);
+/// Least and greatest value: f32 {2}, where they lie.
+Tensor min_max(const Tensor& values);
+/// f32 of any device.
+std::vector<float> values_of(const Tensor& values);
 
 }  // namespace octet::quant

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/ops.h"
+#include "quant/floors.h"
 
 namespace octet::quant {
 
@@ -24,7 +25,7 @@ float Pact::threshold() const {
 
 Variable Pact::apply(const Variable& src) {
   OCTET_CHECK(started(), "pact", "start() comes before apply()");
-  alpha_.value().fill(threshold());
+  keep_at_least(alpha_.value(), {});
   return ops::pact(src, alpha_);
 }
 

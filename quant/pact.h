@@ -15,8 +15,10 @@ class Pact : public nn::Transform {
   /// Sets α at the first call, with the first tensor's largest |x|; later calls change nothing.
   void start(float abs_max);
   bool started() const;
-  /// α; throws Error before start().
+  /// α; throws Error before start(). Waits for a device.
   float threshold() const;
+  /// α where it lies, f32 {1}.
+  const Tensor& alpha() const { return alpha_.value(); }
 
  private:
   Variable alpha_;

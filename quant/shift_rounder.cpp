@@ -9,11 +9,9 @@ ShiftRounder::ShiftRounder(std::shared_ptr<FakeQuantizer> input, std::shared_ptr
 
 Variable ShiftRounder::apply(const Variable& src) {
   if (!input_->quantizing() || !weight_->quantizing()) return src;
-  const auto x = input_->params(), w = weight_->params();
-  if (!x || !w) return src;
-  std::vector<float> steps;
-  for (std::size_t c = 0; c < w->scale.size(); ++c) steps.push_back(w->step(c));
-  return ops::round_shift(src, x->step(), steps);
+  const Tensor x = input_->steps(), w = weight_->steps();
+  if (!x.defined() || !w.defined()) return src;
+  return ops::round_shift(src, x, w);
 }
 
 }  // namespace octet::quant

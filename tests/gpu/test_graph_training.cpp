@@ -193,11 +193,59 @@ std::int64_t launches_of(nn::Module& model, std::int64_t epochs) {
 
 TEST_F(GpuGraphTraining, AllButTheFirstStepOfASizeAreRecorded) { EXPECT_EQ(launches_of(*net(), 3), 3 + 5 + 5); }
 
-TEST_F(GpuGraphTraining, AModelThatReadsOnTheHostStaysEager) {
-  EXPECT_EQ(launches_of(*net(Device::cuda, true), 2), 0);
-  const auto quantized = net();
-  quant::prepare(*quantized, Shape{1, 32, 32, 3}, {});
-  EXPECT_EQ(launches_of(*quantized, 2), 0);
+TEST_F(GpuGraphTraining, AModelThatReadsOnTheHostStaysEager) { EXPECT_EQ(launches_of(*net(Device::cuda, true), 2), 0); }
+
+std::shared_ptr<nn::Module> quantized_net(const quant::QuantConfig& config) {
+  const auto model = net();
+  quant::prepare(*model, Shape{1, 32, 32, 3}, config);
+  return model;
+}
+
+/// Everything that training with quantizers may do on a device without the host.
+std::vector<quant::QuantConfig> quantizers() {
+  using quant::ActivationQuantize;
+  using quant::WeightQuantize;
+  std::vector<quant::QuantConfig> all(6);
+  all[1].scheme = quant::Scheme::paddle;
+  all[2].weight_preprocess_type = all[2].activation_preprocess_type = quant::Preprocess::pact;
+  all[3].weight_quantize_type = WeightQuantize::channel_wise_lsq, all[3].activation_quantize_type = ActivationQuantize::lsq;
+  all[4].weight_quantize_type = WeightQuantize::abs_max, all[4].activation_quantize_type = ActivationQuantize::range_abs_max, all[4].window_size = 3;
+  all[5].activation_quantize_type = ActivationQuantize::abs_max, all[5].weight_bits = 4, all[5].activation_bits = 3;
+  return all;
+}
+
+TEST_F(GpuGraphTraining, QuantizedStepsAreRecordedToo) {
+  for (const quant::QuantConfig& config : quantizers()) {
+    SCOPED_TRACE(quant::to_json(config));
+    const Outcome wanted = by_hand(quantized_net(config), 3), got = fit(quantized_net(config), options_of(3));
+    EXPECT_EQ(wanted.crc, got.crc);
+    ASSERT_EQ(got.result.epochs.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) expect_equal(wanted.result.epochs[i], got.result.epochs[i]);
+  }
+}
+
+TEST_F(GpuGraphTraining, AWarmQuantizedStepCopiesNothing) {
+  for (const quant::QuantConfig& config : quantizers()) {
+    SCOPED_TRACE(quant::to_json(config));
+    const auto model = quantized_net(config);
+    optim::Momentum optimizer(model->named_parameters(), kMomentum);
+    DeviceSteps steps(*model, optimizer, pictures(), kLoader, 0);
+    std::size_t warm = 0;
+    for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+      steps.start(static_cast<std::uint64_t>(epoch), 0, {});
+      if (epoch == 2) warm = gpu::host_copies();
+      for (std::int64_t i = 0; i < 5; ++i) steps.run(i);
+    }
+    EXPECT_EQ(gpu::host_copies(), warm);
+    EXPECT_GE(steps.launches(), 3 + 5 + 5 - 3) << "a first step may start thresholds";
+  }
+}
+
+TEST_F(GpuGraphTraining, AffineGridsReadTheirRangeAndStayEager) {
+  quant::QuantConfig config;
+  config.activation_quantize_type = quant::ActivationQuantize::min_max;
+  EXPECT_EQ(launches_of(*quantized_net(config), 2), 0);
+  EXPECT_EQ(by_hand(quantized_net(config), 2).crc, fit(quantized_net(config), options_of(2)).crc);
 }
 
 TEST_F(GpuGraphTraining, EvaluationBetweenStepsDisturbsNothing) {

@@ -241,11 +241,15 @@ TEST(Pact, ClipsBothSides) {
             std::string::npos);
 }
 
+Variable round_shift(const Variable& affine, float s_x, const std::vector<float>& s_w) {
+  return ops::round_shift(affine, Tensor::from(Shape{1}, std::vector<float>{s_x}), Tensor::from(Shape{static_cast<std::int64_t>(s_w.size())}, s_w));
+}
+
 TEST(RoundShift, RoundsTheShiftToTheAccumulatorsStep) {
   const float s_x = 0.02f;
   const std::vector<float> s_w{0.01f, 0.03f, 0.5f, 0.0f};
   Variable affine(Tensor::from(Shape{2, 4}, std::vector<float>{1.5f, -2, 0, 1, 0.12345f, -0.777f, 0.3f, 0.4f}), true);
-  Variable dst = ops::round_shift(affine, s_x, s_w);
+  Variable dst = round_shift(affine, s_x, s_w);
   for (std::int64_t c = 0; c < 4; ++c) {
     EXPECT_EQ(dst.value().at(c), affine.value().at(c)) << "row 0 is not touched";
     const float folded = s_w[static_cast<std::size_t>(c)] * std::abs(static_cast<float>(affine.value().at(c)));
@@ -271,7 +275,7 @@ TEST(RoundShift, EveryRoundingIsWhereTheContractHasIt) {
     s_w.push_back(static_cast<float>(random.uniform(1e-3, 1e-2)));
   }
   for (const DType dtype : {DType::f64, DType::f32}) {
-    const Tensor src = affine.to(dtype), dst = ops::round_shift(Variable(src), 0.0123f, s_w).value();
+    const Tensor src = affine.to(dtype), dst = round_shift(Variable(src), 0.0123f, s_w).value();
     for (std::int64_t c = 0; c < kChannels; ++c) {
       const float folded = s_w[static_cast<std::size_t>(c)] * std::abs(static_cast<float>(src.at(c)));
       const double step = static_cast<double>(0.0123f) * folded, code = std::rint(src.at(kChannels + c) / step);
@@ -284,25 +288,25 @@ TEST(RoundShift, EveryRoundingIsWhereTheContractHasIt) {
 TEST(RoundShift, BiasesAndHugeCodes) {
   const double most = 536870912;  // code 2^30
   Variable bias(Tensor::from(Shape{4}, std::vector<double>{0.26, -0.24, most + 0.2, most + 0.8}));
-  const Tensor dst = ops::round_shift(bias, 0.5f, {1.0f}).value();
+  const Tensor dst = round_shift(bias, 0.5f, {1.0f}).value();
   EXPECT_EQ(dst.at(0), 0.5);
   EXPECT_EQ(dst.at(1), 0);
   EXPECT_EQ(dst.at(2), most);
   EXPECT_EQ(dst.at(3), most + 0.8) << "a code beyond 2^30 passes unrounded";
   EXPECT_TRUE(
-      std::isnan(ops::round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
+      std::isnan(round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
 }
 
 TEST(RoundShift, RefusesWhatDoesNotFit) {
   Variable affine(Tensor::zeros(Shape{2, 4}));
   EXPECT_NE(error_of([&] {
-              ops::round_shift(affine, 0.5f, {1, 1, 1});
+              round_shift(affine, 0.5f, {1, 1, 1});
             }).find("3 weight steps for 4 channels"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { ops::round_shift(affine, 0.0f, {1}); }).find("input's step 0 is not a positive number"),
+  EXPECT_NE(error_of([&] { round_shift(affine, 0.0f, {1}); }).find("input's step 0 is not a positive number"),
             std::string::npos);
   EXPECT_NE(error_of([&] {
-              ops::round_shift(Variable(Tensor::zeros(Shape{3, 4})), 0.5f, {1});
+              round_shift(Variable(Tensor::zeros(Shape{3, 4})), 0.5f, {1});
             }).find("its shape is 3x4"),
             std::string::npos);
 }

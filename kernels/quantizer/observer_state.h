@@ -1,0 +1,85 @@
+// The observers' rules, for every row: quantizer.h has the formulas.
+#pragma once
+#include <cmath>
+
+#include "kernels/quantizer/quantizer.h"
+
+namespace octet::kernels {
+namespace {
+
+/// A range that keeps what is not finite.
+struct SeenRange {
+  float low, high;
+  inline OCTET_HD void widen(float other_low, float other_high) {
+    low = !(low <= other_low) ? (low != low ? low : other_low) : low;
+    high = !(high >= other_high) ? (high != high ? high : other_high) : high;
+  }
+  inline OCTET_HD float abs_max() const {
+    const float a = fabsf(low), b = fabsf(high);
+    return a != a || a > b ? a : b;
+  }
+};
+
+inline OCTET_HD float larger(float a, float b) { return a != a || a > b ? a : b; }
+
+inline OCTET_HD float blended(double rate, float old, float fresh) {
+  return static_cast<float>(rate * static_cast<double>(old) + (1 - rate) * static_cast<double>(fresh));
+}
+
+/// The range of this step, this batch's included; at a step's first batch the state before it is put aside, and later ones bring it back.
+inline OCTET_HD SeenRange step_range(const QuantizerProblem& p, const QuantizerPointers& x) {
+  SeenRange batch{x.range != nullptr ? x.range[0] : -x.top[0], x.range != nullptr ? x.range[1] : x.top[0]};
+  float& seen = x.state[p.count];
+  if (p.starts_step) {
+    x.step[0] = x.state[0], x.step[1] = p.count > 1 ? x.state[1] : 0, x.step[2] = seen;
+  } else {
+    x.state[0] = x.step[0], seen = x.step[2];
+    if (p.count > 1 && p.kind != ObserverKind::range_abs_max) x.state[1] = x.step[1];
+    batch.widen(x.step[3], x.step[4]);
+  }
+  x.step[3] = batch.low, x.step[4] = batch.high;
+  return batch;
+}
+
+inline OCTET_HD void join_state(const QuantizerProblem& p, const QuantizerPointers& x) {
+  const SeenRange batch = step_range(p, x);
+  float* v = x.state;
+  const float m = batch.abs_max();
+  const bool first = v[p.count] == 0;
+  switch (p.kind) {
+    case ObserverKind::abs_max: v[0] = larger(m, v[0]); break;
+    case ObserverKind::moving_average: v[0] = first ? m : blended(p.rate, v[0], m); break;
+    case ObserverKind::paddle_moving_average: {
+      const float rate = static_cast<float>(p.rate);
+      v[0] = rate * v[0] + 1.0f, v[1] = rate * v[1] + m;
+      break;
+    }
+    case ObserverKind::range_abs_max: {
+      const std::int64_t window = p.count - 1, place = static_cast<std::int64_t>(v[0]) % window;
+      v[1 + place] = m, v[0] = static_cast<float>((place + 1) % window);
+      break;
+    }
+    case ObserverKind::min_max:
+      v[0] = first ? batch.low : blended(p.rate, v[0], batch.low);
+      v[1] = first ? batch.high : blended(p.rate, v[1], batch.high);
+      break;
+  }
+  v[p.count] = 1;
+}
+
+/// max |x| of what has been seen, from the state; `ring_top`: the ring's maximum, which range_abs_max alone needs.
+inline OCTET_HD float seen_top(const QuantizerProblem& p, const float* v, float ring_top) {
+  switch (p.kind) {
+    case ObserverKind::paddle_moving_average: return fabsf(v[1] / v[0]);
+    case ObserverKind::range_abs_max: return ring_top;
+    case ObserverKind::min_max: return SeenRange{v[0], v[1]}.abs_max();
+    default: return v[0];
+  }
+}
+
+inline OCTET_HD float clipped_scale(const QuantizerProblem& p, float top, const float* alpha) {
+  return grid_scale(p.rule, alpha != nullptr && *alpha < top ? *alpha : top, p.hi);
+}
+
+}  // namespace
+}  // namespace octet::kernels
