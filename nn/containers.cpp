@@ -6,7 +6,7 @@ namespace octet::nn {
 namespace {
 
 // A tensor as the deferred form: nothing left to apply but `act`.
-ops::Deferred deferred(const Variable& z, ops::Activation act = ops::Activation::none) { return {z, {}, act, {}, true}; }
+ops::Deferred deferred(const Variable& z, ops::Activation act = ops::Activation::none) { return {z, {}, act, {}, {}, true}; }
 
 Conv2dOptions without_bias(Conv2dOptions options) {
   options.bias = false;
@@ -42,10 +42,10 @@ ops::Deferred ConvBnAct::quantized_input(const ops::Deferred& src) const {
   const auto transform = conv->slot("input_transform");
   if (transform == nullptr || TransformBypass::active()) return src;
   std::optional<DeferredQuant> left;
-  if (!src.quant) left = transform->defer(ops::range_of(src));
+  if (!src.quant) left = transform->defer(ops::range_of(src), src.z.value().device());
   if (!left) return deferred(conv->transformed_input(ops::materialise(src)));
   ops::Deferred input = src;
-  input.quant = left->grid, input.masked = left->masked;
+  input.quant = left->grid, input.scale = left->scale, input.masked = left->masked;
   return input;
 }
 

@@ -26,7 +26,7 @@ class SeparableBlock : public Module {
   }
   std::string kind() const override { return "SeparableBlock"; }
   Variable forward(const Variable& src) override {
-    return ops::materialise((*this)(ops::Deferred{src, {}, ops::Activation::none, {}, true}));
+    return ops::materialise((*this)(ops::Deferred{src}));
   }
   using Module::operator();
   ops::Deferred operator()(const ops::Deferred& src) {
@@ -61,7 +61,7 @@ class MobileNetV1 : public Module {
   }
   std::string kind() const override { return "MobileNetV1"; }
   Variable forward(const Variable& src) override {
-    ops::Deferred x = (*conv1_)(ops::Deferred{src, {}, ops::Activation::none, {}, true});
+    ops::Deferred x = (*conv1_)(ops::Deferred{src});
     for (SeparableBlock* block : blocks_) x = (*block)(x);
     return (*fc_)((*flatten_)((*pool_)(ops::materialise(x))));
   }

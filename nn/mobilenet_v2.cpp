@@ -26,7 +26,7 @@ std::int64_t scaled_width(std::int64_t channels, double scale) {
   return static_cast<double>(near) < 0.9 * wanted ? near + kMultiple : near;
 }
 
-ops::Deferred deferred(const Variable& src) { return {src, {}, ops::Activation::none, {}, true}; }
+ops::Deferred deferred(const Variable& src) { return ops::Deferred{src}; }
 
 // Expand 1x1, depthwise 3x3, project 1x1 without activation; the input is added where the shape stays.
 class InvertedResidual : public Module {

@@ -11,6 +11,7 @@ namespace octet::nn {
 /// What a slot leaves to the operation behind it.
 struct DeferredQuant {
   std::optional<QuantParams> grid;  ///< none: the tensor passes as it is
+  Tensor scale{};                   ///< f32 {1} on a device: the grid's, whose own is empty then
   bool masked = true;               ///< of the gradient, as in ops::fake_quant
 };
 
@@ -22,10 +23,10 @@ class Transform : public Module {
   virtual std::optional<QuantParams> params() const { return std::nullopt; }
   /// Stands for a call of apply() whose work a fused operation does itself: when apply() would be
   /// ops::fake_quant(src, grid, masked) on one scale under the onnx rule, or the identity, observes the tensor's range as
-  /// apply() would the tensor, and says which. None, and nothing has happened: call apply(). `range`: the tensor's, where
-  /// it is known.
-  virtual std::optional<DeferredQuant> defer(const std::optional<ops::ValueRange>& range) {
-    (void)range;
+  /// apply() would the tensor, and says which. None, and nothing has happened: call apply(). `range`: the tensor's, as
+  /// ops::range_of() has it, undefined where it is not known; `device`: where the tensor lies.
+  virtual std::optional<DeferredQuant> defer(const Tensor& range, Device device) {
+    (void)range, (void)device;
     return std::nullopt;
   }
   /// What the last apply() returned, in codes: a weight on a symmetric grid of the onnx rule; else none.

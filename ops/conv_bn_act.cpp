@@ -62,8 +62,9 @@ Rooms rooms_of(bool depthwise) {
 
 /// The row that runs, unless it would be the reference on a processor that can do better: the plain passes have vector
 /// rows for everything.
-const ConvBnRow* fast_row(const Rooms& rooms, const char* pass, const char* dtypes, const ConvBnProblem& problem) {
-  const ConvBnRow* row = kernels::find_row(rooms.rows, pass, dtypes, problem);
+const ConvBnRow* fast_row(const Rooms& rooms, const char* pass, const char* dtypes, const ConvBnProblem& problem, Device device) {
+  const ConvBnRow* row = kernels::find_row(rooms.rows, pass, dtypes, problem, device);
+  if (device != Device::cpu) return row;
   if (row == nullptr || !kernels::same_text(row->impl, "reference") || usable_isa() == Isa::reference) return row;
   return kernels::forced_impl(pass) == "reference" ? row : nullptr;
 }
@@ -93,10 +94,10 @@ const char* integer_dtypes(const ConvBnProblem& p, const ConvBnActArgs& args) {
 }
 
 /// The row for operands in the precision that is set, where there is one.
-const ConvBnRow* float_row(const Rooms& rooms, const char* pass, const ConvBnProblem& p) {
+const ConvBnRow* float_row(const Rooms& rooms, const char* pass, const ConvBnProblem& p, Device device) {
   const ConvBnRow* row = nullptr;
-  if (precision() == Precision::bf16 && grad_enabled()) row = fast_row(rooms, pass, "bf16", p);
-  return row != nullptr ? row : fast_row(rooms, pass, "f32", p);
+  if (precision() == Precision::bf16 && grad_enabled() && device == Device::cpu) row = fast_row(rooms, pass, "bf16", p, device);
+  return row != nullptr ? row : fast_row(rooms, pass, "f32", p, device);
 }
 
 /// How the fused rooms would convolve src; only the shape of src.z is read.
@@ -111,20 +112,23 @@ Plan plan_of(const Rooms& rooms, const Deferred& src, const kernels::ConvGeometr
     p.zero_point = src.quant->zero_point, p.lo = src.quant->lo, p.hi = src.quant->hi;
   }
   plan.op = rooms.op;
-  if (const char* dtypes = integer_dtypes(p, args)) plan.fwd = fast_row(rooms, rooms.fwd, dtypes, p);
+  const Device device = src.z.value().device();
+  if (const char* dtypes = integer_dtypes(p, args)) plan.fwd = fast_row(rooms, rooms.fwd, dtypes, p, device);
   plan.integers = plan.fwd != nullptr;
-  if (!plan.integers) plan.fwd = float_row(rooms, rooms.fwd, p);
-  plan.bwd = float_row(rooms, rooms.bwd, p);
+  if (!plan.integers) plan.fwd = float_row(rooms, rooms.fwd, p, device);
+  plan.bwd = float_row(rooms, rooms.bwd, p, device);
   return plan;
 }
 
 bool may_fuse(const Rooms& rooms, const Deferred& src) {
   if (fusion() == Fusion::off || RecordGuard::active() || src.z.value().dtype() != DType::f32) return false;
-  if (src.z.value().device() != Device::cpu) return false;
   // Who forces a vendor's plain row wants to see that row run.
   return std::none_of(std::begin(rooms.plain), std::end(rooms.plain),
                       [](const char* pass) { return kernels::is_vendor(kernels::forced_impl(pass).c_str()); });
 }
+
+const float* floats(const Tensor& t) { return static_cast<const float*>(t.raw()); }
+float* floats(Tensor& t) { return static_cast<float*>(t.raw()); }
 
 /// What the backward pass of a fused convolution reads.
 struct Fused {
@@ -132,12 +136,14 @@ struct Fused {
   const ConvBnRow* row = nullptr;
   Tensor src, affine, weight, z;
   float step = 1;
+  Tensor scale;  ///< on a device instead of step
   std::shared_ptr<LateGradient> late, late_of_src;  ///< of z, which it adds; of src, which it announces itself to
 
   ConvBnPointers operands() const {
     ConvBnPointers io;
-    io.src = src.data<float>(), io.step = step, io.weight = weight.data<float>();
-    if (affine.defined()) io.scale = affine.data<float>(), io.shift = io.scale + problem.geometry.c;
+    io.src = floats(src), io.step = step, io.weight = floats(weight);
+    if (scale.defined()) io.step_at = floats(scale);
+    if (affine.defined()) io.scale = floats(affine), io.shift = io.scale + problem.geometry.c;
     return io;
   }
 
@@ -145,16 +151,16 @@ struct Fused {
   std::vector<Tensor> backward(const Tensor& d_dst, const std::vector<bool>& needs) const {
     std::vector<Tensor> grads(needs.size());
     ConvBnPointers io = operands();
-    io.d_dst = d_dst.data<float>(), io.z_dst = z.data<float>();
-    if (late->slope.defined()) io.slope = late->slope.data<float>(), io.offset = late->offset.data<float>();
-    if (needs.back()) grads.back() = detail::empty_like(weight), io.d_weight = grads.back().data<float>();
+    io.d_dst = floats(d_dst), io.z_dst = floats(z);
+    if (late->slope.defined()) io.slope = floats(late->slope), io.offset = floats(late->offset);
+    if (needs.back()) grads.back() = detail::empty_like(weight), io.d_weight = floats(grads.back());
     const bool needs_affine = affine.defined() && needs[1];
-    if (needs[0] || needs_affine) grads[0] = detail::empty_like(src), io.d_src = grads[0].data<float>();
+    if (needs[0] || needs_affine) grads[0] = detail::empty_like(src), io.d_src = floats(grads[0]);
     if (io.d_src != nullptr && affine.defined()) {
       grads[1] = detail::empty_like(affine);
-      io.d_scale = grads[1].data<float>(), io.d_shift = io.d_scale + problem.geometry.c;
+      io.d_scale = floats(grads[1]), io.d_shift = io.d_scale + problem.geometry.c;
     }
-    kernels::run_row(*row, problem, io);
+    kernels::run_row(*row, problem, io, detail::context_of(z));
     if (needs[0] && late_of_src != nullptr) late_of_src->reached = true;
     return grads;
   }
@@ -162,7 +168,7 @@ struct Fused {
 
 void check_operands(const Deferred& src, const Variable& weight, const ConvBnActArgs& args) {
   if (src.affine.defined()) detail::check_like(kOp, "affine", src.affine, src.z.value(), Shape{2, src.z.shape()[3]});
-  if (src.quant) detail::checked_grid(kOp, src.z.value(), *src.quant);
+  if (src.quant && !src.scale.defined()) detail::checked_grid(kOp, src.z.value(), *src.quant);
   if (!args.weight_codes) return;
   const WeightCodes& w = *args.weight_codes;
   const auto scales = static_cast<std::int64_t>(w.params.scale.size());
@@ -188,21 +194,22 @@ void run_forward(const Plan& plan, const Fused& fused, const ConvBnActArgs& args
   const std::int64_t k = plan.problem.geometry.k;
   ConvBnPointers io = fused.operands();
   Tensor z = fused.z;
-  io.dst = z.data<float>();
+  io.dst = floats(z);
+  const auto numbers = [&] { return detail::empty_like(z, Shape{k}); };
   if (args.training) {
-    batch = {Tensor(Shape{k}), Tensor(Shape{k})};
-    io.mean = batch.mean.data<float>(), io.variance = batch.variance.data<float>();
+    batch = {numbers(), numbers()};
+    io.mean = floats(batch.mean), io.variance = floats(batch.variance);
   }
   if (args.wants_range) {
-    dst.low = Tensor(Shape{k}), dst.high = Tensor(Shape{k});
-    io.low = dst.low.data<float>(), io.high = dst.high.data<float>();
+    dst.low = numbers(), dst.high = numbers();
+    io.low = floats(dst.low), io.high = floats(dst.high);
   }
   Tensor multiplier;
   if (plan.integers) {
     multiplier = multipliers(fused.step, *args.weight_codes, k);
     io.weight_codes = args.weight_codes->codes.data<std::int8_t>(), io.multiplier = multiplier.data<float>();
   }
-  kernels::run_row(*plan.fwd, plan.problem, io);
+  kernels::run_row(*plan.fwd, plan.problem, io, detail::context_of(z));
 }
 
 Deferred fused_form(const Plan& plan, const Deferred& src, const Variable& weight, const Variable& gamma,
@@ -213,8 +220,9 @@ Deferred fused_form(const Plan& plan, const Deferred& src, const Variable& weigh
   fused.problem = plan.problem, fused.row = plan.bwd;
   fused.src = src.z.value(), fused.weight = weight.value();
   if (src.affine.defined()) fused.affine = src.affine.value();
-  if (src.quant) fused.step = src.quant->step();
-  fused.z = Tensor(Shape{g.n, g.out_h(), g.out_w(), g.k});
+  fused.scale = src.scale;
+  if (src.quant && !src.scale.defined()) fused.step = src.quant->step();
+  fused.z = detail::empty_like(fused.src, Shape{g.n, g.out_h(), g.out_w(), g.k});
   fused.late = std::make_shared<LateGradient>(), fused.late_of_src = src.late;
 
   Deferred dst;

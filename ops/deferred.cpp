@@ -1,8 +1,4 @@
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
-#include "kernels/activation.h"
+#include "kernels/quantizer/quantizer.h"
 #include "ops/batchnorm.h"
 #include "ops/common.h"
 
@@ -12,23 +8,21 @@ Variable materialise(const Deferred& src) {
   OCTET_CHECK(src.z.defined(), "deferred", "there is no raw output to materialise");
   const Variable dst =
       src.affine.defined() ? detail::apply_affine(src.z, src.affine, src.act, src.late) : activation(src.z, src.act);
-  return src.quant ? fake_quant(dst, *src.quant, src.masked) : dst;
+  if (!src.quant) return dst;
+  return src.scale.defined() ? fake_quant(dst, *src.quant, src.scale, src.masked) : fake_quant(dst, *src.quant, src.masked);
 }
 
-std::optional<ValueRange> range_of(const Deferred& src) {
-  if (!src.low.defined()) return std::nullopt;
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const std::int64_t c = src.low.numel();
-  const float* scale = src.affine.defined() ? src.affine.value().data<float>() : nullptr;
-  ValueRange range{kInfinity, -kInfinity};
-  for (std::int64_t i = 0; i < c; ++i)
-    for (const Tensor* extremes : {&src.low, &src.high}) {
-      const float z = extremes->data<float>()[i];
-      const float y = kernels::activate(scale == nullptr ? z : std::fma(z, scale[i], scale[c + i]), src.act);
-      if (std::isnan(y)) return ValueRange{y, y};
-      range = {std::min(range.low, y), std::max(range.high, y)};
-    }
-  return ValueRange{range.low + 0.0f, range.high + 0.0f};  // a zero has no sign here
+Tensor range_of(const Deferred& src) {
+  if (!src.low.defined()) return {};
+  kernels::QuantizerProblem problem;
+  problem.count = src.low.numel(), problem.act = src.act;
+  Tensor range = detail::empty_like(src.low, Shape{2});
+  kernels::QuantizerPointers p;
+  p.low = static_cast<const float*>(src.low.raw()), p.high = static_cast<const float*>(src.high.raw());
+  p.affine = src.affine.defined() ? static_cast<const float*>(src.affine.value().raw()) : nullptr;
+  p.range2 = static_cast<float*>(range.raw());
+  kernels::dispatch(kernels::quantizer_rows(), "deferred_range", "f32", problem, p, detail::context_of(range));
+  return range;
 }
 
 }  // namespace octet::ops

@@ -112,9 +112,10 @@ struct LateGradient;  // ops/batchnorm.h
 /// A raw conv output together with the affine map, activation and quantizer that its consumer applies while loading.
 struct Deferred {
   Variable z;                           ///< N,P,Q,K
-  Variable affine;                      ///< {2, K}: scale and shift; undefined = identity
+  Variable affine{};                    ///< {2, K}: scale and shift; undefined = identity
   Activation act = Activation::none;
   std::optional<QuantParams> quant{};   ///< plain straight-through quantizer applied last; none = floats
+  Tensor scale{};                       ///< f32 {1} on a device: the quantizer's, whose own is empty then
   bool masked = true;                   ///< of `quant`, as in fake_quant
   Tensor low{}, high{};                 ///< K: extremes of z, where its producer was asked for them (wants_range)
   std::shared_ptr<LateGradient> late{}; ///< set by a fused producer: z's gradient through its batch statistics
@@ -122,13 +123,10 @@ struct Deferred {
 /// The tensor that a Deferred stands for: fake_quant(act(z·scale + shift)).
 Variable materialise(const Deferred& src);
 
-/// Least and greatest value of a tensor; both NaN when there is one.
-struct ValueRange {
-  float low = 0, high = 0;
-};
 /// The exact range of act(fma(z, scale, shift)), before the quantizer, from low and high alone: rounding and activation
-/// are monotone, so the extremes of z make those of the result. None when the producer gave no extremes.
-std::optional<ValueRange> range_of(const Deferred& src);
+/// are monotone, so the extremes of z make those of the result. f32 {2}, least and greatest, both NaN when there is one, where src
+/// lies; undefined when the producer gave no extremes.
+Tensor range_of(const Deferred& src);
 
 struct ConvBnActArgs {
   Conv2dArgs conv;

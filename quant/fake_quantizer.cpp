@@ -74,11 +74,13 @@ Variable FakeQuantizer::apply(const Variable& src) {
   return dst;
 }
 
-std::optional<nn::DeferredQuant> FakeQuantizer::defer(const std::optional<ops::ValueRange>& range) {
+std::optional<nn::DeferredQuant> FakeQuantizer::defer(const Tensor& range, Device device) {
   // A tensor that several slots read is quantized once, so that it has to exist.
-  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !range)) return std::nullopt;
-  if (watches()) watch_range({range->low, range->high}, true);
-  return nn::DeferredQuant{quantizing() ? params() : std::nullopt, true};
+  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !range.defined())) return std::nullopt;
+  if (device != Device::cpu && !works_there()) return std::nullopt;
+  if (watches()) watch_range(range, true);
+  if (!quantizing()) return nn::DeferredQuant{};
+  return device == Device::cpu ? nn::DeferredQuant{params(), {}, true} : grid_there();
 }
 
 Tensor FakeQuantizer::steps() const {
@@ -90,11 +92,19 @@ Tensor FakeQuantizer::steps() const {
   return Tensor::from(Shape{static_cast<std::int64_t>(steps.size())}, steps);
 }
 
+void FixedQuantizer::bring_scale(Device device) {
+  if (!scale_.defined() || scale_.device() != device)
+    scale_ = Tensor::from(Shape{static_cast<std::int64_t>(params_.scale.size())}, params_.scale).to(device);
+}
+
 Variable FixedQuantizer::quantize(const Variable& src) {
-  const Device there = src.value().device();
-  if (!scale_.defined() || scale_.device() != there)
-    scale_ = Tensor::from(Shape{static_cast<std::int64_t>(params_.scale.size())}, params_.scale).to(there);
+  bring_scale(src.value().device());
   return ops::fake_quant(src, params_, scale_, true);
+}
+
+nn::DeferredQuant FixedQuantizer::grid_there() {
+  bring_scale(Device::cuda);
+  return {params_, scale_, true};
 }
 
 ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact)
@@ -115,16 +125,26 @@ std::optional<QuantParams> ActivationQuantizer::params() const {
 
 Tensor ActivationQuantizer::alpha() const { return pact_ ? pact_->alpha() : Tensor(); }
 
-void ActivationQuantizer::watch_range(Range range, bool starts_step) {
-  if (pact_) pact_->start(range.abs_max());
-  observer_->observe(range, starts_step);
+void ActivationQuantizer::watch_range(const Tensor& range, bool starts_step) {
+  if (range.device() == Device::cpu) return observer_->observe(range, starts_step);  // whose params() are at hand
+  scale_ = observer_->watch(range, starts_step, grid_.bounds(), {});
+  scale_is_new_ = true;
+}
+
+nn::DeferredQuant ActivationQuantizer::grid_there() {
+  if (!observer_->seen()) return {};
+  if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_.bounds(), {});
+  return {grid_.bounds(), scale_, true};
 }
 
 void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
-  if (grid_.affine) return observer_->observe(min_max(src.value()), starts_step);
-  const Tensor top = abs_max(src.value(), 1);
-  if (pact_ && !pact_->started()) pact_->start(values_of(top)[0]);
-  scale_ = observer_->watch(top, starts_step, grid_.bounds(), alpha());
+  const Tensor range = grid_.affine ? min_max(src.value()) : abs_max(src.value(), 1);
+  if (pact_ && !pact_->started()) {
+    const std::vector<float> ends = values_of(range);
+    pact_->start(std::max(std::fabs(ends.front()), std::fabs(ends.back())));
+  }
+  if (grid_.affine) return observer_->observe(range, starts_step);
+  scale_ = observer_->watch(range, starts_step, grid_.bounds(), alpha());
   scale_is_new_ = true;
 }
 

@@ -31,7 +31,7 @@ struct Grid {
 class FakeQuantizer : public nn::Transform {
  public:
   Variable apply(const Variable& src) final;
-  std::optional<nn::DeferredQuant> defer(const std::optional<ops::ValueRange>& range) final;
+  std::optional<nn::DeferredQuant> defer(const Tensor& range, Device device) final;
   void set_observing(bool on) { observing_ = on; }
   void set_quantizing(bool on) { quantizing_ = on; }
   /// While on: watches in evaluation mode too, and passes every tensor through as it is.
@@ -53,8 +53,12 @@ class FakeQuantizer : public nn::Transform {
   virtual Variable quantize(const Variable& src) = 0;
   /// May a fused operation do what quantize() does, and what watch() does from the range alone (see defer())?
   virtual bool is_plain() const { return false; }
-  /// watch() of a tensor with this range; only where is_plain().
-  virtual void watch_range(Range range, bool starts_step) { (void)range, (void)starts_step; }
+  /// watch() of a tensor with this range, f32 {2}; only where is_plain().
+  virtual void watch_range(const Tensor& range, bool starts_step) { (void)range, (void)starts_step; }
+  /// Can it do without the host on a device? Where is_plain().
+  virtual bool works_there() const { return true; }
+  /// What a fused operation on a device needs to know; only where is_plain().
+  virtual nn::DeferredQuant grid_there() { return {}; }
   /// Of the last apply() on a device; undefined before.
   virtual Tensor scale_there() const { return {}; }
   void on_mode_change() override { restart(); }
@@ -83,8 +87,10 @@ class FixedQuantizer : public FakeQuantizer {
   Variable quantize(const Variable& src) override;
   bool is_plain() const override { return params_.rule == QuantRule::onnx && !params_.per_channel(); }
   Tensor scale_there() const override { return scale_; }
+  nn::DeferredQuant grid_there() override;
 
  private:
+  void bring_scale(Device device);
   QuantParams params_;
   Tensor scale_;
 };
@@ -101,10 +107,12 @@ class ActivationQuantizer : public FakeQuantizer {
 
  protected:
   void watch(const Variable& src, bool starts_step) override;
-  void watch_range(Range range, bool starts_step) override;
+  void watch_range(const Tensor& range, bool starts_step) override;
   Variable quantize(const Variable& src) override;
   bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr; }
   Tensor scale_there() const override { return scale_; }
+  bool works_there() const override { return !grid_.affine; }
+  nn::DeferredQuant grid_there() override;
 
  private:
   Tensor alpha() const;

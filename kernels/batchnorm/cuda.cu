@@ -3,6 +3,7 @@
 #include "kernels/activation.h"
 #include "kernels/batchnorm/batchnorm.h"
 #include "kernels/cuda_channels.h"
+#include "kernels/moments.h"
 
 namespace octet::kernels {
 namespace {
@@ -61,10 +62,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   __syncthreads();
   const unsigned channel = first + threadIdx.x;
   if (threadIdx.x >= kColumnLanes || channel >= c) return;
-  const double mean = sums[0][threadIdx.x] / pixels;
-  const double variance = __fma_rn(-mean, mean, sums[1][threadIdx.x] / pixels);
-  mean_of[channel] = static_cast<float>(mean);
-  variance_of[channel] = static_cast<float>(0.0 > variance ? 0.0 : variance);
+  moments_of(sums[0][threadIdx.x], sums[1][threadIdx.x], pixels, mean_of[channel], variance_of[channel]);
 }
 
 /// dst may be src.

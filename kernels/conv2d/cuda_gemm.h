@@ -3,9 +3,12 @@
 // with operands of cuda_operands.h. Sums are FMA from zero in the order of d, inside each chunk of the plan
 // (gemm_plan.h); the sums of chunks are added in order.
 #pragma once
+#include <type_traits>
+
 #include "core/gpu/gpu.h"
 #include "kernels/conv2d/cuda_operands.h"
 #include "kernels/conv2d/gemm_plan.h"
+#include "kernels/cuda_tally.h"
 
 namespace octet::kernels {
 namespace {
@@ -120,6 +123,26 @@ class Sums {
         for (int j = 0; j < kCols / 4; ++j) add_quads(x[i], y[j], i * 4, j * 4);
     }
   }
+  /// Makes of the sums what the epilogue stores, and leaves in `lines`, a line of kTileCols for each row of warps, what it adds up.
+  template <class E>
+  __device__ void tally(const Product& p, int first_row, int first_col, const E& epilogue, typename E::Tally* lines) {
+    const int lane = static_cast<int>(threadIdx.x) % 32, line = static_cast<int>(threadIdx.x) / 32 / (kAcross / 4);
+#pragma unroll
+    for (int j = 0; j < kCols; ++j) {
+      const int at = col_ + j / 4 * kColGroup + j % 4, col = first_col + at;
+      typename E::Tally tally = E::Tally::none();
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        const int row = first_row + row_ + i / 4 * kRowGroup + i % 4;
+        if (row < p.rows && col < p.cols)
+          sums_[i][j] = epilogue.value(static_cast<std::int64_t>(row) * p.cols + col, col, sums_[i][j], tally);
+      }
+      for (int offset = 4; offset < 32; offset *= 2) tally = tally.merged(tally.across(offset));
+      if (lane < 4) lines[line * kTileCols + at] = tally;
+    }
+  }
+  static constexpr int kWarpLines = kGemmThreads / 32 / (kAcross / 4);
+
   __device__ void store(const Product& p, float* to, int first_row, int first_col) const {
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
@@ -160,10 +183,15 @@ class Sums {
   int row_, col_;
 };
 
+/// Sums are stored as they are.
+struct NoEpilogue {
+  struct Tally {};
+};
+
 /// One block: one tile of the result over one chunk of the depth. The next step's operands are on their way while one
 /// is added up.
-template <GemmTile kTile, class A, class B, bool kVectors>
-__global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p) {
+template <GemmTile kTile, class A, class B, bool kVectors, class E>
+__global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p, E epilogue, typename E::Tally* parts) {
   constexpr GemmTileShape kShape = shape_of(kTile);
   constexpr int kCols = kShape.cols == 128 ? 8 : 4, kRows = kShape.rows * kShape.cols / kGemmThreads / kCols;
   using TileA = TileOfOperand<A, kShape.rows, kVectors>;
@@ -176,7 +204,8 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p) 
   const int begin = chunk * p.chunk_depth, end = min(begin + p.chunk_depth, p.depth);
   TileA from_a(a, first_row);
   TileB from_b(b, first_col);
-  Sums<kRows, kCols, kShape.rows, kShape.cols> sums;
+  using TileSums = Sums<kRows, kCols, kShape.rows, kShape.cols>;
+  TileSums sums;
 
   from_a.fetch(begin, end), from_b.fetch(begin, end);
   from_a.put(tile_a[0]), from_b.put(tile_b[0]);
@@ -187,6 +216,17 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p) 
     sums.add(tile_a[at], tile_b[at]);
     if (more) from_a.put(tile_a[at ^ 1]), from_b.put(tile_b[at ^ 1]);
     __syncthreads();
+  }
+  if constexpr (!std::is_same_v<E, NoEpilogue>) {
+    __shared__ typename E::Tally lines[TileSums::kWarpLines * kShape.cols];
+    sums.tally(p, first_row, first_col, epilogue, lines);
+    __syncthreads();
+    const int col = static_cast<int>(threadIdx.x);
+    if (col < kShape.cols && first_col + col < p.cols) {
+      typename E::Tally all = lines[col];
+      for (int line = 1; line < TileSums::kWarpLines; ++line) all = all.merged(lines[line * kShape.cols + col]);
+      parts[static_cast<std::int64_t>(tile / p.col_tiles) * p.cols + first_col + col] = all;
+    }
   }
   sums.store(p, p.to + static_cast<std::int64_t>(chunk) * p.rows * p.cols, first_row, first_col);
 }
@@ -205,29 +245,31 @@ __global__ void sum_of_chunks(const float* partial, const float* bias, float* to
 
 inline bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
-template <GemmTile kTile, bool kVectors, class A, class B>
-void launch_tile(const A& a, const B& b, Product p, const GemmPlan& plan, void* stream) {
+constexpr int tiles(int extent, int tile) { return extent / tile + (extent % tile != 0); }
+
+template <GemmTile kTile, bool kVectors, class A, class B, class E>
+void launch_tile(const A& a, const B& b, Product p, const GemmPlan& plan, const E& epilogue, typename E::Tally* parts, void* stream) {
   constexpr GemmTileShape kShape = shape_of(kTile);
-  const auto tiles = [](int extent, int tile) { return extent / tile + (extent % tile != 0); };
   p.col_tiles = tiles(p.cols, kShape.cols);
   const dim3 grid(static_cast<unsigned>(tiles(p.rows, kShape.rows)) * static_cast<unsigned>(p.col_tiles),
                   static_cast<unsigned>(plan.chunks));
-  OCTET_LAUNCH((product<kTile, A, B, kVectors>), grid, kGemmThreads, stream, a, b, p);
+  OCTET_LAUNCH((product<kTile, A, B, kVectors, E>), grid, kGemmThreads, stream, a, b, p, epilogue, parts);
 }
 
-template <class A, class B>
-void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool vectors, void* stream) {
+template <class A, class B, class E = NoEpilogue>
+void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool vectors, void* stream, const E& epilogue = {},
+            typename E::Tally* parts = nullptr) {
   switch (plan.tile) {
     case GemmTile::t128x128:
-      return launch_tile<GemmTile::t128x128, true>(a, b, p, plan, stream);
+      return launch_tile<GemmTile::t128x128, true>(a, b, p, plan, epilogue, parts, stream);
     case GemmTile::t128x64:
-      return launch_tile<GemmTile::t128x64, true>(a, b, p, plan, stream);
+      return launch_tile<GemmTile::t128x64, true>(a, b, p, plan, epilogue, parts, stream);
     case GemmTile::t64x64:
-      return vectors ? launch_tile<GemmTile::t64x64, true>(a, b, p, plan, stream)
-                     : launch_tile<GemmTile::t64x64, false>(a, b, p, plan, stream);
+      return vectors ? launch_tile<GemmTile::t64x64, true>(a, b, p, plan, epilogue, parts, stream)
+                     : launch_tile<GemmTile::t64x64, false>(a, b, p, plan, epilogue, parts, stream);
     case GemmTile::t128x32:
-      return vectors ? launch_tile<GemmTile::t128x32, true>(a, b, p, plan, stream)
-                     : launch_tile<GemmTile::t128x32, false>(a, b, p, plan, stream);
+      return vectors ? launch_tile<GemmTile::t128x32, true>(a, b, p, plan, epilogue, parts, stream)
+                     : launch_tile<GemmTile::t128x32, false>(a, b, p, plan, epilogue, parts, stream);
   }
 }
 
@@ -249,6 +291,25 @@ void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std:
   OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, to, count, i32(cols),
                plan.chunks);
   gpu::scratch_release(partial, bytes);
+}
+
+/// to = a · bᵀ through an epilogue of cuda_tally.h, whose channels are the columns.
+template <class A, class B, class E>
+void multiply_tallied(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors,
+                      const E& epilogue, float* to, void* stream) {
+  const GemmPlan plan = gemm_plan(rows, cols, depth, vectors);
+  const auto i32 = [](std::int64_t x) { return static_cast<int>(x); };
+  if (plan.chunks > 1) {
+    multiply(a, b, rows, cols, depth, plan, vectors, nullptr, to, stream);
+    return tally_in_memory(epilogue, to, i32(rows), i32(cols), stream);
+  }
+  const int row_tiles = tiles(i32(rows), shape_of(plan.tile).rows);
+  const std::size_t bytes = static_cast<std::size_t>(row_tiles) * static_cast<std::size_t>(cols) * sizeof(typename E::Tally);
+  auto* parts = static_cast<typename E::Tally*>(gpu::scratch_acquire(bytes));
+  const Product p{to, nullptr, i32(rows), i32(cols), i32(depth), i32(plan.chunk_depth), 0, cols % 4 == 0 && aligned(to)};
+  launch(a, b, p, plan, vectors, stream, epilogue, parts);
+  launch_finish(epilogue, parts, row_tiles, i32(cols), stream);
+  gpu::scratch_release(parts, bytes);
 }
 
 template <class A, class B>

@@ -1,69 +1,11 @@
 // Depthwise convolution on the device, forward and the gradient of its source, with the bits of the reference: taps in
 // (r,s) order by FMA from zero, those outside skipped. 3x3 windows of strides 1 and 2 keep their columns in registers;
 // others go tap by tap.
-#include "kernels/cuda_channels.h"
-#include "kernels/cuda_windows.h"
-#include "kernels/dwconv2d/cuda_channels3x3.h"
+#include "kernels/dwconv2d/cuda_windows3x3.h"
 #include "kernels/dwconv2d/dwconv2d.h"
-#include "kernels/dwconv2d/windows3x3.h"
 
 namespace octet::kernels {
 namespace {
-
-/// Blocks of a launch: a few waves of the largest device. Each has a run of rows, so that rows are read again while
-/// they are near.
-constexpr unsigned kBlocks = 2048;
-
-/// One side of a 3x3 convolution: a map that is read and one that is written.
-struct Sides {
-  int from_h, from_w, to_h, to_w, pad_h, pad_w, groups, c;
-};
-
-/// `Shape` of windows3x3.h.
-template <int V, class Shape>
-__global__ void __launch_bounds__(kChannelThreads, 2)
-    windows3x3(const float* __restrict__ from, const float* __restrict__ weight, const float* __restrict__ bias,
-               float* __restrict__ to, Sides m, ChannelGrid grid) {
-  const ChannelPlace at = channel_place<V>(grid, m.c);
-  Channels<V> taps[9];
-  load_weights3x3<V>(weight, grid, m.c, taps);
-  for (int item = at.begin; item < at.end; item += at.step) {
-    const LinePlace group = line_place(item, m.to_h, m.groups);
-    const int first = Shape::first(group.at, m.pad_w), left = Shape::left(first, m.pad_w);
-    Channels<V> sum[Shape::kOutputs] = {};
-#pragma unroll
-    for (int r = 0; r < 3; ++r) {
-      const int y = Shape::row(group.line, r, m.pad_h);
-      if (y < 0 || y >= m.from_h) continue;
-      Channels<V> x[Shape::kColumns];
-      bool inside[Shape::kColumns];
-      load_columns(from + (static_cast<std::size_t>(group.n) * m.from_h + y) * m.from_w * m.c + at.channel, left,
-                   m.from_w, m.c, x, inside);
-#pragma unroll
-      for (int k = 0; k < Shape::kOutputs; ++k) {
-#pragma unroll
-        for (int s = 0; s < 3; ++s) {
-          const int j = Shape::column(k, s);
-          if (j < 0 || !inside[j]) continue;
-#pragma unroll
-          for (int v = 0; v < V; ++v) sum[k].of[v] = __fmaf_rn(x[j].of[v], taps[r * 3 + s].of[v], sum[k].of[v]);
-        }
-      }
-    }
-    Channels<V> offset = {};
-    if (bias != nullptr) offset = load_channels<V>(bias + at.channel);
-    float* const row = to + (static_cast<std::size_t>(group.n) * m.to_h + group.line) * m.to_w * m.c + at.channel;
-#pragma unroll
-    for (int k = 0; k < Shape::kOutputs; ++k) {
-      if (static_cast<unsigned>(first + k) >= static_cast<unsigned>(m.to_w)) continue;
-      if (bias != nullptr) {
-#pragma unroll
-        for (int v = 0; v < V; ++v) sum[k].of[v] += offset.of[v];
-      }
-      store_channels(row + static_cast<std::ptrdiff_t>(first + k) * m.c, sum[k]);
-    }
-  }
-}
 
 /// sum += x · weight of the tap, channel by channel.
 template <int V>
@@ -126,24 +68,16 @@ __global__ void __launch_bounds__(kChannelThreads)
 const float* floats(const void* p) { return static_cast<const float*>(p); }
 float* floats(void* p) { return static_cast<float*>(p); }
 
-template <int V, class Shape>
-void run_windows3x3(const float* from, const float* weight, const float* bias, float* to, Sides m, int n,
-                    const Context& context) {
-  m.groups = Shape::groups(m.to_w, m.pad_w);
-  const ChannelGrid grid = channel_grid(std::int64_t{n} * m.to_h * m.groups, m.c, V, kBlocks);
-  OCTET_LAUNCH((windows3x3<V, Shape>), blocks_of(grid), kChannelThreads, context.stream, from, weight, bias, to, m,
-               grid);
-}
-
 template <int V>
 void run_forward(const DwConv2dProblem& g, const DwConv2dPointers& io, const Context& context) {
   const WindowMap m = window_map(g);
-  const Sides sides{m.h, m.w, m.out_h, m.out_w, m.pad_h, m.pad_w, 0, m.c};
   const float *src = floats(io.src), *weight = floats(io.weight), *bias = floats(io.bias);
+  const PlainReader<V> reader{src};
+  const PlainSink<V> sink(floats(io.dst), bias);
   const int stride = stride3x3(g);
-  if (stride == 1) return run_windows3x3<V, Forward3x3<1>>(src, weight, bias, floats(io.dst), sides, m.n, context);
-  if (stride == 2) return run_windows3x3<V, Forward3x3<2>>(src, weight, bias, floats(io.dst), sides, m.n, context);
-  const ChannelGrid grid = channel_grid(g.out_pixels(), g.c, V, kBlocks);
+  if (stride == 1) return run_windows3x3<V, Forward3x3<1>>(reader, weight, sink, forward_sides(m), m.n, context.stream);
+  if (stride == 2) return run_windows3x3<V, Forward3x3<2>>(reader, weight, sink, forward_sides(m), m.n, context.stream);
+  const ChannelGrid grid = channel_grid(g.out_pixels(), g.c, V, kBlocks3x3);
   OCTET_LAUNCH((any_forward<V>), blocks_of(grid), kChannelThreads, context.stream, src, weight, bias, floats(io.dst), m,
                grid);
 }
@@ -151,14 +85,13 @@ void run_forward(const DwConv2dProblem& g, const DwConv2dPointers& io, const Con
 template <int V>
 void run_backward(const DwConv2dProblem& g, const DwConv2dPointers& io, const Context& context) {
   const WindowMap m = window_map(g);
-  const Sides sides{m.out_h, m.out_w, m.h, m.w, m.pad_h, m.pad_w, 0, m.c};
   const float *d_dst = floats(io.d_dst), *weight = floats(io.weight);
+  const PlainReader<V> reader{d_dst};
+  const PlainSink<V> sink(floats(io.d_src), nullptr);
   const int stride = stride3x3(g);
-  if (stride == 1)
-    return run_windows3x3<V, Backward3x3<1>>(d_dst, weight, nullptr, floats(io.d_src), sides, m.n, context);
-  if (stride == 2)
-    return run_windows3x3<V, Backward3x3<2>>(d_dst, weight, nullptr, floats(io.d_src), sides, m.n, context);
-  const ChannelGrid grid = channel_grid(g.n * g.h * g.w, g.c, V, kBlocks);
+  if (stride == 1) return run_windows3x3<V, Backward3x3<1>>(reader, weight, sink, backward_sides(m), m.n, context.stream);
+  if (stride == 2) return run_windows3x3<V, Backward3x3<2>>(reader, weight, sink, backward_sides(m), m.n, context.stream);
+  const ChannelGrid grid = channel_grid(g.n * g.h * g.w, g.c, V, kBlocks3x3);
   OCTET_LAUNCH((any_backward<V>), blocks_of(grid), kChannelThreads, context.stream, d_dst, weight, floats(io.d_src), m,
                grid);
 }

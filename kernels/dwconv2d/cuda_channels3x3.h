@@ -1,4 +1,4 @@
-// Parts of depthwise 3x3 kernels on the device: weights of a strip of channels, columns of a row.
+// Parts of depthwise 3x3 kernels on the device: weights of a strip of channels.
 #pragma once
 #include "kernels/cuda_channels.h"
 
@@ -19,19 +19,6 @@ __device__ inline void load_weights3x3(const float* __restrict__ weight, const C
   const int lane = static_cast<int>(threadIdx.x & (grid.lanes - 1));
 #pragma unroll
   for (int tap = 0; tap < 9; ++tap) taps[tap] = load_channels<V>(shared + tap * kPitch + lane * V);
-}
-
-/// Columns left, left + 1, … of a row of `width` pixels of c channels. Those outside are zeros, and inside[j] says
-/// which are not.
-template <int V, int N>
-__device__ inline void load_columns(const float* __restrict__ row, int left, int width, int c, Channels<V> (&x)[N],
-                                    bool (&inside)[N]) {
-#pragma unroll
-  for (int j = 0; j < N; ++j) {
-    inside[j] = static_cast<unsigned>(left + j) < static_cast<unsigned>(width);
-    x[j] = {};
-    if (inside[j]) x[j] = load_channels<V>(row + static_cast<std::ptrdiff_t>(left + j) * c);
-  }
 }
 
 }  // namespace

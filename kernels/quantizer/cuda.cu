@@ -21,6 +21,17 @@ __global__ void observe(QuantizerProblem p, QuantizerPointers x) {
   *x.scale = clipped_scale(p, seen_top(p, x.state, top), x.alpha);
 }
 
+__global__ void deferred_range(QuantizerProblem p, QuantizerPointers x) {
+  __shared__ SeenRange ranges[kObserveThreads];
+  SeenRange range{__int_as_float(0x7f800000), -__int_as_float(0x7f800000)};
+  for (std::int64_t c = threadIdx.x; c < p.count; c += kObserveThreads) widen_by_channel(p, x, c, range);
+  ranges[threadIdx.x] = range;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (unsigned i = 1; i < kObserveThreads; ++i) range.widen(ranges[i].low, ranges[i].high);
+  store_range(range, x.range2);
+}
+
 __global__ void grid_scales(QuantizerProblem p, QuantizerPointers x) {
   OCTET_GRID_LOOP(i, static_cast<std::size_t>(p.count)) x.scale[i] = clipped_scale(p, x.top[i], x.alpha);
 }
@@ -47,6 +58,10 @@ void OCTET_GPU_NAME(observe_f32)(const QuantizerProblem& p, const QuantizerPoint
 const char* OCTET_GPU_WHY_NOT(grid_scales_f32)(const QuantizerProblem&) { return nullptr; }
 void OCTET_GPU_NAME(grid_scales_f32)(const QuantizerProblem& p, const QuantizerPointers& x, const Context& context) {
   OCTET_LAUNCH(grid_scales, blocks(p), gpu::kLoopThreads, context.stream, p, x);
+}
+const char* OCTET_GPU_WHY_NOT(deferred_range_f32)(const QuantizerProblem&) { return nullptr; }
+void OCTET_GPU_NAME(deferred_range_f32)(const QuantizerProblem& p, const QuantizerPointers& x, const Context& context) {
+  OCTET_LAUNCH(deferred_range, 1, kObserveThreads, context.stream, p, x);
 }
 const char* OCTET_GPU_WHY_NOT(at_least_f32)(const QuantizerProblem&) { return nullptr; }
 void OCTET_GPU_NAME(at_least_f32)(const QuantizerProblem& p, const QuantizerPointers& x, const Context& context) {

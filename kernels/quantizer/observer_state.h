@@ -11,8 +11,8 @@ namespace {
 struct SeenRange {
   float low, high;
   inline OCTET_HD void widen(float other_low, float other_high) {
-    low = !(low <= other_low) ? (low != low ? low : other_low) : low;
-    high = !(high >= other_high) ? (high != high ? high : other_high) : high;
+    low = low != low || low < other_low ? low : other_low;
+    high = high != high || high > other_high ? high : other_high;
   }
   inline OCTET_HD float abs_max() const {
     const float a = fabsf(low), b = fabsf(high);
@@ -75,6 +75,21 @@ inline OCTET_HD float seen_top(const QuantizerProblem& p, const float* v, float 
     case ObserverKind::min_max: return SeenRange{v[0], v[1]}.abs_max();
     default: return v[0];
   }
+}
+
+/// Widens a range by what channel c of a deferred tensor spans.
+inline OCTET_HD void widen_by_channel(const QuantizerProblem& p, const QuantizerPointers& x, std::int64_t c, SeenRange& range) {
+  const float ends[2] = {x.low[c], x.high[c]};
+  for (const float z : ends) {
+    const float y = activate(x.affine == nullptr ? z : fmaf(z, x.affine[c], x.affine[p.count + c]), p.act);
+    range.widen(y, y);
+  }
+}
+/// A zero has no sign here; what holds a NaN is NaN at both ends.
+inline OCTET_HD void store_range(SeenRange range, float* to) {
+  const bool lost = range.low != range.low || range.high != range.high;
+  to[0] = lost ? range.low + range.high : range.low + 0.0f;
+  to[1] = lost ? range.low + range.high : range.high + 0.0f;
 }
 
 inline OCTET_HD float clipped_scale(const QuantizerProblem& p, float top, const float* alpha) {

@@ -2,11 +2,14 @@
 //   observe:     the range of a batch joins the state, by the observer's rule (below); then the scale of the symmetric grid up to
 //                `hi` over what has been seen. Without a range: the scale alone
 //   grid_scales: scale[i] = grid_scale(rule, min(top[i], alpha), hi), i of count
+//   deferred_range: range2 = {least, greatest} of act(fma(z, scale, shift)) over all z whose extremes per channel are given: rounding and
+//                activation are monotone, so the extremes of z make those of the result. Both NaN when there is one; zeros are +0
 //   at_least:    dst[i] = max(src[i], floor[i]), or max(src[i], least) without floors; NaN stays; may run in place (also f64)
 //   scaled:      dst[i] = src[i]·factor, in double, rounded once; may run in place (also f64)
 // A tensor that is not finite makes a state and a scale that are not either: nothing is hidden.
 #pragma once
 #include "core/host_device.h"
+#include "kernels/activation.h"
 #include "kernels/fake_quant/fake_quant.h"
 
 namespace octet::kernels {
@@ -27,6 +30,7 @@ struct QuantizerProblem {
   QuantRule rule = QuantRule::onnx;
   std::int32_t hi = 127;
   double least = 0, factor = 1;
+  Activation act = Activation::none;  ///< deferred_range
   std::string str() const;
 };
 struct QuantizerPointers {
@@ -36,6 +40,9 @@ struct QuantizerPointers {
   float* step = nullptr;          ///< observe, 5: v0, v1 and the mark before this step; the range of this step so far
   const float* alpha = nullptr;   ///< observe, grid_scales: 1, or null: a threshold that clips the range
   float* scale = nullptr;         ///< observe: 1, or null; grid_scales: count
+  const float *low = nullptr, *high = nullptr;  ///< deferred_range: count
+  const float* affine = nullptr;  ///< deferred_range: scale and shift, count each, or null
+  float* range2 = nullptr;        ///< deferred_range: 2
   const void* src = nullptr;      ///< at_least, scaled: count
   const float* floor = nullptr;   ///< at_least: count, or null
   void* dst = nullptr;            ///< at_least, scaled: count
@@ -45,7 +52,7 @@ using QuantizerRow = Row<QuantizerProblem, QuantizerPointers>;
 #include "kernels/quantizer/kernels.inc"
 #undef KERNEL
 
-/// Passes: observe, grid_scales, at_least, scaled.
+/// Passes: observe, grid_scales, deferred_range, at_least, scaled.
 std::span<const QuantizerRow> quantizer_rows();
 
 }  // namespace octet::kernels

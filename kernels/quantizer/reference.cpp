@@ -39,6 +39,13 @@ void grid_scales_f32_reference(const QuantizerProblem& p, const QuantizerPointer
   for (std::int64_t i = 0; i < p.count; ++i) x.scale[i] = clipped_scale(p, x.top[i], x.alpha);
 }
 
+const char* deferred_range_f32_reference_why_not(const QuantizerProblem&) { return nullptr; }
+void deferred_range_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) {
+  SeenRange range{INFINITY, -INFINITY};
+  for (std::int64_t c = 0; c < p.count; ++c) widen_by_channel(p, x, c, range);
+  store_range(range, x.range2);
+}
+
 const char* at_least_f32_reference_why_not(const QuantizerProblem&) { return nullptr; }
 void at_least_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) { at_least<float>(p, x); }
 const char* at_least_f64_reference_why_not(const QuantizerProblem&) { return nullptr; }

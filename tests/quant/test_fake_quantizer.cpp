@@ -103,34 +103,38 @@ TEST(ActivationQuantizer, PaddleGradientIsNotMasked) {
   EXPECT_EQ(list(x.grad()), (std::vector<float>{1, 1}));
 }
 
+std::optional<nn::DeferredQuant> defer(FakeQuantizer& quantizer, float low, float high) {
+  return quantizer.defer(Tensor::from(Shape{2}, std::vector<float>{low, high}), Device::cpu);
+}
+
 TEST(ActivationQuantizer, FusedOperationsMayReportTheRange) {
   auto quantizer = averaging(grid_of(8, true));
-  const auto left = quantizer->defer(ops::ValueRange{0, 25.5f});
+  const auto left = defer(*quantizer, 0, 25.5f);
   ASSERT_TRUE(left && left->grid && left->masked);
   EXPECT_FLOAT_EQ(left->grid->scale[0], 0.1f);
   quantizer->set_quantizing(false);
-  EXPECT_FALSE(quantizer->defer(ops::ValueRange{0, 51})->grid);
+  EXPECT_FALSE(defer(*quantizer, 0, 51)->grid);
   EXPECT_GT(quantizer->params()->scale[0], 0.1f);
   quantizer->eval();
   const auto before = quantizer->params();
-  EXPECT_TRUE(quantizer->defer(std::nullopt));
+  EXPECT_TRUE(quantizer->defer({}, Device::cpu));
   EXPECT_EQ(quantizer->params(), before);
-  EXPECT_ERROR((quantizer->train(), quantizer->defer(ops::ValueRange{std::nanf(""), std::nanf("")})), "training diverged");
+  EXPECT_ERROR((quantizer->train(), defer(*quantizer, std::nanf(""), std::nanf(""))), "training diverged");
 }
 
 TEST(ActivationQuantizer, LeavesNothingThatAFusedOperationCannotDo) {
-  const ops::ValueRange range{0, 1};
+  const Tensor range = Tensor::from(Shape{2}, std::vector<float>{0, 1});
   auto shared = averaging(grid_of(8));
   shared->set_reads_per_forward(2);
-  EXPECT_FALSE(shared->defer(range));
-  EXPECT_FALSE(averaging(grid_of(8))->defer(std::nullopt));  // nothing to observe
+  EXPECT_FALSE(shared->defer(range, Device::cpu));
+  EXPECT_FALSE(averaging(grid_of(8))->defer({}, Device::cpu));  // nothing to observe
   Grid paddle = grid_of(8);
   paddle.rule = QuantRule::paddle;
-  EXPECT_FALSE(averaging(paddle)->defer(range));
+  EXPECT_FALSE(averaging(paddle)->defer(range, Device::cpu));
   ActivationQuantizer pact(grid_of(8), std::make_shared<MovingAverageAbsMaxObserver>(0.9), std::make_shared<Pact>());
-  EXPECT_FALSE(pact.defer(range));
+  EXPECT_FALSE(pact.defer(range, Device::cpu));
   EXPECT_FALSE(pact.params());
-  EXPECT_FALSE(LearnedStepQuantizer::for_activation(grid_of(8))->defer(range));
+  EXPECT_FALSE(LearnedStepQuantizer::for_activation(grid_of(8))->defer(range, Device::cpu));
 }
 
 TEST(SharedQuantizer, QuantizesATensorOncePerForward) {

@@ -1,0 +1,119 @@
+// How 3x3 kernels of the device read their operands and store their results: as they are, or as a fused convolution wants it
+// (kernels/conv_bn.h). A reader or sink is told its thread's channels once, by start().
+#pragma once
+#include "kernels/cuda_channels.h"
+#include "kernels/cuda_tally.h"
+
+namespace octet::kernels {
+namespace {
+
+template <int V>
+struct PlainReader {
+  const float* from;
+  __device__ void start(int, bool) {}
+  __device__ Channels<V> at(std::size_t i) const { return load_channels<V>(from + i); }
+};
+
+/// The map in front of a fused convolution.
+template <int V>
+struct MappedReader {
+  const float* from;
+  ChannelMap map;
+  float scale[V] = {}, shift[V] = {};
+  MappedReader(const ConvBnProblem& p, const ConvBnPointers& io) : from(io.src), map(p, io) {}
+  __device__ void start(int channel, bool any) {
+    for (int v = 0; any && v < V; ++v) scale[v] = map.scale(channel + v), shift[v] = map.shift(channel + v);
+  }
+  __device__ Channels<V> at(std::size_t i) const {
+    Channels<V> x = load_channels<V>(from + i);
+#pragma unroll
+    for (int v = 0; v < V; ++v) x.of[v] = map.value(x.of[v], scale[v], shift[v]);
+    return x;
+  }
+};
+
+/// d_dst with the gradient that comes through batch statistics.
+template <int V>
+struct LateReader {
+  const float *d_dst, *z, *slope_of, *offset_of;
+  float slope[V] = {}, offset[V] = {};
+  explicit LateReader(const ConvBnPointers& io) : d_dst(io.d_dst), z(io.z_dst), slope_of(io.slope), offset_of(io.offset) {}
+  __device__ void start(int channel, bool any) {
+    for (int v = 0; slope_of != nullptr && any && v < V; ++v) slope[v] = slope_of[channel + v], offset[v] = offset_of[channel + v];
+  }
+  __device__ Channels<V> at(std::size_t i) const {
+    Channels<V> d = load_channels<V>(d_dst + i);
+    if (slope_of == nullptr) return d;
+    const Channels<V> raw = load_channels<V>(z + i);
+#pragma unroll
+    for (int v = 0; v < V; ++v) d.of[v] = __fadd_rn(d.of[v], __fmaf_rn(raw.of[v], slope[v], offset[v]));
+    return d;
+  }
+};
+
+template <int V>
+struct PlainSink {
+  float* to;
+  const float* bias;
+  float summand[V] = {};
+  PlainSink(float* where, const float* b) : to(where), bias(b) {}
+  __device__ void start(int channel, bool any) {
+    for (int v = 0; bias != nullptr && any && v < V; ++v) summand[v] = bias[channel + v];
+  }
+  __device__ void put(std::size_t i, int, Channels<V> sum) {
+#pragma unroll
+    for (int v = 0; bias != nullptr && v < V; ++v) sum.of[v] += summand[v];
+    store_channels(to + i, sum);
+  }
+  __device__ void finish(const ChannelGrid&, int) {}
+};
+
+/// Through an epilogue of cuda_tally.h; a block leaves its channels' tallies in parts[chunk][channel].
+template <int V, class E>
+struct TallySink {
+  using Tally = typename E::Tally;
+  float* to;
+  E epilogue;
+  Tally* parts;
+  Tally tallies[V] = {};
+  TallySink(float* where, const E& e, Tally* tally_parts) : to(where), epilogue(e), parts(tally_parts) {}
+  __device__ void start(int, bool) {
+    for (int v = 0; v < V; ++v) tallies[v] = Tally::none();
+  }
+  __device__ void put(std::size_t i, int channel, Channels<V> sum) {
+#pragma unroll
+    for (int v = 0; v < V; ++v)
+      sum.of[v] = epilogue.value(static_cast<std::int64_t>(i) + v, channel + v, sum.of[v], tallies[v]);
+    store_channels(to + i, sum);
+  }
+  /// All threads of the block.
+  __device__ void finish(const ChannelGrid& grid, int c) {
+    __shared__ Tally shared[kChannelThreads];
+    const int lane = static_cast<int>(threadIdx.x & (grid.lanes - 1)), channel = static_cast<int>(blockIdx.x * grid.lanes + lane) * V;
+    for (int v = 0; v < V; ++v) {
+      __syncthreads();
+      shared[threadIdx.x] = tallies[v];
+      __syncthreads();
+      if (threadIdx.x >= grid.lanes || channel + v >= c) continue;
+      Tally all = shared[threadIdx.x];
+      for (unsigned from = threadIdx.x + grid.lanes; from < kChannelThreads; from += grid.lanes) all = all.merged(shared[from]);
+      parts[static_cast<std::size_t>(blockIdx.y) * static_cast<unsigned>(c) + static_cast<unsigned>(channel + v)] = all;
+    }
+  }
+};
+
+/// Columns left, left + 1, … of the row of `width` pixels of c channels that begins at element `row`. Those outside are zeros, and
+/// inside[j] says which are not.
+template <int N, int V, class Reader>
+__device__ inline void load_columns(const Reader& reader, std::size_t row, int left, int width, int c, Channels<V> (&x)[N],
+                                    bool (&inside)[N]) {
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    inside[j] = static_cast<unsigned>(left + j) < static_cast<unsigned>(width);
+    x[j] = {};
+    if (inside[j]) x[j] = reader.at(row + static_cast<std::size_t>(left + j) * static_cast<unsigned>(c));
+  }
+}
+
+}  // namespace
+}  // namespace octet::kernels
