@@ -13,8 +13,17 @@ class Backend {
   /// Null when there is no memory left.
   virtual void* take(std::size_t bytes) = 0;
   virtual void give(void* memory) = 0;
+  /// Page-locked memory of the host; null when there is none left.
+  virtual void* take_pinned(std::size_t bytes) = 0;
+  virtual void give_pinned(void* memory) = 0;
+  /// In the order of the stream; page-locked memory must stay as it is until they are done.
   virtual void copy_from_host(void* to, const void* from, std::size_t bytes) = 0;
   virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;
+  /// A place in the stream: set() moves it to the end of what is there now, wait() until all before it is done; one that was never set
+  /// waits for nothing.
+  virtual std::shared_ptr<void> make_mark() = 0;
+  virtual void set(void* mark) = 0;
+  virtual void wait(void* mark) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void zero(void* to, std::size_t bytes) = 0;
   /// to[i] = value; to[i] = a[i] + b[i].

@@ -49,13 +49,29 @@ class CudaBackend : public Backend {
     cudaFree(memory);
   }
   void copy_from_host(void* to, const void* from, std::size_t bytes) override {
-    // From pageable memory the call returns when the bytes are staged.
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copy to the device");
   }
   void copy_to_host(void* to, const void* from, std::size_t bytes) override {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "copy to the host");
-    synchronize();
   }
+  void* take_pinned(std::size_t bytes) override {
+    void* memory = nullptr;
+    const AllowDuringRecording allow;
+    if (cudaHostAlloc(&memory, bytes, cudaHostAllocDefault) == cudaSuccess) return memory;
+    cudaGetLastError();
+    return nullptr;
+  }
+  void give_pinned(void* memory) override {
+    const AllowDuringRecording allow;
+    cudaFreeHost(memory);
+  }
+  std::shared_ptr<void> make_mark() override {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    return {event, [](void* e) { cudaEventDestroy(static_cast<cudaEvent_t>(e)); }};
+  }
+  void set(void* mark) override { check(cudaEventRecord(static_cast<cudaEvent_t>(mark), stream_), "cudaEventRecord"); }
+  void wait(void* mark) override { check(cudaEventSynchronize(static_cast<cudaEvent_t>(mark)), "work on the device"); }
   void copy(void* to, const void* from, std::size_t bytes) override {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copy on the device");
   }

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/gpu/backend.h"
+#include "core/gpu/staging.h"
 
 namespace octet::gpu {
 namespace {
@@ -63,6 +64,7 @@ class State {
     if (kind_ == Kind::emulated) return;
 #if OCTET_EMULATED_GPU
     trim();
+    staging_.reset();
     backend_ = emulated_backend();
     kind_ = Kind::emulated;
 #else
@@ -75,6 +77,12 @@ class State {
   Backend& backend() {
     if (!backend_) fail("gpu", fmt::format("no device: {}", why_not_), hint());
     return *backend_;
+  }
+
+  Staging& staging() {
+    std::lock_guard lock(mutex_);
+    if (!staging_) staging_ = std::make_unique<Staging>(backend());
+    return *staging_;
   }
 
   void* take(std::size_t bytes) {
@@ -178,6 +186,7 @@ class State {
   }
 
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Staging> staging_;
   std::string why_not_;
   Kind kind_ = Kind::none;
   std::mutex mutex_;
@@ -218,12 +227,12 @@ MemoryStats memory_stats() { return state().stats(); }
 void copy_from_host(void* to, const void* from, std::size_t bytes) {
   require_no_recording("a copy from the host");
   ++state().host_copies;
-  if (bytes > 0) state().backend().copy_from_host(to, from, bytes);
+  if (bytes > 0) state().staging().copy_from_host(to, from, bytes);
 }
 void copy_to_host(void* to, const void* from, std::size_t bytes) {
   require_no_recording("a copy to the host");
   ++state().host_copies;
-  if (bytes > 0) state().backend().copy_to_host(to, from, bytes);
+  if (bytes > 0) state().staging().copy_to_host(to, from, bytes);
 }
 std::size_t host_copies() { return state().host_copies; }
 void copy(void* to, const void* from, std::size_t bytes) {

@@ -37,7 +37,8 @@ struct MemoryStats {
 };
 MemoryStats memory_stats();
 
-/// In the order of the stream. From the host the bytes are taken before the call returns; to the host the call waits for them.
+/// In the order of the stream, by way of page-locked memory (staging.h). From the host the bytes are taken before the call returns, and
+/// arrive later; to the host the call waits for them.
 void copy_from_host(void* to, const void* from, std::size_t bytes);
 void copy_to_host(void* to, const void* from, std::size_t bytes);
 void copy(void* to, const void* from, std::size_t bytes);

@@ -1,7 +1,11 @@
 // Memory, copies, graphs, and the emulator's barriers and warps.
+#include <atomic>
+#include <cstring>
 #include <numeric>
+#include <thread>
 
 #include "core/autograd.h"
+#include "core/gpu/staging.h"
 #include "tests/gpu/device.h"
 #include "tests/gpu/probe.h"
 #include "tests/support/expect_error.h"
@@ -35,6 +39,90 @@ TEST_F(GpuDevice, TensorsGoThereAndComeBack) {
   EXPECT_EQ(Tensor::full({3}, 2.5, DType::f32, Device::cuda).at(2), 2.5);
   EXPECT_EQ(Tensor::full({3}, -7, DType::s32, Device::cuda).at(0), -7);
   EXPECT_EQ(Tensor::zeros({5}, DType::u8, Device::cuda).at(4), 0);
+}
+
+TEST_F(GpuDevice, LargeCopiesGoInPieces) {
+  constexpr std::size_t kPiece = gpu::Staging::kBytes;
+  for (const std::size_t bytes : {std::size_t{1}, kPiece - 1, kPiece, kPiece + 1, 4 * kPiece, 9 * kPiece + 5}) {
+    std::vector<unsigned char> sent(bytes), back(bytes);
+    for (std::size_t i = 0; i < bytes; ++i) sent[i] = static_cast<unsigned char>(i * 7 + i / 251);
+    const auto there = gpu::allocate(bytes), again = gpu::allocate(bytes);
+    gpu::copy_from_host(there.get(), sent.data(), bytes);
+    const std::vector<unsigned char> wanted = sent;
+    std::fill(sent.begin(), sent.end(), 0);  // the bytes were taken
+    gpu::copy(again.get(), there.get(), bytes);
+    gpu::copy_to_host(back.data(), again.get(), bytes);
+    EXPECT_EQ(back, wanted) << bytes;
+  }
+}
+
+TEST_F(GpuDevice, CopiesOfManyThreadsDoNotMix) {
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([t, &wrong] {
+      for (int round = 0; round < 20; ++round) {
+        const std::vector<int> sent(70000, t * 1000 + round);
+        std::vector<int> back(sent.size());
+        const auto there = gpu::allocate(sent.size() * sizeof(int));
+        gpu::copy_from_host(there.get(), sent.data(), sent.size() * sizeof(int));
+        gpu::copy_to_host(back.data(), there.get(), back.size() * sizeof(int));
+        wrong += back != sent;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+/// A device whose copies are made when somebody waits for them, and which may have no page-locked memory.
+class LateBackend : public gpu::Backend {
+ public:
+  explicit LateBackend(std::size_t pinned) : pinned_left(pinned) {}
+  std::string description() const override { return "late"; }
+  void* take(std::size_t bytes) override { return std::malloc(bytes); }
+  void give(void* memory) override { std::free(memory); }
+  void* take_pinned(std::size_t bytes) override { return pinned_left == 0 ? nullptr : (--pinned_left, ++pinned_out, std::malloc(bytes)); }
+  void give_pinned(void* memory) override { --pinned_out, std::free(memory); }
+  void copy_from_host(void* to, const void* from, std::size_t bytes) override { late.push_back([=] { std::memcpy(to, from, bytes); }); }
+  void copy_to_host(void* to, const void* from, std::size_t bytes) override { copy_from_host(to, from, bytes); }
+  void copy(void*, const void*, std::size_t) override {}
+  void zero(void*, std::size_t) override {}
+  void fill(float*, float, std::size_t) override {}
+  void fill(int*, int, std::size_t) override {}
+  void sum(float*, const float*, const float*, std::size_t) override {}
+  void* stream() override { return nullptr; }
+  void synchronize() override {
+    for (const auto& copy : late) copy();
+    late.clear();
+  }
+  std::shared_ptr<void> make_mark() override { return std::make_shared<std::size_t>(0); }
+  void set(void* mark) override { *static_cast<std::size_t*>(mark) = ++marks; }
+  void wait(void* mark) override {
+    if (*static_cast<std::size_t*>(mark) > 0) synchronize();
+  }
+  void begin_recording() override {}
+  std::shared_ptr<void> end_recording() override { return nullptr; }
+  void launch(void*) override {}
+
+  std::vector<std::function<void()>> late;
+  std::size_t pinned_left, marks = 0;
+  int pinned_out = 0;
+};
+
+TEST(GpuStaging, NeverTouchesABufferThatIsStillRead) {
+  for (const std::size_t pinned : {std::size_t{100}, std::size_t{2}, std::size_t{0}}) {
+    LateBackend backend(pinned);
+    {
+      gpu::Staging staging(backend);
+      const std::size_t bytes = 7 * gpu::Staging::kBytes + 3;
+      std::vector<unsigned char> sent(bytes), there(bytes), back(bytes);
+      for (std::size_t i = 0; i < bytes; ++i) sent[i] = static_cast<unsigned char>(i % 253);
+      staging.copy_from_host(there.data(), sent.data(), bytes);
+      staging.copy_to_host(back.data(), there.data(), bytes);
+      EXPECT_EQ(back, sent) << pinned;
+    }
+    EXPECT_EQ(backend.pinned_out, 0) << "all is given back";
+  }
 }
 
 TEST_F(GpuDevice, TheHostCannotReadItsMemory) {
