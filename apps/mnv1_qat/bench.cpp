@@ -26,7 +26,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-BenchSubject::BenchSubject(const Deployable& model) : model_(model), engine_(engine::Engine::load(model.file)) {
+BenchSubject::BenchSubject(const Deployable& model, Device device) : model_(model), engine_(engine::Engine::load(model.file, device)) {
   restart();
 }
 
@@ -55,7 +55,7 @@ std::vector<double> BenchSubject::load(std::int64_t count) {
   std::vector<double> seconds;
   for (std::int64_t i = 0; i < count; ++i) {
     const auto start = Clock::now();
-    const engine::Engine engine = engine::Engine::load(model_.file);
+    const engine::Engine engine = engine::Engine::load(model_.file, engine_.device());
     engine::Session(engine).run(pictures_.data(), 1, logits_.data());
     seconds.push_back(seconds_since(start));
   }

@@ -15,7 +15,7 @@ namespace octet::app {
 /// A model in the engine with a session and pictures of its own.
 class BenchSubject {
  public:
-  explicit BenchSubject(const Deployable& model);
+  explicit BenchSubject(const Deployable& model, Device device = Device::cpu);
   const std::string& kind() const { return model_.kind; }
   const std::string& file() const { return model_.file; }
   const engine::Engine& engine() const { return engine_; }

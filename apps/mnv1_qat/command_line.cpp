@@ -85,6 +85,8 @@ void add_model(CLI::App* app, Options& o) {
   add_choice<nn::Init>(app, "--init", o.init, {{"he", nn::Init::he}, {"paddle", nn::Init::paddle}}, "initial weights")->group("Model");
 }
 
+constexpr const char* kRunsThere = "where the model runs; cuda needs a build with CUDA and a device";
+
 void add_device(CLI::App* app, Options& o, const std::string& help) {
   add_choice<Device>(app, "--device", o.device, {{"cpu", Device::cpu}, {"cuda", Device::cuda}}, help)->group("General");
 }
@@ -208,7 +210,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   CLI::App* evaluate = add_command(app, o, "evaluate", "top-1 and top-5 of an fp32, QAT or int8 file", Command::evaluate);
   add_model_file(evaluate, o, "a .safetensors file of a run");
   add_test_data(evaluate, o);
-  add_device(evaluate, o, "where the model runs; cuda needs a build with CUDA and a device");
+  add_device(evaluate, o, kRunsThere);
   add_profile(evaluate, o);
   add(evaluate, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
 
@@ -221,6 +223,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
 
   CLI::App* predict = add_command(app, o, "predict", "classes of PNG or JPEG files", Command::predict);
   add_model_file(predict, o, "a .safetensors file of a run");
+  add_device(predict, o, kRunsThere);
   predict->add_option("pictures", o.pictures, "picture files, or folders of them")->required();
 
   CLI::App* dump = add_command(app, o, "dump-codes", "every layer's codes for chosen pictures, as .npy files", Command::dump_codes);
@@ -228,6 +231,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
   dump->add_option("--pictures", o.pictures, "picture files")->group("Data");
   dump->add_option("--index", o.indices, "pictures of the test set by number, for example 0,7")->delimiter(',')->allow_extra_args(false)->check(kCount)->group("Data");
   add_test_data(dump, o);
+  add_device(dump, o, kRunsThere);
   add_out(dump, o.codes_dir, "folder for the .npy files");
 
   add_command(app, o, "info", "version, processor, rows selected, build options, threads", Command::info);
@@ -240,9 +244,11 @@ void add_commands_of_deployment(CLI::App& app, Options& o) {
   verify->add_option("--onnx", o.onnx_file, "an exported file, to be run in ONNX Runtime")->type_name("FILE.onnx");
   verify->add_option("--python", o.python, "a Python that has onnxruntime; else $OCTET_PYTHON, build/python, python3")->type_name("PROGRAM");
   add_test_data(verify, o);
+  add_device(verify, o, "where the engine runs; cuda needs a build with CUDA and a device");
 
   CLI::App* bench = add_command(app, o, "bench", "latency and throughput of a model in the engine, fp32 and int8", Command::bench);
   add_model_file(bench, o, "a .safetensors file of a run");
+  add_device(bench, o, kRunsThere);
   bench->add_option("--batch", o.batches, "pictures at a time, for example 1,64")
       ->delimiter(',')
       ->allow_extra_args(false)

@@ -8,6 +8,7 @@
 #include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/report.h"
 #include "core/cpu_features.h"
+#include "core/gpu/gpu.h"
 #include "core/parallel.h"
 
 namespace octet::app {
@@ -51,8 +52,8 @@ Json to_json(const BenchCase& c) {
           {"activation_bytes", c.activation_bytes}};
 }
 
-std::string text_of(const std::vector<ModelFigures>& models, const std::vector<BenchCase>& cases) {
-  std::string text = fmt::format("{}, rows up to {}\n\n", cpu_description(), name_of(usable_isa()));
+std::string text_of(Device device, const std::vector<ModelFigures>& models, const std::vector<BenchCase>& cases) {
+  std::string text = device == Device::cpu ? fmt::format("{}, rows up to {}\n\n", cpu_description(), name_of(usable_isa())) : gpu::description() + "\n\n";
   for (const ModelFigures& m : models)
     text += fmt::format("{}: weights {:.2f} MB packed, file {:.2f} MB, file to first answer {:.2f} ms\n", m.kind,
                         static_cast<double>(m.packed_bytes) * 1e-6, static_cast<double>(m.file_bytes) * 1e-6,
@@ -74,10 +75,11 @@ void bench(const Options& options) {
   const ScratchFolder scratch;
   std::vector<std::unique_ptr<BenchSubject>> subjects;
   for (const Deployable& model : deployables(options.model, scratch))
-    subjects.push_back(std::make_unique<BenchSubject>(model));
+    subjects.push_back(std::make_unique<BenchSubject>(model, options.device));
   if (options.serve) return serve_bench(subjects, std::cin, std::cout);
   std::vector<int> threads = options.thread_counts;
-  if (threads.empty()) threads = num_threads() > 1 ? std::vector<int>{1, num_threads()} : std::vector<int>{1};
+  const bool one = options.device != Device::cpu || num_threads() == 1;
+  if (threads.empty()) threads = one ? std::vector<int>{1} : std::vector<int>{1, num_threads()};
   std::vector<ModelFigures> models;
   for (const auto& subject : subjects)
     models.push_back({subject->kind(), subject->engine().plan_text(), file_bytes(subject->file()),
@@ -87,10 +89,11 @@ void bench(const Options& options) {
   const auto cases = measure(subjects, options.batches, threads, options.seconds,
                              [&](std::size_t done) { bar.update(static_cast<std::int64_t>(done), ""); });
   bar.finish("");
-  if (!options.json) return print_out(text_of(models, cases));
+  if (!options.json) return print_out(text_of(options.device, models, cases));
   Json j{{"model", options.model},
          {"cpu", cpu_description()},
          {"isa", name_of(usable_isa())},
+         {"device", options.device == Device::cpu ? "cpu" : gpu::description()},
          {"models", Json::array()},
          {"cases", Json::array()}};
   for (const ModelFigures& model : models) j["models"].push_back(to_json(model));

@@ -78,7 +78,7 @@ std::string text_of(const Answer& one) {
 }  // namespace
 
 void predict(const Options& options) {
-  const Predictor predictor = load_predictor(options.model);
+  const Predictor predictor = load_predictor(options.model, options.device);
   std::vector<Answer> answers;
   for (std::string& file : picture_files(options.pictures)) answers.push_back({std::move(file), {}, {}});
   for (std::size_t begin = 0; begin < answers.size(); begin += kBatch)

@@ -45,7 +45,7 @@ void evaluate(const Options& options) {
 }
 
 void dump_codes(const Options& options) {
-  const auto engine = engine::Engine::load(options.model);
+  const auto engine = engine::Engine::load(options.model, options.device);
   const Tensor pictures = options.pictures.empty() ? test_pictures(options) : read_pictures(options.pictures);
   NamedTensors values;
   engine.run(data::normalise(pictures), &values);

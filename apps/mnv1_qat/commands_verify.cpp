@@ -205,7 +205,7 @@ void verify(const Options& options) {
   OCTET_CHECK(quantized || options.int8_file.empty(), kWhere, "--int8 goes with a qat.safetensors, '{}' is none",
               options.model);
   const std::string engine_file = options.int8_file.empty() ? made.back().file : options.int8_file;
-  const auto engine = engine::Engine::load(engine_file);
+  const auto engine = engine::Engine::load(engine_file, options.device);
   const data::Dataset test = load_split(options, {1, options.limit_test}, console).test;
   Report report;
   report.scheme = engine.graph().scheme, report.pictures = test.size();

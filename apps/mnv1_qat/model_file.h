@@ -49,8 +49,7 @@ LoadedModel load_net(const std::string& path, Device device = Device::cpu);
 /// What a file says it is: "model", "int8", "float" or another of docs/format.md. Throws Error when it says nothing.
 std::string kind_of_file(const std::string& path);
 
-/// Any kind of model as a predictor on a device: "fp32", "QAT", and for files of the engine "int8" or "float", which the processor
-/// alone runs.
+/// Any kind of model as a predictor on a device: "fp32", "QAT", and for files of the engine "int8" or "float".
 struct Predictor {
   std::string kind;
   optim::PredictFn predict;

@@ -89,6 +89,7 @@ struct Product {
   const float* bias;  ///< or null
   int rows, cols, depth, chunk_depth, col_tiles;
   bool quads;  ///< rows of `to` are stored by float4
+  Activation act = Activation::none;  ///< applied last
 };
 
 /// The sums of one thread: groups of four rows by groups of four columns, so that the threads of a warp read
@@ -170,13 +171,14 @@ class Sums {
       if (col >= p.cols) return;
       const float4 bias = p.bias != nullptr ? quad_at(p.bias + col) : no_quad();
       *reinterpret_cast<float4*>(row + col) =
-          p.bias == nullptr ? make_float4(sums[0], sums[1], sums[2], sums[3])
-                            : make_float4(sums[0] + bias.x, sums[1] + bias.y, sums[2] + bias.z, sums[3] + bias.w);
+          p.bias == nullptr ? make_float4(activate(sums[0], p.act), activate(sums[1], p.act), activate(sums[2], p.act), activate(sums[3], p.act))
+                            : make_float4(activate(sums[0] + bias.x, p.act), activate(sums[1] + bias.y, p.act),
+                                          activate(sums[2] + bias.z, p.act), activate(sums[3] + bias.w, p.act));
       return;
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      if (col + i < p.cols) row[col + i] = p.bias == nullptr ? sums[i] : sums[i] + __ldg(p.bias + col + i);
+      if (col + i < p.cols) row[col + i] = activate(p.bias == nullptr ? sums[i] : sums[i] + __ldg(p.bias + col + i), p.act);
   }
 
   float sums_[kRows][kCols];
@@ -231,15 +233,15 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p, 
   sums.store(p, p.to + static_cast<std::int64_t>(chunk) * p.rows * p.cols, first_row, first_col);
 }
 
-/// to[i] = Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols].
-__global__ void sum_of_chunks(const float* partial, const float* bias, float* to, std::size_t count, int cols,
+/// to[i] = act(Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols]).
+__global__ void sum_of_chunks(const float* partial, const float* bias, Activation act, float* to, std::size_t count, int cols,
                               int chunks) {
   OCTET_GRID_LOOP(i, count) {
     float sum = partial[i];
 #pragma unroll 8
     for (int chunk = 1; chunk < chunks; ++chunk)
       sum = __fadd_rn(sum, partial[static_cast<std::size_t>(chunk) * count + i]);
-    to[i] = bias == nullptr ? sum : __fadd_rn(sum, bias[i % static_cast<std::size_t>(cols)]);
+    to[i] = activate(bias == nullptr ? sum : __fadd_rn(sum, bias[i % static_cast<std::size_t>(cols)]), act);
   }
 }
 
@@ -273,22 +275,23 @@ void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool
   }
 }
 
-/// to (rows by cols) = a · bᵀ + bias, divided as the plan says. vectors: both operands can be read by quads.
+/// to (rows by cols) = act(a · bᵀ + bias), divided as the plan says. vectors: both operands can be read by quads.
 template <class A, class B>
 void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, const GemmPlan& plan,
-              bool vectors, const float* bias, float* to, void* stream) {
+              bool vectors, const float* bias, float* to, void* stream, Activation act = Activation::none) {
   const auto count = static_cast<std::size_t>(rows * cols);
   const auto i32 = [](std::int64_t x) { return static_cast<int>(x); };
   Product p{to,         bias,
             i32(rows),  i32(cols),
             i32(depth), i32(plan.chunk_depth),
-            0,          cols % 4 == 0 && aligned(to) && aligned(bias)};
+            0,          cols % 4 == 0 && aligned(to) && aligned(bias),
+            act};
   if (plan.chunks == 1) return launch(a, b, p, plan, vectors, stream);
   const std::size_t bytes = static_cast<std::size_t>(plan.chunks) * count * sizeof(float);
   auto* partial = static_cast<float*>(gpu::scratch_acquire(bytes));
-  p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0;
+  p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0, p.act = Activation::none;
   launch(a, b, p, plan, vectors, stream);
-  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, to, count, i32(cols),
+  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, act, to, count, i32(cols),
                plan.chunks);
   gpu::scratch_release(partial, bytes);
 }
@@ -306,7 +309,7 @@ void multiply_tallied(const A& a, const B& b, std::int64_t rows, std::int64_t co
   const int row_tiles = tiles(i32(rows), shape_of(plan.tile).rows);
   const std::size_t bytes = static_cast<std::size_t>(row_tiles) * static_cast<std::size_t>(cols) * sizeof(typename E::Tally);
   auto* parts = static_cast<typename E::Tally*>(gpu::scratch_acquire(bytes));
-  const Product p{to, nullptr, i32(rows), i32(cols), i32(depth), i32(plan.chunk_depth), 0, cols % 4 == 0 && aligned(to)};
+  const Product p{to, nullptr, i32(rows), i32(cols), i32(depth), i32(plan.chunk_depth), 0, cols % 4 == 0 && aligned(to), Activation::none};
   launch(a, b, p, plan, vectors, stream, epilogue, parts);
   launch_finish(epilogue, parts, row_tiles, i32(cols), stream);
   gpu::scratch_release(parts, bytes);
@@ -314,8 +317,8 @@ void multiply_tallied(const A& a, const B& b, std::int64_t rows, std::int64_t co
 
 template <class A, class B>
 void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors,
-              const float* bias, float* to, void* stream) {
-  multiply(a, b, rows, cols, depth, gemm_plan(rows, cols, depth, vectors), vectors, bias, to, stream);
+              const float* bias, float* to, void* stream, Activation act = Activation::none) {
+  multiply(a, b, rows, cols, depth, gemm_plan(rows, cols, depth, vectors), vectors, bias, to, stream, act);
 }
 
 }  // namespace

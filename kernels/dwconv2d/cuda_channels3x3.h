@@ -5,6 +5,20 @@
 namespace octet::kernels {
 namespace {
 
+/// Weights 3,3,C.
+struct TapMajor {
+  const float* weight;
+};
+template <int V>
+__device__ inline void load_weights3x3(const TapMajor& from, const ChannelGrid& grid, int c, Channels<V> (&taps)[9]) {
+  const int channel = static_cast<int>(blockIdx.x * grid.lanes + (threadIdx.x & (grid.lanes - 1))) * V;
+#pragma unroll
+  for (int tap = 0; tap < 9; ++tap) {
+    taps[tap] = {};
+    if (channel < c) taps[tap] = load_channels<V>(from.weight + static_cast<std::size_t>(tap) * c + channel);
+  }
+}
+
 /// The nine weights of a thread's channels, [tap], from weight C,3,3. All threads of the block call it.
 template <int V>
 __device__ inline void load_weights3x3(const float* __restrict__ weight, const ChannelGrid& grid, int c,

@@ -55,14 +55,15 @@ template <int V>
 struct PlainSink {
   float* to;
   const float* bias;
+  Activation act;
   float summand[V] = {};
-  PlainSink(float* where, const float* b) : to(where), bias(b) {}
+  PlainSink(float* where, const float* b, Activation a = Activation::none) : to(where), bias(b), act(a) {}
   __device__ void start(int channel, bool any) {
     for (int v = 0; bias != nullptr && any && v < V; ++v) summand[v] = bias[channel + v];
   }
   __device__ void put(std::size_t i, int, Channels<V> sum) {
 #pragma unroll
-    for (int v = 0; bias != nullptr && v < V; ++v) sum.of[v] += summand[v];
+    for (int v = 0; v < V; ++v) sum.of[v] = activate(bias != nullptr ? sum.of[v] + summand[v] : sum.of[v], act);
     store_channels(to + i, sum);
   }
   __device__ void finish(const ChannelGrid&, int) {}

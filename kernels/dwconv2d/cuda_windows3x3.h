@@ -20,10 +20,10 @@ struct Sides {
 inline Sides forward_sides(const WindowMap& m) { return {m.h, m.w, m.out_h, m.out_w, m.pad_h, m.pad_w, 0, m.c}; }
 inline Sides backward_sides(const WindowMap& m) { return {m.out_h, m.out_w, m.h, m.w, m.pad_h, m.pad_w, 0, m.c}; }
 
-/// `Shape` of windows3x3.h.
-template <int V, class Shape, class Reader, class Sink>
+/// `Shape` of windows3x3.h; `Weights` of load_weights3x3().
+template <int V, class Shape, class Weights, class Reader, class Sink>
 __global__ void __launch_bounds__(kChannelThreads, 2)
-    windows3x3(Reader reader, const float* __restrict__ weight, Sink sink, Sides m, ChannelGrid grid) {
+    windows3x3(Reader reader, Weights weight, Sink sink, Sides m, ChannelGrid grid) {
   const ChannelPlace at = channel_place<V>(grid, m.c);
   Channels<V> taps[9];
   load_weights3x3<V>(weight, grid, m.c, taps);
@@ -68,10 +68,10 @@ ChannelGrid grid3x3(Sides& m, int n) {
   return channel_grid(std::int64_t{n} * m.to_h * m.groups, m.c, V, kBlocks3x3);
 }
 
-template <int V, class Shape, class Reader>
-void run_windows3x3(const Reader& reader, const float* weight, const PlainSink<V>& sink, Sides m, int n, void* stream) {
+template <int V, class Shape, class Weights, class Reader>
+void run_windows3x3(const Reader& reader, const Weights& weight, const PlainSink<V>& sink, Sides m, int n, void* stream) {
   const ChannelGrid grid = grid3x3<V, Shape>(m, n);
-  OCTET_LAUNCH((windows3x3<V, Shape, Reader, PlainSink<V>>), blocks_of(grid), kChannelThreads, stream, reader, weight, sink, m, grid);
+  OCTET_LAUNCH((windows3x3<V, Shape, Weights, Reader, PlainSink<V>>), blocks_of(grid), kChannelThreads, stream, reader, weight, sink, m, grid);
 }
 
 /// The same through an epilogue of cuda_tally.h.
@@ -80,7 +80,7 @@ void run_tallied3x3(const Reader& reader, const float* weight, const E& epilogue
   const ChannelGrid grid = grid3x3<V, Shape>(m, n);
   const Scratch<typename E::Tally> parts(std::size_t{grid.chunks} * static_cast<unsigned>(m.c));
   const TallySink<V, E> sink(to, epilogue, parts.data());
-  OCTET_LAUNCH((windows3x3<V, Shape, Reader, TallySink<V, E>>), blocks_of(grid), kChannelThreads, stream, reader, weight, sink, m, grid);
+  OCTET_LAUNCH((windows3x3<V, Shape, const float*, Reader, TallySink<V, E>>), blocks_of(grid), kChannelThreads, stream, reader, weight, sink, m, grid);
   launch_finish(epilogue, parts.data(), static_cast<int>(grid.chunks), m.c, stream);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 
 #include "core/allocator.h"
 #include "core/gpu/gpu.h"
@@ -22,6 +23,7 @@ constexpr std::size_t kMostArena = std::size_t{1} << 30;
 // A device works at a whole tile layer by layer, and wants enough pictures for all its threads in the smallest maps.
 constexpr std::int64_t kDeviceTile = 1024;
 constexpr std::size_t kMostDeviceArena = std::size_t{4} << 30;
+constexpr std::size_t kMostGraphs = 16;
 
 /// Where the values of a tile of `n` pictures lie in an arena, while pictures from `first` on are worked at.
 struct Place {
@@ -180,6 +182,7 @@ std::size_t Session::bytes() const { return benches_.size() * static_cast<std::s
 void Session::reserve(std::size_t benches, std::int64_t tile) {
   if (tile > tile_) {
     benches_.clear();
+    graphs_.clear();  // which work in the memory that goes
     tile_ = tile;
   }
   for (std::size_t i = benches_.size(); i < benches; ++i)
@@ -188,13 +191,41 @@ void Session::reserve(std::size_t benches, std::int64_t tile) {
 
 void Session::run(const float* pictures, std::int64_t count, float* logits) {
   OCTET_CHECK(count >= 0, "engine", "{} pictures", count);
+  if (count == 0) return;
+  plan_->on_device() ? run_on_device(pictures, count, logits) : run_on_processor(pictures, count, logits);
+}
+
+void Session::run_on_device(const float* pictures, std::int64_t count, float* logits) {
+  // A recording takes in whatever reaches the stream.
+  static std::mutex turns;
+  const std::lock_guard turn(turns);
+  const std::int64_t size = value_bytes(plan_->graph.nodes[0]) / sizeof(float), classes = plan_->output().c;
+  const std::int64_t tile = std::min(count, plan_->largest_tile(plan_->memory));
+  reserve(1, tile);
+  Bench& bench = benches_[0];
+  for (std::int64_t begin = 0; begin < count; begin += tile) {
+    const std::int64_t n = std::min(tile, count - begin);
+    const Place place = plan_->put(plan_->memory, bench.arena.get(), pictures + begin * size, n);
+    const auto known = graphs_.find(n);
+    if (known != graphs_.end() && !profile::on()) {
+      known->second.launch();
+    } else {
+      plan_->run_tile(place, bench.sources);
+      if (known == graphs_.end() && graphs_.size() < kMostGraphs)
+        graphs_.emplace(n, gpu::Graph::record([&] { plan_->run_tile(place, bench.sources); }));
+    }
+    plan_->take(place, static_cast<std::size_t>(plan_->graph.output), logits + begin * classes);
+  }
+}
+
+void Session::run_on_processor(const float* pictures, std::int64_t count, float* logits) {
   const std::int64_t threads = num_threads(), size = value_bytes(plan_->graph.nodes[0]) / sizeof(float), classes = plan_->output().c;
   const auto output = static_cast<std::size_t>(plan_->graph.output);
-  // With fewer pictures than threads, layers are cut instead: a tile of all of them, whose kernels use the pool. So does a device.
-  const bool by_picture = !plan_->on_device() && count >= threads && threads > 1;
+  // With fewer pictures than threads, layers are cut instead: a tile of all of them, whose kernels use the pool.
+  const bool by_picture = count >= threads && threads > 1;
   const std::int64_t even = by_picture ? (count + threads - 1) / threads : count;
   const std::int64_t tile = std::clamp<std::int64_t>(even, 1, plan_->largest_tile(plan_->memory)), tiles = (count + tile - 1) / tile;
-  const std::int64_t benches = by_picture ? std::min(threads, tiles) : std::min<std::int64_t>(tiles, 1);
+  const std::int64_t benches = by_picture ? std::min(threads, tiles) : 1;
   reserve(static_cast<std::size_t>(benches), tile);
   std::atomic<std::int64_t> next{0};
   const auto work = [&](std::int64_t i) {
@@ -208,7 +239,7 @@ void Session::run(const float* pictures, std::int64_t count, float* logits) {
   };
   if (by_picture)
     parallel_for(benches, work);
-  else if (benches > 0)
+  else
     work(0);
 }
 

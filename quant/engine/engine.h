@@ -2,22 +2,24 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/device.h"
+#include "core/gpu/gpu.h"
 #include "core/safetensors.h"
 #include "quant/engine/graph.h"
 
 namespace octet::engine {
 
 /// A model planned for this machine's processor or its device: rows chosen, weights packed, memory laid out. Immutable: any
-/// number of threads and sessions may use one at the same time. On the device a graph of codes gives the processor's bits.
+/// number of threads and sessions may use one at the same time. On the device a graph of codes gives the processor's bits, one with
+/// layers of floats answers within their rounding.
 class Engine {
  public:
-  /// Throws Error when validate() does, when there is no such device, and when it has no row for a node: layers with weights of
-  /// floats run on the processor only.
+  /// Throws Error when validate() does, when there is no such device, and when it has no row for a node.
   explicit Engine(Graph graph, Device device = Device::cpu);
   /// Reads a file's weights through a mapping of it, packs them and lets the mapping go. Throws Error as load_graph() and the
   /// constructor do.
@@ -50,7 +52,8 @@ class Engine {
 /// One caller's working memory for an engine, kept between runs: after the first run of a batch size nothing is allocated.
 /// Sessions on one engine may run at the same time, each from one thread; large batches are cut into tiles of pictures that the
 /// thread pool's threads take through the whole net, a single picture's layers are cut instead. Any number of threads and any
-/// batch give the same bits. On the device a session has one block of memory for large tiles, and sessions share its stream.
+/// batch give the same bits. On the device a session has one block of memory for large tiles, and records what a tile takes as one graph
+/// (gpu::Graph), for each of the first sizes of tiles that it meets; sessions take turns, since they share the stream.
 class Session {
  public:
   explicit Session(const Engine& engine);
@@ -67,9 +70,12 @@ class Session {
     std::vector<const void*> sources;
   };
   void reserve(std::size_t benches, std::int64_t tile);
+  void run_on_processor(const float* pictures, std::int64_t count, float* logits);
+  void run_on_device(const float* pictures, std::int64_t count, float* logits);
   std::shared_ptr<const Engine::Plan> plan_;
   std::vector<Bench> benches_;
   std::int64_t tile_ = 0;  ///< pictures that a bench holds
+  std::map<std::int64_t, gpu::Graph> graphs_;  ///< by pictures, in the first bench
 };
 
 }  // namespace octet::engine

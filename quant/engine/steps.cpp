@@ -44,25 +44,30 @@ Step integer_layer(const GraphNode& node, const GraphNode& input, const Context&
   return {[plan, context](std::int64_t n, Sources src, void* dst) { plan.run(src[0], dst, n, context); }, plan.impl(), plan.packed_bytes()};
 }
 
-/// A layer of f32 weights, which the processor alone has rows for: `weight_of` writes them in the order that `rows` read.
+/// A layer of f32 weights: `weight_of` writes them in the order that `rows` read.
 template <class Problem, class Pointers>
 Step float_layer(const GraphNode& node, std::span<const kernels::Row<Problem, Pointers>> rows, const char* pass,
-                 std::int64_t weight_size, void (*weight_of)(const kernels::ConvGeometry&, const float*, float*)) {
+                 std::int64_t weight_size, void (*weight_of)(const kernels::ConvGeometry&, const float*, float*), const Context& context) {
   const Problem problem{node.geometry, node.act};
-  const auto& row = kernels::select(rows, pass, "f32", problem);
-  Tensor weight({weight_size});
-  weight_of(node.geometry, node.weight.data<float>(), weight.data<float>());
-  const auto run = [problem, weight, bias = node.float_bias, &row](std::int64_t n, Sources src, void* dst) {
+  const auto& row = kernels::select(rows, pass, "f32", problem, context.device);
+  Tensor packed({weight_size}), bias;
+  weight_of(node.geometry, node.weight.data<float>(), packed.data<float>());
+  const Tensor weight = packed.to(context.device);
+  if (!node.float_bias.empty())
+    bias = Tensor::from(Shape{static_cast<std::int64_t>(node.float_bias.size())}, node.float_bias).to(context.device);
+  const auto run = [problem, weight, bias, context, &row](std::int64_t n, Sources src, void* dst) {
     Problem now = problem;
     now.geometry.n = n;
-    kernels::run_row(row, now, Pointers{static_cast<const float*>(src[0]), weight.data<float>(), bias.empty() ? nullptr : bias.data(), static_cast<float*>(dst)});
+    const auto floats = [](const Tensor& t) { return t.defined() ? static_cast<const float*>(t.raw()) : nullptr; };
+    kernels::run_row(row, now, Pointers{static_cast<const float*>(src[0]), floats(weight), floats(bias), static_cast<float*>(dst)}, context);
   };
   return {run, row.impl, weight.nbytes()};
 }
 
-Step float_layer(const GraphNode& node) {
-  if (node.op == OpKind::dwconv2d) return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", node.weight.numel(), kernels::dwconv2d_act_weight);
-  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight_size(node.geometry), kernels::conv2d_act_weight);
+Step float_layer(const GraphNode& node, const Context& context) {
+  if (node.op == OpKind::dwconv2d)
+    return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", node.weight.numel(), kernels::dwconv2d_act_weight, context);
+  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight_size(node.geometry), kernels::conv2d_act_weight, context);
 }
 
 Step conversion(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes, const Context& context) {
@@ -200,9 +205,7 @@ Step make_step(const Graph& graph, std::size_t i, Device device) {
     case OpKind::conv2d:
     case OpKind::dwconv2d:
       if (!is_float_layer(node)) return integer_layer(node, *in[0], context);
-      OCTET_CHECK(device == Device::cpu, "engine", "'{}' has weights of floats, for which {} has no kernels ---> HINT run a graph of integers there, this one on cpu",
-                  node.name, name_of(device));
-      return float_layer(node);
+      return float_layer(node, context);
     case OpKind::add: return add(node, *in[0], *in[1], context);
     case OpKind::concat: return concat(node, in, context);
     case OpKind::max_pool:

@@ -16,6 +16,7 @@
 
 #include "apps/mnv1_qat/bench.h"
 #include "apps/mnv1_qat/comparison.h"
+#include "core/gpu/gpu.h"
 #include "data/dataset.h"
 #include "program.h"
 #include "quant/engine/graph_file.h"
@@ -241,6 +242,35 @@ TEST_F(Deploy, PredictTakesFoldersAndTellsWhatItCannotRead) {
   expect_refused(several, 1, {"2 of 4", "broken.jpg", "missing.png"});
   EXPECT_EQ(std::count(several.out.begin(), several.out.end(), '\n'), 2) << "the others are reported";
   expect_refused(mnv1_qat({"predict", model("int8"), file("pictures/deeper")}), 1, {"deeper", "holds no"});
+}
+
+/// Every command that runs a model, on the emulated device: integers answer in the processor's bits.
+TEST_F(Deploy, CommandsRunOnADevice) {
+  if (!gpu::can_emulate()) GTEST_SKIP() << "this build has no emulated device";
+  const Environment emulated{{"OCTET_GPU", "emulated"}};
+  const Words there{"--device", "cuda"};
+  const Tensor pictures = data::synthetic_shapes(9, 1, 1).test.pictures;
+  ASSERT_NE(stbi_write_png(file("one.png").c_str(), 32, 32, 3, pictures.data<std::uint8_t>(), 96), 0);
+  const Words predict{"predict", model("int8"), file("one.png"), "--json"};
+  const Ended here = mnv1_qat(predict), device = mnv1_qat(predict + there, emulated);
+  ASSERT_EQ(device.code, 0) << device.err;
+  EXPECT_EQ(here.out, device.out);
+  EXPECT_EQ(mnv1_qat(Words{"predict", file("float.safetensors"), file("one.png")} + there, emulated).code, 0);
+
+  const Ended verified = mnv1_qat(Words{"verify", model("qat"), "--int8", model("int8"), "--json"} + there + small_data(), emulated);
+  ASSERT_EQ(verified.code, 0) << verified.err;
+  EXPECT_EQ(Json::parse(verified.out)["good"], true);
+
+  const Ended bench = mnv1_qat(Words{"bench", model("qat"), "--batch", "3", "--seconds", "0.01", "--json"} + there, emulated);
+  ASSERT_EQ(bench.code, 0) << bench.err;
+  const Json figures = Json::parse(bench.out);
+  EXPECT_EQ(figures["device"], "emulated on the host");
+  EXPECT_EQ(figures["cases"].size(), 2u) << "fp32 and int8, one thread of the host";
+
+  const Words dump{"dump-codes", model("int8"), "--pictures", file("one.png")};
+  ASSERT_EQ(mnv1_qat(dump + Words{"--out", file("codes_here")}).code, 0);
+  ASSERT_EQ(mnv1_qat(dump + Words{"--out", file("codes_there")} + there, emulated).code, 0);
+  for (const char* name : {"/blocks.3.pw.conv.npy", "/fc.npy"}) EXPECT_EQ(bytes_of(file("codes_here") + name), bytes_of(file("codes_there") + name));
 }
 
 }  // namespace

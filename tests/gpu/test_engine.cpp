@@ -164,15 +164,41 @@ TEST_F(GpuEngine, TheInputMayBeTheOutput) {
   EXPECT_TRUE(equal_bits(there.run(pictures), pictures));
 }
 
-TEST_F(GpuEngine, RefusesFloatLayersAndOtherPictures) {
-  const auto net = nn::mobilenet_v1({.scale = 0.25});
-  net->eval();
-  const Graph floats = quant::float_graph(*net, {1, 32, 32, 3});
-  EXPECT_ERROR(Engine(floats, Device::cuda), "has weights of floats, for which cuda has no kernels");
-  const octet::test::TempFolder folder;
-  save_graph(folder / "float.safetensors", floats);
-  EXPECT_ERROR(Engine::load(folder / "float.safetensors", Device::cuda), "---> HINT");
+/// Largest difference in parts of the largest value.
+double difference(const Tensor& a, const Tensor& b) {
+  double largest = 0, apart = 0;
+  for (std::int64_t i = 0; i < a.numel(); ++i) largest = std::max(largest, std::fabs(a.at(i))), apart = std::max(apart, std::fabs(a.at(i) - b.at(i)));
+  return apart / largest;
+}
 
+TEST_F(GpuEngine, NetsOfFloatsRunThere) {
+  for (const auto& net : {nn::mobilenet_v1({.scale = 0.25}), nn::mobilenet_v2({.scale = 0.25}), nn::small_resnet({})}) {
+    net->eval();
+    const Graph floats = quant::float_graph(*net, {1, 32, 32, 3});
+    const Engine here(floats), there(floats, Device::cuda);
+    const Tensor pictures = random_pictures(6, floats);
+    NamedTensors wanted, got;
+    EXPECT_LT(difference(here.run(pictures, &wanted), there.run(pictures, &got)), 1e-4) << net->kind();
+    ASSERT_EQ(wanted.size(), got.size());
+    for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_LT(difference(wanted[i].second, got[i].second), 1e-4) << wanted[i].first;
+  }
+}
+
+TEST_F(GpuEngine, RecordedRunsGiveTheSameBits) {
+  const Graph graph = every_op(QuantRule::onnx);
+  const Engine here(graph), there(graph, Device::cuda);
+  Session session(there);
+  const Tensor pictures = random_pictures(30, graph), expected = here.run(pictures);
+  for (int round = 0; round < 3; ++round)
+    for (std::int64_t count = 1; count <= 20; ++count) {  // more sizes than are recorded
+      Tensor logits({count, there.classes()});
+      const std::int64_t first = round + count % 5;
+      session.run(pictures.slice(first, first + count).data<float>(), count, logits.data<float>());
+      EXPECT_TRUE(equal_bits(logits, expected.slice(first, first + count))) << count << " pictures, round " << round;
+    }
+}
+
+TEST_F(GpuEngine, RefusesOtherPictures) {
   Graph broken = every_op(QuantRule::onnx);
   named(broken, "conv2d2").weight_step.clear();
   EXPECT_ERROR(Engine(broken, Device::cuda), "'conv2d2'");
