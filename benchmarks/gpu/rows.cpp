@@ -12,7 +12,9 @@
 #include "benchmarks/quant_tasks.h"
 #include "core/gpu/gpu.h"
 #include "core/random.h"
+#include "kernels/conv2d_bn/conv2d_bn.h"
 #include "kernels/dwconv2d/dwconv2d.h"
+#include "kernels/dwconv2d_bn/dwconv2d_bn.h"
 
 namespace octet::bench {
 namespace {
@@ -36,6 +38,7 @@ struct DeviceTask {
   std::vector<Input> inputs;
   std::int64_t output;
   std::function<Pointers(const std::vector<const float*>&, float*)> bind;
+  std::int64_t beside = 0;  ///< floats behind the output for other results, which are not compared
 };
 
 std::vector<std::vector<float>> drawn(const auto& inputs) {
@@ -100,7 +103,7 @@ class Measurement {
   void run(const R& row, const DeviceTiming& timing, DeviceRow& line) {
     if (there_.empty()) prepare();
     const auto bytes = static_cast<std::size_t>(task_.output) * sizeof(float);
-    const std::shared_ptr<void> output = gpu::allocate(bytes);
+    const std::shared_ptr<void> output = gpu::allocate(bytes + static_cast<std::size_t>(task_.beside) * sizeof(float));
     std::vector<float> got(wanted_.size(), std::numeric_limits<float>::quiet_NaN());
     gpu::copy_from_host(output.get(), got.data(), bytes);
     std::vector<const float*> there;
@@ -127,8 +130,9 @@ class Measurement {
     sums_ = on_processor(inputs);
   }
   std::vector<float> on_processor(const std::vector<std::vector<float>>& inputs) {
-    std::vector<float> output(static_cast<std::size_t>(task_.output));
+    std::vector<float> output(static_cast<std::size_t>(task_.output + task_.beside));
     kernels::dispatch(rows_, task_.pass, "f32", task_.problem, task_.bind(addresses(inputs), output.data()));
+    output.resize(static_cast<std::size_t>(task_.output));
     return output;
   }
 
@@ -169,17 +173,70 @@ ConvDeviceTask conv_task(const char* pass, ConvPass which, const Layer& layer) {
   return task;
 }
 
+using FusedDeviceTask = DeviceTask<kernels::ConvBnProblem, kernels::ConvBnPointers>;
+
+/// A layer behind a batch norm with ReLU, its own statistics taken; its first one's source is a picture.
+FusedDeviceTask fused_task(const char* pass, bool forward, const Layer& layer) {
+  const Extents e = extents_of(layer);
+  const kernels::ConvGeometry& g = layer.geometry;
+  kernels::ConvBnProblem problem;
+  problem.geometry = g;
+  problem.mapped = layer.depthwise || g.is_pointwise();
+  if (problem.mapped) problem.act = kernels::Activation::relu;
+  // Backward reads the output and its gradient beside the source, and makes both gradients.
+  const double passes = forward ? 1 : 2, bytes = static_cast<double>(passes * (e.src + e.dst) + e.weight) * sizeof(float);
+  FusedDeviceTask task{pass, layer.name, problem, {2 * passes * conv_macs(layer), bytes}, g.r * g.s * (layer.depthwise ? 1 : forward ? g.c : g.k), {}, 0, {}};
+  task.inputs = {{e.src}, {g.c}, {g.c}, {e.weight}};
+  if (forward) {
+    task.output = e.dst, task.beside = 2 * g.k;
+    task.bind = [problem, e](const auto& in, float* out) {
+      kernels::ConvBnPointers io{.src = in[0], .weight = in[3], .dst = out};
+      if (problem.mapped) io.scale = in[1], io.shift = in[2];
+      io.mean = out + e.dst, io.variance = io.mean + problem.geometry.k;
+      return io;
+    };
+    return task;
+  }
+  for (const std::int64_t count : {e.dst, e.dst, g.k, g.k}) task.inputs.push_back({count});
+  task.output = e.src, task.beside = 2 * g.c + e.weight;
+  task.bind = [problem, e](const auto& in, float* out) {
+    kernels::ConvBnPointers io{.src = in[0], .weight = in[3], .d_dst = in[4], .z_dst = in[5], .slope = in[6], .offset = in[7], .d_src = out};
+    if (problem.mapped) {
+      io.scale = in[1], io.shift = in[2];
+      io.d_scale = out + e.src, io.d_shift = io.d_scale + problem.geometry.c;
+    }
+    io.d_weight = out + e.src + 2 * problem.geometry.c;
+    return io;
+  };
+  return task;
+}
+
 struct NamedPass {
   const char* name;
   ConvPass which;
 };
 
+std::vector<Layer> measured_layers(LayerKind kind, const DeviceSettings& settings) {
+  std::vector<Layer> layers = layers_of(kind, settings.batch);
+  if (settings.quick && layers.size() > 2) layers = {layers[0], layers[1]};
+  return layers;
+}
+
+void add_fused(std::span<const kernels::ConvBnRow> rows, LayerKind kind, const char* fwd, const char* bwd, const DeviceSettings& settings,
+               std::vector<DeviceRow>& lines) {
+  for (const Layer& layer : measured_layers(kind, settings))
+    for (const bool forward : {true, false}) {
+      const std::size_t before = lines.size();
+      const FusedDeviceTask task = fused_task(forward ? fwd : bwd, forward, layer);
+      Measurement<kernels::ConvBnRow, kernels::ConvBnProblem, kernels::ConvBnPointers>(rows, task).measure(settings.timing, lines);
+      for (std::size_t i = before; i < lines.size(); ++i) lines[i].geometry = layer.geometry, lines[i].times = layer.times;
+    }
+}
+
 template <class R>
 void add_layers(std::span<const R> rows, LayerKind kind, const NamedPass (&passes)[3], const DeviceSettings& settings,
                 std::vector<DeviceRow>& lines) {
-  std::vector<Layer> layers = layers_of(kind, settings.batch);
-  if (settings.quick && layers.size() > 2) layers = {layers[0], layers[1]};
-  for (const Layer& layer : layers)
+  for (const Layer& layer : measured_layers(kind, settings))
     for (const NamedPass& pass : passes) {
       const std::size_t before = lines.size();
       const ConvDeviceTask task = conv_task(pass.name, pass.which, layer);
@@ -247,6 +304,8 @@ std::vector<DeviceRow> measure_device_rows(const DeviceSettings& settings) {
               {"conv2d_bwd_data", ConvPass::backward_data},
               {"conv2d_bwd_weight", ConvPass::backward_weight}},
              settings, lines);
+  add_fused(kernels::dwconv2d_bn_rows(), LayerKind::depthwise, "dwconv2d_bn_fwd", "dwconv2d_bn_bwd", settings, lines);
+  add_fused(kernels::conv2d_bn_rows(), LayerKind::conv, "conv2d_bn_fwd", "conv2d_bn_bwd", settings, lines);
   return lines;
 }
 

@@ -32,7 +32,7 @@ struct CopyRate {
 };
 CopyRate measure_copy(const DeviceSettings& settings);
 
-/// dwconv2d, conv2d (with cuDNN's rows where there are any) and fake_quant on whole maps and weights.
+/// dwconv2d, conv2d (with cuDNN's rows where there are any), both fused with batch norm, and fake_quant on whole maps and weights.
 std::vector<DeviceRow> measure_device_rows(const DeviceSettings& settings);
 
 }  // namespace octet::bench
