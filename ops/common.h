@@ -34,12 +34,6 @@ inline Tensor empty_like(const Tensor& t) { return Tensor(t.shape(), t.dtype(), 
 inline Tensor empty_like(const Tensor& t, const Shape& shape) { return Tensor(shape, t.dtype(), t.device()); }
 inline Tensor empty_like(const Tensor& t, const Shape& shape, DType dtype) { return Tensor(shape, dtype, t.device()); }
 
-/// Calls op(operands on the processor) and takes its results back: for ops that no row of a device computes yet.
-template <class Op>
-Tensor by_way_of_host(const Tensor& src, Op&& op) {
-  return op(src.to(Device::cpu)).to(src.device());
-}
-
 /// A window that slides over N,H,W,C: fills the geometry's src, window, stride and padding after checking that strides
 /// are positive, padding is not negative, and at least one window fits. geometry.k is left at c.
 kernels::ConvGeometry checked_geometry(const char* where, const Tensor& src, std::int64_t window_h,
