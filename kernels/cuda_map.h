@@ -1,5 +1,5 @@
-// What a fused convolution of the device does to values while it loads them (kernels/conv_bn.h): the map in front of it, and the gradient
-// that comes through batch statistics.
+// What a fused convolution of the device does to values while it loads them (kernels/conv_bn.h): the map in front of
+// it, and the gradient that comes through batch statistics.
 #pragma once
 #include "core/gpu/dialect.h"
 #include "kernels/activation.h"
@@ -13,8 +13,14 @@ namespace {
 class ChannelMap {
  public:
   ChannelMap(const ConvBnProblem& p, const ConvBnPointers& io)
-      : scale_(p.mapped ? io.scale : nullptr), shift_(io.shift), step_at_(io.step_at), step_(io.step), act_(p.act), grid_(grid_of(p)),
-        quantized_(p.quantized), masked_(p.quantized && p.masked) {}
+      : scale_(p.mapped ? io.scale : nullptr),
+        shift_(io.shift),
+        step_at_(io.step_at),
+        step_(io.step),
+        act_(p.act),
+        grid_(grid_of(p)),
+        quantized_(p.quantized),
+        masked_(p.quantized && p.masked) {}
 
   /// Factor and summand of channel c.
   __device__ float scale(int c) const { return scale_ != nullptr ? __ldg(scale_ + c) : 1.0f; }
@@ -37,7 +43,9 @@ class ChannelMap {
     grid.zero_point = p.zero_point, grid.lo = p.lo, grid.hi = p.hi;
     return Grid(grid);
   }
-  __device__ float affine(float z, float scale, float shift) const { return scale_ != nullptr ? __fmaf_rn(z, scale, shift) : z; }
+  __device__ float affine(float z, float scale, float shift) const {
+    return scale_ != nullptr ? __fmaf_rn(z, scale, shift) : z;
+  }
   __device__ float step() const { return step_at_ != nullptr ? __ldg(step_at_) : step_; }
 
   const float *scale_, *shift_, *step_at_;

@@ -1,5 +1,6 @@
-// What a fused convolution of the device adds up per channel while it stores: statistics of its output, or the gradients of the affine map in
-// front of it. Blocks leave their parts in memory, in an order that follows from the extents; a second launch merges them.
+// What a fused convolution of the device adds up per channel while it stores: statistics of its output, or the
+// gradients of the affine map in front of it. Blocks leave their parts in memory, in an order that follows from the
+// extents; a second launch merges them.
 //
 // A tally has none(), merged(tally) and across(offset): that of the lane `offset` away. An epilogue has a Tally,
 //   value(i, c, x, tally)   what is stored for element i, of channel c, whose sum is x
@@ -23,7 +24,8 @@ struct Moments {
     low = low != low || low < z ? low : z, high = high != high || high > z ? high : z;
   }
   __device__ Moments merged(const Moments& b) const {
-    return {sum + b.sum, square + b.square, low != low || low < b.low ? low : b.low, high != high || high > b.high ? high : b.high};
+    return {sum + b.sum, square + b.square, low != low || low < b.low ? low : b.low,
+            high != high || high > b.high ? high : b.high};
   }
   __device__ Moments across(int offset) const {
     return {__shfl_xor_sync(gpu::kAllLanes, sum, offset), __shfl_xor_sync(gpu::kAllLanes, square, offset),
@@ -37,7 +39,11 @@ struct TakeMoments {
   float *mean, *variance, *low, *high;
   double pixels;
   TakeMoments(const ConvBnProblem& p, const ConvBnPointers& io)
-      : mean(io.mean), variance(io.variance), low(io.low), high(io.high), pixels(static_cast<double>(p.geometry.out_pixels())) {}
+      : mean(io.mean),
+        variance(io.variance),
+        low(io.low),
+        high(io.high),
+        pixels(static_cast<double>(p.geometry.out_pixels())) {}
   bool wanted() const { return mean != nullptr || low != nullptr; }
   __device__ float value(std::int64_t, int, float z, Moments& tally) const {
     tally.add(z);
@@ -65,7 +71,8 @@ struct MapGradient {
   ChannelMap map;
   const float* src;
   float *d_scale, *d_shift;
-  MapGradient(const ConvBnProblem& p, const ConvBnPointers& io) : map(p, io), src(io.src), d_scale(io.d_scale), d_shift(io.d_shift) {}
+  MapGradient(const ConvBnProblem& p, const ConvBnPointers& io)
+      : map(p, io), src(io.src), d_scale(io.d_scale), d_shift(io.d_shift) {}
   __device__ float value(std::int64_t i, int c, float d_x, MapSums& tally) const {
     const float z = __ldg(src + i), g = map.passes_gradient(z, c) ? d_x : 0.0f;
     tally.scale = __fma_rn(static_cast<double>(g), static_cast<double>(z), tally.scale);
@@ -104,7 +111,8 @@ __global__ void finish_tallies(E epilogue, const typename E::Tally* parts, int c
 /// The epilogue on a matrix [rows, c] that lies in memory, chunk by chunk.
 template <class E>
 __global__ void tally_matrix(E epilogue, float* x, typename E::Tally* parts, int rows, int c, int chunk_rows) {
-  const int channel = static_cast<int>(blockIdx.x * 32 + threadIdx.x), begin = static_cast<int>(blockIdx.y) * chunk_rows;
+  const int channel = static_cast<int>(blockIdx.x * 32 + threadIdx.x),
+            begin = static_cast<int>(blockIdx.y) * chunk_rows;
   const int end = min(begin + chunk_rows, rows);
   typename E::Tally tally = E::Tally::none();
   for (int row = begin + static_cast<int>(threadIdx.y); channel < c && row < end; row += kTallyRows) {
@@ -130,7 +138,8 @@ void tally_in_memory(const E& epilogue, float* x, int rows, int c, void* stream)
   const int chunks = (rows + chunk - 1) / chunk;
   const std::size_t bytes = static_cast<std::size_t>(chunks) * static_cast<std::size_t>(c) * sizeof(typename E::Tally);
   auto* parts = static_cast<typename E::Tally*>(gpu::scratch_acquire(bytes));
-  OCTET_LAUNCH(tally_matrix<E>, dim3(tally_blocks(c), static_cast<unsigned>(chunks)), dim3(32, kTallyRows), stream, epilogue, x, parts, rows, c, chunk);
+  OCTET_LAUNCH(tally_matrix<E>, dim3(tally_blocks(c), static_cast<unsigned>(chunks)), dim3(32, kTallyRows), stream,
+               epilogue, x, parts, rows, c, chunk);
   launch_finish(epilogue, parts, chunks, c, stream);
   gpu::scratch_release(parts, bytes);
 }

@@ -15,6 +15,12 @@ struct DeferredQuant {
   bool masked = true;               ///< of the gradient, as in ops::fake_quant
 };
 
+/// Where an optimizer leaves what a weight's transform makes of the weight that it has just updated (kernels/momentum_many).
+struct WeightTarget {
+  QuantParams bounds;   ///< symmetric, without scale
+  Tensor value, scale;  ///< as the weight; one per entry of axis 0
+};
+
 class Transform : public Module {
  public:
   virtual Variable apply(const Variable& src) = 0;
@@ -29,6 +35,13 @@ class Transform : public Module {
     (void)range, (void)device;
     return std::nullopt;
   }
+  /// For the optimizer of a device: where to put what apply() would make of `weight`, so that apply() in training need not; none when
+  /// it cannot be put. Whoever fills it says so, and takes it back before the weight changes otherwise.
+  virtual std::optional<WeightTarget> weight_target(const Tensor& weight) {
+    (void)weight;
+    return std::nullopt;
+  }
+  virtual void set_target_filled(bool filled) { (void)filled; }
   /// What the last apply() returned, in codes: a weight on a symmetric grid of the onnx rule; else none.
   virtual std::optional<ops::WeightCodes> codes() const { return std::nullopt; }
 };

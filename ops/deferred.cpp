@@ -9,7 +9,8 @@ Variable materialise(const Deferred& src) {
   const Variable dst =
       src.affine.defined() ? detail::apply_affine(src.z, src.affine, src.act, src.late) : activation(src.z, src.act);
   if (!src.quant) return dst;
-  return src.scale.defined() ? fake_quant(dst, *src.quant, src.scale, src.masked) : fake_quant(dst, *src.quant, src.masked);
+  return src.scale.defined() ? fake_quant(dst, *src.quant, src.scale, src.masked)
+                             : fake_quant(dst, *src.quant, src.masked);
 }
 
 Tensor range_of(const Deferred& src) {

@@ -177,6 +177,13 @@ QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds
   return made;
 }
 
+Variable quantized_already(const Variable& src, const QuantParams& bounds, const Tensor& scale, Tensor value) {
+  detail::check_float(kPlain, "weight", src);
+  OCTET_CHECK(value.shape() == src.shape() && value.device() == src.value().device(), kPlain, "{} is no value of {}", value.shape().str(), src.shape().str());
+  const FakeQuantProblem problem = make_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  return record_unmasked(problem, src, std::move(value), scale);
+}
+
 Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params,
                             double gradient_scale) {
   constexpr const char* kOp = "fake_quant_learned";

@@ -94,6 +94,9 @@ struct QuantizedWeight {
   Tensor scale;  ///< f32, one per entry of axis 0, where the weight lies
 };
 QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds);
+/// fake_quant_weight() whose work has been done: `value` is what it would make of src now, `scale` (f32, one per entry of axis 0) the
+/// steps or thresholds.
+Variable quantized_already(const Variable& src, const QuantParams& bounds, const Tensor& scale, Tensor value);
 /// Learned step size (LSQ, Esser et al. 2020): `step` (1 or channels of axis 0) is a parameter; its gradient is scaled by
 /// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored). A step
 /// that an update drove below kMinScale counts as kMinScale.

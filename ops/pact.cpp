@@ -7,7 +7,8 @@ namespace octet::ops {
 namespace {
 
 /// {d_src, d_alpha}.
-std::vector<Tensor> pact_backward(const kernels::PactProblem& problem, const Tensor& src, const Tensor& alpha, const Tensor& d_dst) {
+std::vector<Tensor> pact_backward(const kernels::PactProblem& problem, const Tensor& src, const Tensor& alpha,
+                                  const Tensor& d_dst) {
   std::vector<Tensor> grads{detail::empty_like(src), detail::empty_like(alpha)};
   kernels::PactPointers p;
   p.src = src.raw(), p.alpha = alpha.raw(), p.d_dst = d_dst.raw(), p.d_src = grads[0].raw(), p.d_alpha = grads[1].raw();

@@ -9,12 +9,14 @@ namespace {
 /// Where part i lies in the whole.
 using Places = std::vector<kernels::ConcatProblem>;
 
-std::vector<Tensor> concat_backward(const Places& places, const std::vector<Shape>& shapes, const Tensor& d_dst, const std::vector<bool>& needs) {
+std::vector<Tensor> concat_backward(const Places& places, const std::vector<Shape>& shapes, const Tensor& d_dst,
+                                    const std::vector<bool>& needs) {
   std::vector<Tensor> grads(shapes.size());
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     if (!needs[i]) continue;
     grads[i] = detail::empty_like(d_dst, shapes[i]);
-    kernels::dispatch(kernels::concat_rows(), "concat_take", detail::row_of(d_dst), places[i], {d_dst.raw(), grads[i].raw()}, detail::context_of(d_dst));
+    kernels::dispatch(kernels::concat_rows(), "concat_take", detail::row_of(d_dst), places[i],
+                      {d_dst.raw(), grads[i].raw()}, detail::context_of(d_dst));
   }
   return grads;
 }
@@ -45,7 +47,8 @@ Variable concat(const std::vector<Variable>& parts) {
   Tensor dst = detail::empty_like(first, first.shape().with(-1, channels));
   for (std::size_t i = 0; i < parts.size(); ++i) {
     places[i].width = channels;
-    kernels::dispatch(kernels::concat_rows(), "concat_put", detail::row_of(dst), places[i], {parts[i].value().raw(), dst.raw()}, detail::context_of(dst));
+    kernels::dispatch(kernels::concat_rows(), "concat_put", detail::row_of(dst), places[i],
+                      {parts[i].value().raw(), dst.raw()}, detail::context_of(dst));
   }
   return record(kOp, {}, parts, std::move(dst), [=](const Tensor& d_dst, const std::vector<bool>& needs) {
     return concat_backward(places, shapes, d_dst, needs);

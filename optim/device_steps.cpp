@@ -21,7 +21,9 @@ DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, const data::Dat
       dataset_(dataset),
       batches_(dataset, options, model.device()),
       label_smoothing_(label_smoothing),
-      sums_(Tensor::zeros({std::int64_t{sizeof(kernels::ScoreSums)}}, DType::u8, model.device())) {}
+      sums_(Tensor::zeros({std::int64_t{sizeof(kernels::ScoreSums)}}, DType::u8, model.device())) {
+  optimizer_.begin_quantizing(model);
+}
 
 void DeviceSteps::start(std::uint64_t epoch, std::int64_t first_batch, const Scores& so_far) {
   batches_.start(epoch, first_batch);

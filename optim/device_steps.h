@@ -14,11 +14,14 @@ namespace octet::optim {
 /// The steps of a fit whose model lies on a device. Pictures lie there too, scores are summed there; a step is recorded once for
 /// each size of batch, after one that ran as it was made without a copy between host and device, and then launched as a whole. The first
 /// steps may copy, as thresholds do that start from what they see; a model whose steps go on copying is never recorded. Either
-/// way the bits are the same.
+/// way the bits are the same. While it lives, the optimizer's update quantizes the weights as well.
 class DeviceSteps {
  public:
   /// The model and the optimizer must outlive it.
   DeviceSteps(nn::Module& model, Momentum& optimizer, const data::Dataset& dataset, const data::LoaderOptions& options, double label_smoothing);
+
+  ~DeviceSteps() { optimizer_.end_quantizing(); }
+  DeviceSteps(const DeviceSteps&) = delete;
 
   /// Makes run() begin with batch `first_batch` of `epoch`, whose scores are `so_far`.
   void start(std::uint64_t epoch, std::int64_t first_batch, const Scores& so_far);

@@ -98,6 +98,20 @@ class Momentum::There {
   std::vector<Tensor> recorded_;
 };
 
+namespace {
+
+/// Has the update leave what the weight's quantizer will want.
+void aim(kernels::MomentumPart& part, const Tensor& weight, nn::Transform& quantizer) {
+  auto target = quantizer.weight_target(weight);
+  if (!target) return;
+  part.quantized = static_cast<float*>(target->value.raw()), part.scale = static_cast<float*>(target->scale.raw());
+  part.inner = weight.numel() / weight.shape()[0];
+  part.lo = target->bounds.lo, part.hi = target->bounds.hi, part.rule = target->bounds.rule;
+  quantizer.set_target_filled(true);
+}
+
+}  // namespace
+
 // One sweep over all parameters: most are so small that a parallel call, or a launch, each would cost more than the work.
 void Momentum::step() {
   std::vector<Piece> pieces;
@@ -110,9 +124,10 @@ void Momentum::step() {
       Tensor &weight = parameter.value(), &velocity = velocities_[g][i];
       if (weight.device() == Device::cuda) {
         OCTET_CHECK(weight.dtype() == DType::f32, "momentum", "'{}' is {}, a device updates f32", group.parameters[i].first, name_of(weight.dtype()));
-        kernels::cut_into_parts({static_cast<const float*>(parameter.grad().raw()), static_cast<float*>(velocity.raw()), static_cast<float*>(weight.raw()),
-                                 weight.numel(), group.lr_scale, group.weight_decay},
-                                parts);
+        kernels::MomentumPart part{static_cast<const float*>(parameter.grad().raw()), static_cast<float*>(velocity.raw()), static_cast<float*>(weight.raw()),
+                                   weight.numel(), group.lr_scale, group.weight_decay};
+        if (const auto quantizer = quantizers_.find(parameter.node().get()); quantizer != quantizers_.end()) aim(part, weight, *quantizer->second);
+        kernels::cut_into_parts(part, parts);
         continue;
       }
       const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum, group.weight_decay,
@@ -137,6 +152,20 @@ void Momentum::step() {
 
 void Momentum::bring() {
   if (there_) there_->bring(options_.lr);
+}
+
+void Momentum::begin_quantizing(nn::Module& model) {
+  for (const auto& [path, module] : model.named_modules()) {
+    const auto slots = module->slot_names();
+    if (std::find(slots.begin(), slots.end(), "weight_transform") == slots.end() || module->slot("weight_transform") == nullptr) continue;
+    for (const auto& [name, parameter] : module->named_parameters())
+      if (name == "weight") quantizers_[parameter.node().get()] = module->slot("weight_transform");
+  }
+}
+
+void Momentum::end_quantizing() {
+  for (const auto& [parameter, quantizer] : quantizers_) quantizer->set_target_filled(false);
+  quantizers_.clear();
 }
 
 void Momentum::zero_grad() {

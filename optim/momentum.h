@@ -1,10 +1,11 @@
 // The Momentum optimizer over named parameters.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "nn/module.h"
+#include "nn/transform.h"
 
 namespace octet::optim {
 
@@ -35,6 +36,10 @@ class Momentum {
   /// Brings the rate to the device, where recorded steps read it: before the launch of one, when it has changed.
   void bring();
   void zero_grad();
+  /// From now on an update on a device also makes what the quantizers of the model's weights will want (nn::WeightTarget). Until end():
+  /// nobody else may change these weights meanwhile.
+  void begin_quantizing(nn::Module& model);
+  void end_quantizing();
   void set_lr(double lr) { options_.lr = lr; }
   double lr() const { return options_.lr; }
   /// "velocity.<parameter>" each, sharing memory.
@@ -48,6 +53,7 @@ class Momentum {
   std::vector<Group> groups_;
   std::vector<std::vector<Tensor>> velocities_;  // as groups_
   std::shared_ptr<There> there_;                 // undefined until a parameter of a device is updated
+  std::map<const Node*, std::shared_ptr<nn::Transform>> quantizers_;  // of weights, by parameter
 };
 
 }  // namespace octet::optim

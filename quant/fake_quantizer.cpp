@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/gpu/gpu.h"
 #include "kernels/fake_quant/fake_quant.h"
 #include "kernels/quantize/quantize.h"
 #include "ops/ops.h"
@@ -201,8 +202,20 @@ std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
   return ops::WeightCodes{codes_, *params()};
 }
 
+std::optional<nn::WeightTarget> WeightQuantizer::weight_target(const Tensor& weight) {
+  if (!per_channel_ || pact_ != nullptr || !quantizing() || weight.dtype() != DType::f32 || weight.device() == Device::cpu) return std::nullopt;
+  const gpu::OutsideGraph outside;
+  if (!target_.value.defined())
+    target_ = {grid_.bounds(), Tensor(weight.shape(), DType::f32, weight.device()), Tensor(Shape{weight.shape()[0]}, DType::f32, weight.device())};
+  return target_;
+}
+
 // Its own abs-max clips nothing, so the gradient passes unmasked.
 Variable WeightQuantizer::quantize(const Variable& src) {
+  if (target_filled_ && is_training()) {
+    scale_ = target_.scale;
+    return ops::quantized_already(src, grid_.bounds(), target_.scale, target_.value);
+  }
   if (per_channel_ && pact_ == nullptr && src.value().dtype() == DType::f32) {
     const ops::QuantizedWeight made = ops::fake_quant_weight(src, grid_.bounds());
     scale_ = made.scale, codes_ = made.codes.codes;

@@ -132,6 +132,8 @@ class WeightQuantizer : public FakeQuantizer {
   std::optional<QuantParams> params() const override;
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
   std::optional<ops::WeightCodes> codes() const override;
+  std::optional<nn::WeightTarget> weight_target(const Tensor& weight) override;
+  void set_target_filled(bool filled) override { target_filled_ = filled; }
 
  protected:
   Variable quantize(const Variable& src) override;
@@ -145,6 +147,8 @@ class WeightQuantizer : public FakeQuantizer {
   bool per_channel_;
   std::shared_ptr<Pact> pact_;
   Tensor scale_, codes_;  ///< of what quantize() returned last
+  nn::WeightTarget target_;
+  bool target_filled_ = false;
 };
 
 }  // namespace octet::quant

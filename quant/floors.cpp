@@ -12,7 +12,8 @@ void keep_at_least(const Tensor& values, const Tensor& floors) {
   kernels::QuantizerPointers pointers;
   pointers.src = to.raw(), pointers.dst = to.raw();
   pointers.floor = floors.defined() ? static_cast<const float*>(floors.raw()) : nullptr;
-  kernels::dispatch(kernels::quantizer_rows(), "at_least", name_of(to.dtype()), problem, pointers, kernels::context_of(to.device()));
+  kernels::dispatch(kernels::quantizer_rows(), "at_least", name_of(to.dtype()), problem, pointers,
+                    kernels::context_of(to.device()));
 }
 
 }  // namespace octet::quant

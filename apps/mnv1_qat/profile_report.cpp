@@ -97,13 +97,22 @@ Json stage_json(const std::string& name, const StageTotals& stage) {
   }
   phases.push_back({{"phase", "other"}, {"ms", ms(stage.seconds - known)}, {"share", share(stage.seconds - known)}});
   for (const auto& [layer, t] : stage.layers)
-    layers.push_back({{"layer", layer}, {"kind", t.kind}, {"forward_ms", ms(t.forward)}, {"backward_ms", ms(t.backward)},
-                      {"share", share(t.forward + t.backward)}, {"calls", calls(t.calls)}});
+    layers.push_back({{"layer", layer},
+                      {"kind", t.kind},
+                      {"forward_ms", ms(t.forward)},
+                      {"backward_ms", ms(t.backward)},
+                      {"share", share(t.forward + t.backward)},
+                      {"calls", calls(t.calls)}});
   for (const auto& [key, t] : stage.kernels)
-    kernels.push_back({{"pass", key.first}, {"row", key.second}, {"calls", calls(t.calls)}, {"ms", ms(t.seconds)}, {"share", share(t.seconds)}});
+    kernels.push_back({{"pass", key.first},
+                       {"row", key.second},
+                       {"calls", calls(t.calls)},
+                       {"ms", ms(t.seconds)},
+                       {"share", share(t.seconds)}});
   for (Json* list : {&phases, &layers, &kernels})
     std::stable_sort(list->begin(), list->end(), [](const Json& a, const Json& b) { return a["share"] > b["share"]; });
-  return {{"stage", name}, {"steps", stage.steps}, {"step_ms", ms(stage.seconds)}, {"phases", phases}, {"layers", layers}, {"kernels", kernels}};
+  return {{"stage", name},    {"steps", stage.steps}, {"step_ms", ms(stage.seconds)},
+          {"phases", phases}, {"layers", layers},     {"kernels", kernels}};
 }
 
 std::string text_of(const Json& j, const char* key) { return j[key].get<std::string>(); }
@@ -111,23 +120,28 @@ std::string number_of(const Json& j, const char* key) { return fmt::format("{:.3
 std::string percent_of(const Json& j) { return fmt::format("{:.1f} %", 100 * j["share"].get<double>()); }
 
 std::string stage_table(const Json& stage) {
-  std::string text = fmt::format("\n{}: {} steps, {:.2f} ms each\n", text_of(stage, "stage"), stage["steps"].get<std::uint64_t>(), stage["step_ms"].get<double>());
+  std::string text = fmt::format("\n{}: {} steps, {:.2f} ms each\n", text_of(stage, "stage"),
+                                 stage["steps"].get<std::uint64_t>(), stage["step_ms"].get<double>());
   text += fmt::format("  {:44} {:>12} {:>8}\n", "phase", "ms", "share");
-  for (const Json& j : stage["phases"]) text += fmt::format("  {:44} {:>12} {:>8}\n", text_of(j, "phase"), number_of(j, "ms"), percent_of(j));
-  text += fmt::format("  {:28} {:15} {:>12} {:>12} {:>8} {:>6}\n", "layer", "kind", "forward, ms", "backward, ms", "share", "calls");
+  for (const Json& j : stage["phases"])
+    text += fmt::format("  {:44} {:>12} {:>8}\n", text_of(j, "phase"), number_of(j, "ms"), percent_of(j));
+  text += fmt::format("  {:28} {:15} {:>12} {:>12} {:>8} {:>6}\n", "layer", "kind", "forward, ms", "backward, ms",
+                      "share", "calls");
   double small = 0;
   for (const Json& j : stage["layers"]) {
     if (j["share"].get<double>() < kShown) {
       small += j["share"].get<double>();
       continue;
     }
-    text += fmt::format("  {:28} {:15} {:>12} {:>12} {:>8} {:>6.4g}\n", text_of(j, "layer"), text_of(j, "kind"), number_of(j, "forward_ms"),
-                        number_of(j, "backward_ms"), percent_of(j), j["calls"].get<double>());
+    text +=
+        fmt::format("  {:28} {:15} {:>12} {:>12} {:>8} {:>6.4g}\n", text_of(j, "layer"), text_of(j, "kind"),
+                    number_of(j, "forward_ms"), number_of(j, "backward_ms"), percent_of(j), j["calls"].get<double>());
   }
   text += fmt::format("  {:70} {:>7.1f} %\n", "(layers too small for a line)", 100 * small);
   text += fmt::format("  {:28} {:15} {:>12} {:>8} {:>6}\n", "kernel", "row", "ms", "share", "calls");
   for (const Json& j : stage["kernels"])
-    text += fmt::format("  {:28} {:15} {:>12} {:>8} {:>6.4g}\n", text_of(j, "pass"), text_of(j, "row"), number_of(j, "ms"), percent_of(j), j["calls"].get<double>());
+    text += fmt::format("  {:28} {:15} {:>12} {:>8} {:>6.4g}\n", text_of(j, "pass"), text_of(j, "row"),
+                        number_of(j, "ms"), percent_of(j), j["calls"].get<double>());
   return text;
 }
 
@@ -154,14 +168,19 @@ Json profile_json() {
 }
 
 std::string profile_table(const Json& profile) {
-  std::string text = "Profile, per step; kernels on all threads, as long as the caller waits. A layer's time is without layers inside it.\n";
+  std::string text =
+      "Profile, per step; kernels on all threads, as long as the caller waits. A layer's time is without layers inside "
+      "it.\n";
   for (const Json& stage : profile["stages"]) text += stage_table(stage);
   const auto left_out = profile["spans_left_out"].get<std::uint64_t>();
-  if (left_out > 0) text += fmt::format("\nThe trace shows the beginning of each stage in detail: {} later spans are in these sums only.\n", left_out);
+  if (left_out > 0)
+    text += fmt::format(
+        "\nThe trace shows the beginning of each stage in detail: {} later spans are in these sums only.\n", left_out);
   return text;
 }
 
-ProfileSession::ProfileSession(const Options& options) : trace_(options.profile), silent_(options.quiet || options.json) {
+ProfileSession::ProfileSession(const Options& options)
+    : trace_(options.profile), silent_(options.quiet || options.json) {
   if (trace_.empty()) return;
   require_writable(trace_);
   profile::start();

@@ -47,8 +47,8 @@ std::vector<Json> read_events(const std::string& path) {
   std::vector<Json> lines;
   for (std::string line; std::getline(text, line);) {
     Json j = Json::parse(line, nullptr, false);
-    const bool good = j.is_object() && j.contains("stage") && j["stage"].is_string() && j.contains("event") && j["event"].is_string() &&
-                      (!j.contains("step") || j["step"].is_number_integer());
+    const bool good = j.is_object() && j.contains("stage") && j["stage"].is_string() && j.contains("event") &&
+                      j["event"].is_string() && (!j.contains("step") || j["step"].is_number_integer());
     if (good) lines.push_back(std::move(j));
   }
   return lines;
@@ -88,18 +88,24 @@ std::string Summary::json() const {
 std::string Summary::table() const {
   constexpr const char* kRow = "  {:24} {:>12} {:>12} {:>12}\n";
   const auto percent = [](double x) { return fmt::format("{:.2f} %", 100 * x); };
-  std::string text = fmt::format("\nResults on {} (seed {}, scheme {}, {} threads)\n", data == "synthetic" ? "SYNTHETIC pictures, not CIFAR-10" : data, seed,
-                                 scheme, threads);
+  std::string text =
+      fmt::format("\nResults on {} (seed {}, scheme {}, {} threads)\n",
+                  data == "synthetic" ? "SYNTHETIC pictures, not CIFAR-10" : data, seed, scheme, threads);
   text += fmt::format(kRow, "", "fp32", "QAT", "int8 engine");
   text += fmt::format(kRow, "top-1", percent(fp32.top1()), percent(qat.top1()), percent(int8.top1()));
   text += fmt::format(kRow, "top-5", percent(fp32.top5()), percent(qat.top5()), percent(int8.top5()));
-  text += fmt::format(kRow, "step, ms (median)", fmt::format("{:.1f}", fp32_step_ms), fmt::format("{:.1f}", qat_step_ms), "");
-  text += fmt::format(kRow, "training, s", fmt::format("{:.1f}", pretrain_seconds), fmt::format("{:.1f}", qat_seconds), "");
-  text += fmt::format(kRow, "pictures/s, inference", fmt::format("{:.0f}", fp32_images_per_second), "", fmt::format("{:.0f}", int8_images_per_second));
+  text += fmt::format(kRow, "step, ms (median)", fmt::format("{:.1f}", fp32_step_ms),
+                      fmt::format("{:.1f}", qat_step_ms), "");
+  text +=
+      fmt::format(kRow, "training, s", fmt::format("{:.1f}", pretrain_seconds), fmt::format("{:.1f}", qat_seconds), "");
+  text += fmt::format(kRow, "pictures/s, inference", fmt::format("{:.0f}", fp32_images_per_second), "",
+                      fmt::format("{:.0f}", int8_images_per_second));
   text += fmt::format(kRow, "file, bytes", fp32_bytes, "", int8_bytes);
   text += fmt::format("  codes that differ, simulator against engine: {}\n", code_mismatches);
-  text += fmt::format("  classes equal, QAT evaluation against simulator: {} (largest logit difference {:.3g})\n", percent(class_agreement), logit_max_abs_diff);
-  return text + fmt::format("  total {:.1f} s, peak memory {:.0f} MB\n", total_seconds, static_cast<double>(peak_rss_bytes) * 1e-6);
+  text += fmt::format("  classes equal, QAT evaluation against simulator: {} (largest logit difference {:.3g})\n",
+                      percent(class_agreement), logit_max_abs_diff);
+  return text + fmt::format("  total {:.1f} s, peak memory {:.0f} MB\n", total_seconds,
+                            static_cast<double>(peak_rss_bytes) * 1e-6);
 }
 
 Metrics::Metrics(const std::string& dir, bool keep) : path_((std::filesystem::path(dir) / "metrics.jsonl").string()) {
@@ -119,19 +125,23 @@ void Metrics::rewind(const std::string& stage, std::int64_t step) {
 }
 
 void Metrics::write_step(const std::string& stage, const optim::Progress& p) {
-  const Json j{{"event", "step"}, {"stage", stage}, {"epoch", p.epoch + 1}, {"step", p.step}, {"lr", p.lr}, {"loss", p.batch_loss}, {"ms", p.step_ms}};
+  const Json j{{"event", "step"}, {"stage", stage},       {"epoch", p.epoch + 1}, {"step", p.step},
+               {"lr", p.lr},      {"loss", p.batch_loss}, {"ms", p.step_ms}};
   append_line(path_, j.dump());
 }
 
 void Metrics::write_epoch(const std::string& stage, const optim::Progress& p) {
-  const Json j{{"event", "epoch"}, {"stage", stage}, {"epoch", p.epoch + 1}, {"step", p.step}, {"loss", p.scores.loss()}, {"top1", p.scores.top1()}, {"top5", p.scores.top5()}};
+  const Json j{{"event", "epoch"},        {"stage", stage},          {"epoch", p.epoch + 1},   {"step", p.step},
+               {"loss", p.scores.loss()}, {"top1", p.scores.top1()}, {"top5", p.scores.top5()}};
   append_line(path_, j.dump());
 }
 
 void Metrics::write_scores(const std::string& stage, const optim::Scores& s) {
-  const Json j{{"event", "evaluate"}, {"stage", stage}, {"loss", s.loss()}, {"top1", s.top1()}, {"top5", s.top5()}, {"pictures", s.pictures}};
+  const Json j{{"event", "evaluate"}, {"stage", stage},   {"loss", s.loss()},
+               {"top1", s.top1()},    {"top5", s.top5()}, {"pictures", s.pictures}};
   std::vector<Json> lines = read_events(path_);
-  const auto earlier = std::find_if(lines.begin(), lines.end(), [&](const Json& line) { return line["stage"] == stage; });
+  const auto earlier =
+      std::find_if(lines.begin(), lines.end(), [&](const Json& line) { return line["stage"] == stage; });
   if (earlier == lines.end()) return append_line(path_, j.dump());
   *earlier = j;
   write_lines(path_, lines);
@@ -145,14 +155,15 @@ void Console::say(const std::string& text) const {
   print_out(text + "\n");
 }
 
-Reporter::Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics)
+Reporter::Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures,
+                   Metrics* metrics)
     : console_(console), stage_(std::move(stage)), batch_size_(batch_size), pictures_(pictures), metrics_(metrics) {
   if (!metrics_) bar_ = std::make_unique<optim::ProgressBar>(stage_, pictures_, "pictures", console_.bar_style());
 }
 
 void Reporter::start_epoch(const optim::Progress& p) {
-  bar_ = std::make_unique<optim::ProgressBar>(fmt::format("{} epoch {}/{}", stage_, p.epoch + 1, p.epochs), pictures_, "pictures", console_.bar_style(),
-                                              p.batch * batch_size_);
+  bar_ = std::make_unique<optim::ProgressBar>(fmt::format("{} epoch {}/{}", stage_, p.epoch + 1, p.epochs), pictures_,
+                                              "pictures", console_.bar_style(), p.batch * batch_size_);
 }
 
 void Reporter::on_fit_begin(const optim::Progress& p) {
@@ -195,7 +206,8 @@ std::uint64_t peak_rss_bytes() {
 }
 
 double process_seconds() {
-  // Field 22 of /proc/self/stat counts clock ticks from boot; the fields follow the program's name, which ends with ')'.
+  // Field 22 of /proc/self/stat counts clock ticks from boot; the fields follow the program's name, which ends with
+  // ')'.
   constexpr int kStart = 22 - 2;
   std::ifstream file("/proc/self/stat");
   const std::string text{std::istreambuf_iterator<char>(file), {}};

@@ -184,8 +184,19 @@ FusedDeviceTask fused_task(const char* pass, bool forward, const Layer& layer) {
   problem.mapped = layer.depthwise || g.is_pointwise();
   if (problem.mapped) problem.act = kernels::Activation::relu;
   // Backward reads the output and its gradient beside the source, and makes both gradients.
-  const double passes = forward ? 1 : 2, bytes = static_cast<double>(passes * (e.src + e.dst) + e.weight) * sizeof(float);
-  FusedDeviceTask task{pass, layer.name, problem, {2 * passes * conv_macs(layer), bytes}, g.r * g.s * (layer.depthwise ? 1 : forward ? g.c : g.k), {}, 0, {}};
+  const double passes = forward ? 1 : 2,
+               bytes = static_cast<double>(passes * (e.src + e.dst) + e.weight) * sizeof(float);
+  FusedDeviceTask task{pass,
+                       layer.name,
+                       problem,
+                       {2 * passes * conv_macs(layer), bytes},
+                       g.r * g.s *
+                           (layer.depthwise ? 1
+                            : forward       ? g.c
+                                            : g.k),
+                       {},
+                       0,
+                       {}};
   task.inputs = {{e.src}, {g.c}, {g.c}, {e.weight}};
   if (forward) {
     task.output = e.dst, task.beside = 2 * g.k;
@@ -200,7 +211,8 @@ FusedDeviceTask fused_task(const char* pass, bool forward, const Layer& layer) {
   for (const std::int64_t count : {e.dst, e.dst, g.k, g.k}) task.inputs.push_back({count});
   task.output = e.src, task.beside = 2 * g.c + e.weight;
   task.bind = [problem, e](const auto& in, float* out) {
-    kernels::ConvBnPointers io{.src = in[0], .weight = in[3], .d_dst = in[4], .z_dst = in[5], .slope = in[6], .offset = in[7], .d_src = out};
+    kernels::ConvBnPointers io{
+        .src = in[0], .weight = in[3], .d_dst = in[4], .z_dst = in[5], .slope = in[6], .offset = in[7], .d_src = out};
     if (problem.mapped) {
       io.scale = in[1], io.shift = in[2];
       io.d_scale = out + e.src, io.d_shift = io.d_scale + problem.geometry.c;
@@ -222,14 +234,16 @@ std::vector<Layer> measured_layers(LayerKind kind, const DeviceSettings& setting
   return layers;
 }
 
-void add_fused(std::span<const kernels::ConvBnRow> rows, LayerKind kind, const char* fwd, const char* bwd, const DeviceSettings& settings,
-               std::vector<DeviceRow>& lines) {
+void add_fused(std::span<const kernels::ConvBnRow> rows, LayerKind kind, const char* fwd, const char* bwd,
+               const DeviceSettings& settings, std::vector<DeviceRow>& lines) {
   for (const Layer& layer : measured_layers(kind, settings))
     for (const bool forward : {true, false}) {
       const std::size_t before = lines.size();
       const FusedDeviceTask task = fused_task(forward ? fwd : bwd, forward, layer);
-      Measurement<kernels::ConvBnRow, kernels::ConvBnProblem, kernels::ConvBnPointers>(rows, task).measure(settings.timing, lines);
-      for (std::size_t i = before; i < lines.size(); ++i) lines[i].geometry = layer.geometry, lines[i].times = layer.times;
+      Measurement<kernels::ConvBnRow, kernels::ConvBnProblem, kernels::ConvBnPointers>(rows, task)
+          .measure(settings.timing, lines);
+      for (std::size_t i = before; i < lines.size(); ++i)
+        lines[i].geometry = layer.geometry, lines[i].times = layer.times;
     }
 }
 

@@ -1,5 +1,5 @@
-// Copies between host and device by way of page-locked memory: the bus moves it without the driver's own copy, and while one piece is on
-// its way the next is filled or emptied.
+// Copies between host and device by way of page-locked memory: the bus moves it without the driver's own copy, and
+// while one piece is on its way the next is filled or emptied.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace octet::gpu {
 
-/// A ring of page-locked buffers, made at the first copy. Where there is no such memory, copies go without. Safe for several threads,
-/// whose copies take turns.
+/// A ring of page-locked buffers, made at the first copy. Where there is no such memory, copies go without. Safe for
+/// several threads, whose copies take turns.
 class Staging {
  public:
   static constexpr std::size_t kBuffers = 4, kBytes = std::size_t{1} << 20;

@@ -1,4 +1,5 @@
-// Rows of a part inside the wider rows of a whole, element for element, in f32 and f64: what joins channels, and takes them apart.
+// Rows of a part inside the wider rows of a whole, element for element, in f32 and f64: what joins channels, and takes
+// them apart.
 //   concat_put:  whole[i·width + at + j] = part[i·part_width + j]      i of rows, j of part_width
 //   concat_take: part[i·part_width + j] = whole[i·width + at + j]
 #pragma once

@@ -4,17 +4,20 @@
 namespace octet::kernels {
 namespace {
 
-__global__ void copy_runs(std::size_t count, std::size_t run, const float* from, std::size_t from_width, float* to, std::size_t to_width) {
+__global__ void copy_runs(std::size_t count, std::size_t run, const float* from, std::size_t from_width, float* to,
+                          std::size_t to_width) {
   OCTET_GRID_LOOP(i, count) {
     const std::size_t row = i / run, column = i - row * run;
     to[row * to_width + column] = from[row * from_width + column];
   }
 }
 
-void launch(const ConcatProblem& p, const float* from, std::int64_t from_width, float* to, std::int64_t to_width, void* stream) {
+void launch(const ConcatProblem& p, const float* from, std::int64_t from_width, float* to, std::int64_t to_width,
+            void* stream) {
   const auto count = static_cast<std::size_t>(p.rows * p.part_width);
-  OCTET_LAUNCH(copy_runs, gpu::loop_blocks(count), gpu::kLoopThreads, stream, count, static_cast<std::size_t>(p.part_width), from,
-               static_cast<std::size_t>(from_width), to, static_cast<std::size_t>(to_width));
+  OCTET_LAUNCH(copy_runs, gpu::loop_blocks(count), gpu::kLoopThreads, stream, count,
+               static_cast<std::size_t>(p.part_width), from, static_cast<std::size_t>(from_width), to,
+               static_cast<std::size_t>(to_width));
 }
 
 }  // namespace

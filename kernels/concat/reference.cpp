@@ -31,8 +31,8 @@ void take(const ConcatProblem& p, const ConcatPointers& x) {
 
 std::string ConcatProblem::str() const { return fmt::format("rows{} {}..{} of {}", rows, at, at + part_width, width); }
 
-#define OCTET_REFERENCE_ROW(pass, dtypes, run)                                                                        \
-  const char* pass##_##dtypes##_reference_why_not(const ConcatProblem&) { return nullptr; }                          \
+#define OCTET_REFERENCE_ROW(pass, dtypes, run)                                              \
+  const char* pass##_##dtypes##_reference_why_not(const ConcatProblem&) { return nullptr; } \
   void pass##_##dtypes##_reference(const ConcatProblem& p, const ConcatPointers& x, const Context&) { run(p, x); }
 OCTET_REFERENCE_ROW(concat_put, f32, put<float>)
 OCTET_REFERENCE_ROW(concat_put, f64, put<double>)

@@ -88,7 +88,7 @@ struct Product {
   float* to;          ///< of each chunk rows · cols sums
   const float* bias;  ///< or null
   int rows, cols, depth, chunk_depth, col_tiles;
-  bool quads;  ///< rows of `to` are stored by float4
+  bool quads;                         ///< rows of `to` are stored by float4
   Activation act = Activation::none;  ///< applied last
 };
 
@@ -124,7 +124,8 @@ class Sums {
         for (int j = 0; j < kCols / 4; ++j) add_quads(x[i], y[j], i * 4, j * 4);
     }
   }
-  /// Makes of the sums what the epilogue stores, and leaves in `lines`, a line of kTileCols for each row of warps, what it adds up.
+  /// Makes of the sums what the epilogue stores, and leaves in `lines`, a line of kTileCols for each row of warps, what
+  /// it adds up.
   template <class E>
   __device__ void tally(const Product& p, int first_row, int first_col, const E& epilogue, typename E::Tally* lines) {
     const int lane = static_cast<int>(threadIdx.x) % 32, line = static_cast<int>(threadIdx.x) / 32 / (kAcross / 4);
@@ -171,14 +172,16 @@ class Sums {
       if (col >= p.cols) return;
       const float4 bias = p.bias != nullptr ? quad_at(p.bias + col) : no_quad();
       *reinterpret_cast<float4*>(row + col) =
-          p.bias == nullptr ? make_float4(activate(sums[0], p.act), activate(sums[1], p.act), activate(sums[2], p.act), activate(sums[3], p.act))
+          p.bias == nullptr ? make_float4(activate(sums[0], p.act), activate(sums[1], p.act), activate(sums[2], p.act),
+                                          activate(sums[3], p.act))
                             : make_float4(activate(sums[0] + bias.x, p.act), activate(sums[1] + bias.y, p.act),
                                           activate(sums[2] + bias.z, p.act), activate(sums[3] + bias.w, p.act));
       return;
     }
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      if (col + i < p.cols) row[col + i] = activate(p.bias == nullptr ? sums[i] : sums[i] + __ldg(p.bias + col + i), p.act);
+      if (col + i < p.cols)
+        row[col + i] = activate(p.bias == nullptr ? sums[i] : sums[i] + __ldg(p.bias + col + i), p.act);
   }
 
   float sums_[kRows][kCols];
@@ -234,8 +237,8 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p, 
 }
 
 /// to[i] = act(Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols]).
-__global__ void sum_of_chunks(const float* partial, const float* bias, Activation act, float* to, std::size_t count, int cols,
-                              int chunks) {
+__global__ void sum_of_chunks(const float* partial, const float* bias, Activation act, float* to, std::size_t count,
+                              int cols, int chunks) {
   OCTET_GRID_LOOP(i, count) {
     float sum = partial[i];
 #pragma unroll 8
@@ -250,7 +253,8 @@ inline bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) 
 constexpr int tiles(int extent, int tile) { return extent / tile + (extent % tile != 0); }
 
 template <GemmTile kTile, bool kVectors, class A, class B, class E>
-void launch_tile(const A& a, const B& b, Product p, const GemmPlan& plan, const E& epilogue, typename E::Tally* parts, void* stream) {
+void launch_tile(const A& a, const B& b, Product p, const GemmPlan& plan, const E& epilogue, typename E::Tally* parts,
+                 void* stream) {
   constexpr GemmTileShape kShape = shape_of(kTile);
   p.col_tiles = tiles(p.cols, kShape.cols);
   const dim3 grid(static_cast<unsigned>(tiles(p.rows, kShape.rows)) * static_cast<unsigned>(p.col_tiles),
@@ -259,8 +263,8 @@ void launch_tile(const A& a, const B& b, Product p, const GemmPlan& plan, const 
 }
 
 template <class A, class B, class E = NoEpilogue>
-void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool vectors, void* stream, const E& epilogue = {},
-            typename E::Tally* parts = nullptr) {
+void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool vectors, void* stream,
+            const E& epilogue = {}, typename E::Tally* parts = nullptr) {
   switch (plan.tile) {
     case GemmTile::t128x128:
       return launch_tile<GemmTile::t128x128, true>(a, b, p, plan, epilogue, parts, stream);
@@ -291,8 +295,8 @@ void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std:
   auto* partial = static_cast<float*>(gpu::scratch_acquire(bytes));
   p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0, p.act = Activation::none;
   launch(a, b, p, plan, vectors, stream);
-  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, act, to, count, i32(cols),
-               plan.chunks);
+  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, act, to, count,
+               i32(cols), plan.chunks);
   gpu::scratch_release(partial, bytes);
 }
 
@@ -307,9 +311,18 @@ void multiply_tallied(const A& a, const B& b, std::int64_t rows, std::int64_t co
     return tally_in_memory(epilogue, to, i32(rows), i32(cols), stream);
   }
   const int row_tiles = tiles(i32(rows), shape_of(plan.tile).rows);
-  const std::size_t bytes = static_cast<std::size_t>(row_tiles) * static_cast<std::size_t>(cols) * sizeof(typename E::Tally);
+  const std::size_t bytes =
+      static_cast<std::size_t>(row_tiles) * static_cast<std::size_t>(cols) * sizeof(typename E::Tally);
   auto* parts = static_cast<typename E::Tally*>(gpu::scratch_acquire(bytes));
-  const Product p{to, nullptr, i32(rows), i32(cols), i32(depth), i32(plan.chunk_depth), 0, cols % 4 == 0 && aligned(to), Activation::none};
+  const Product p{to,
+                  nullptr,
+                  i32(rows),
+                  i32(cols),
+                  i32(depth),
+                  i32(plan.chunk_depth),
+                  0,
+                  cols % 4 == 0 && aligned(to),
+                  Activation::none};
   launch(a, b, p, plan, vectors, stream, epilogue, parts);
   launch_finish(epilogue, parts, row_tiles, i32(cols), stream);
   gpu::scratch_release(parts, bytes);

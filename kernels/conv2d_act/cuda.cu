@@ -10,7 +10,7 @@ static_assert(kConv2dActPanel % 4 == 0);
 struct Panels {
   static constexpr bool kAlongDepth = false;
   const float* weight;
-  int lines;  ///< filters of all panels, those beyond the last one among them
+  int lines;           ///< filters of all panels, those beyond the last one among them
   std::int64_t panel;  ///< floats of a panel
   using Line = const float*;
   __device__ Line line(int outer) const {
@@ -28,9 +28,12 @@ struct Panels {
 
 }  // namespace
 
-const char* OCTET_GPU_WHY_NOT(conv2d_act_fwd_f32)(const Conv2dActProblem& p) { return too_large_for_device(p.geometry); }
+const char* OCTET_GPU_WHY_NOT(conv2d_act_fwd_f32)(const Conv2dActProblem& p) {
+  return too_large_for_device(p.geometry);
+}
 
-void OCTET_GPU_NAME(conv2d_act_fwd_f32)(const Conv2dActProblem& p, const Conv2dActPointers& io, const Context& context) {
+void OCTET_GPU_NAME(conv2d_act_fwd_f32)(const Conv2dActProblem& p, const Conv2dActPointers& io,
+                                        const Context& context) {
   const ConvGeometry& g = p.geometry;
   const std::int64_t depth = g.r * g.s * g.c, panels = (g.k + kConv2dActPanel - 1) / kConv2dActPanel;
   const Panels weight{io.weight, static_cast<int>(panels * kConv2dActPanel), depth * kConv2dActPanel};

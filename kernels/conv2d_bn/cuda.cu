@@ -1,5 +1,6 @@
-// Fused convolutions on the device. A pointwise one maps its source, and adds the late gradient, while it loads its operands; windows take a
-// plain source, and their late gradient is added by a pass of its own. Tallies are taken from the tiles of the product.
+// Fused convolutions on the device. A pointwise one maps its source, and adds the late gradient, while it loads its
+// operands; windows take a plain source, and their late gradient is added by a pass of its own. Tallies are taken from
+// the tiles of the product.
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/cuda_gemm.h"
 #include "kernels/conv2d_bn/conv2d_bn.h"
@@ -21,7 +22,9 @@ struct MappedRows {
   using Line = Rows::Line;
   __device__ float at(int outer, int d) const { return outer < rows.lines ? map.value(rows.at(outer, d), d) : 0.0f; }
   __device__ Line line(int outer) const { return rows.line(outer); }
-  __device__ float4 quad(Line line, int d) const { return line != nullptr ? mapped_quad(map, rows.quad(line, d), d) : no_quad(); }
+  __device__ float4 quad(Line line, int d) const {
+    return line != nullptr ? mapped_quad(map, rows.quad(line, d), d) : no_quad();
+  }
 };
 /// Channels by pixels of map(src).
 struct MappedColumns {
@@ -29,7 +32,9 @@ struct MappedColumns {
   Columns columns;
   ChannelMap map;
   using Line = Columns::Line;
-  __device__ float at(int outer, int d) const { return outer < columns.lines ? map.value(columns.at(outer, d), outer) : 0.0f; }
+  __device__ float at(int outer, int d) const {
+    return outer < columns.lines ? map.value(columns.at(outer, d), outer) : 0.0f;
+  }
   __device__ Line line(int outer) const { return outer; }
   __device__ float4 quad(Line outer, int d) const {
     return outer < columns.lines ? mapped_quad(map, columns.quad(outer, d), outer) : no_quad();
@@ -49,7 +54,9 @@ struct LateRows {
   __device__ std::int64_t index(int outer, int d) const { return static_cast<std::int64_t>(outer) * k + d; }
   __device__ float at(int outer, int d) const { return outer < lines ? late.at(index(outer, d), d) : 0.0f; }
   __device__ Line line(int outer) const { return outer; }
-  __device__ float4 quad(Line outer, int d) const { return outer < lines ? late_quad(late, index(outer, d), d) : no_quad(); }
+  __device__ float4 quad(Line outer, int d) const {
+    return outer < lines ? late_quad(late, index(outer, d), d) : no_quad();
+  }
 };
 /// Filters by pixels of d.
 struct LateColumns {
@@ -60,11 +67,14 @@ struct LateColumns {
   __device__ std::int64_t index(int outer, int d) const { return static_cast<std::int64_t>(d) * k + outer; }
   __device__ float at(int outer, int d) const { return outer < k ? late.at(index(outer, d), outer) : 0.0f; }
   __device__ Line line(int outer) const { return outer; }
-  __device__ float4 quad(Line outer, int d) const { return outer < k ? late_quad(late, index(outer, d), outer) : no_quad(); }
+  __device__ float4 quad(Line outer, int d) const {
+    return outer < k ? late_quad(late, index(outer, d), outer) : no_quad();
+  }
 };
 
 __global__ void add_late(LateSum late, float* d, std::size_t count, int k) {
-  OCTET_GRID_LOOP(i, count) d[i] = late.at(static_cast<std::int64_t>(i), static_cast<int>(i % static_cast<std::size_t>(k)));
+  OCTET_GRID_LOOP(i, count)
+  d[i] = late.at(static_cast<std::int64_t>(i), static_cast<int>(i % static_cast<std::size_t>(k)));
 }
 
 bool has_map(const ConvBnProblem& p) { return p.mapped || p.act != Activation::none || p.quantized; }
@@ -87,7 +97,8 @@ void pointwise_backward(const ConvBnProblem& p, const ConvBnPointers& io, void* 
   const ConvGeometry& g = p.geometry;
   const std::int64_t pixels = g.out_pixels();
   const LateSum late(io);
-  const bool vectors = g.c % 4 == 0 && g.k % 4 == 0 && aligned(io.src) && aligned(io.d_dst) && aligned(io.z_dst) && aligned(io.weight);
+  const bool vectors =
+      g.c % 4 == 0 && g.k % 4 == 0 && aligned(io.src) && aligned(io.d_dst) && aligned(io.z_dst) && aligned(io.weight);
   if (io.d_src != nullptr) {
     const LateRows d{late, i32(pixels), i32(g.k)};
     const Columns weight{io.weight, i32(g.c)};
@@ -106,7 +117,8 @@ void windows_backward(const ConvBnProblem& p, const ConvBnPointers& io, const Co
   const ConvGeometry& g = p.geometry;
   const auto count = static_cast<std::size_t>(g.out_pixels() * g.k);
   Conv2dPointers plain;
-  plain.src = io.src, plain.weight = io.weight, plain.d_dst = io.d_dst, plain.d_src = io.d_src, plain.d_weight = io.d_weight;
+  plain.src = io.src, plain.weight = io.weight, plain.d_dst = io.d_dst, plain.d_src = io.d_src,
+  plain.d_weight = io.d_weight;
   float* d = nullptr;
   if (io.slope != nullptr) {
     d = static_cast<float*>(gpu::scratch_acquire(count * sizeof(float)));

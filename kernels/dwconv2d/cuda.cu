@@ -89,8 +89,10 @@ void run_backward(const DwConv2dProblem& g, const DwConv2dPointers& io, const Co
   const PlainReader<V> reader{d_dst};
   const PlainSink<V> sink(floats(io.d_src), nullptr);
   const int stride = stride3x3(g);
-  if (stride == 1) return run_windows3x3<V, Backward3x3<1>>(reader, weight, sink, backward_sides(m), m.n, context.stream);
-  if (stride == 2) return run_windows3x3<V, Backward3x3<2>>(reader, weight, sink, backward_sides(m), m.n, context.stream);
+  if (stride == 1)
+    return run_windows3x3<V, Backward3x3<1>>(reader, weight, sink, backward_sides(m), m.n, context.stream);
+  if (stride == 2)
+    return run_windows3x3<V, Backward3x3<2>>(reader, weight, sink, backward_sides(m), m.n, context.stream);
   const ChannelGrid grid = channel_grid(g.n * g.h * g.w, g.c, V, kBlocks3x3);
   OCTET_LAUNCH((any_backward<V>), blocks_of(grid), kChannelThreads, context.stream, d_dst, weight, floats(io.d_src), m,
                grid);

@@ -1,5 +1,5 @@
-// How 3x3 kernels of the device read their operands and store their results: as they are, or as a fused convolution wants it
-// (kernels/conv_bn.h). A reader or sink is told its thread's channels once, by start().
+// How 3x3 kernels of the device read their operands and store their results: as they are, or as a fused convolution
+// wants it (kernels/conv_bn.h). A reader or sink is told its thread's channels once, by start().
 #pragma once
 #include "kernels/cuda_channels.h"
 #include "kernels/cuda_tally.h"
@@ -37,9 +37,11 @@ template <int V>
 struct LateReader {
   const float *d_dst, *z, *slope_of, *offset_of;
   float slope[V] = {}, offset[V] = {};
-  explicit LateReader(const ConvBnPointers& io) : d_dst(io.d_dst), z(io.z_dst), slope_of(io.slope), offset_of(io.offset) {}
+  explicit LateReader(const ConvBnPointers& io)
+      : d_dst(io.d_dst), z(io.z_dst), slope_of(io.slope), offset_of(io.offset) {}
   __device__ void start(int channel, bool any) {
-    for (int v = 0; slope_of != nullptr && any && v < V; ++v) slope[v] = slope_of[channel + v], offset[v] = offset_of[channel + v];
+    for (int v = 0; slope_of != nullptr && any && v < V; ++v)
+      slope[v] = slope_of[channel + v], offset[v] = offset_of[channel + v];
   }
   __device__ Channels<V> at(std::size_t i) const {
     Channels<V> d = load_channels<V>(d_dst + i);
@@ -90,24 +92,26 @@ struct TallySink {
   /// All threads of the block.
   __device__ void finish(const ChannelGrid& grid, int c) {
     __shared__ Tally shared[kChannelThreads];
-    const int lane = static_cast<int>(threadIdx.x & (grid.lanes - 1)), channel = static_cast<int>(blockIdx.x * grid.lanes + lane) * V;
+    const int lane = static_cast<int>(threadIdx.x & (grid.lanes - 1)),
+              channel = static_cast<int>(blockIdx.x * grid.lanes + lane) * V;
     for (int v = 0; v < V; ++v) {
       __syncthreads();
       shared[threadIdx.x] = tallies[v];
       __syncthreads();
       if (threadIdx.x >= grid.lanes || channel + v >= c) continue;
       Tally all = shared[threadIdx.x];
-      for (unsigned from = threadIdx.x + grid.lanes; from < kChannelThreads; from += grid.lanes) all = all.merged(shared[from]);
+      for (unsigned from = threadIdx.x + grid.lanes; from < kChannelThreads; from += grid.lanes)
+        all = all.merged(shared[from]);
       parts[static_cast<std::size_t>(blockIdx.y) * static_cast<unsigned>(c) + static_cast<unsigned>(channel + v)] = all;
     }
   }
 };
 
-/// Columns left, left + 1, … of the row of `width` pixels of c channels that begins at element `row`. Those outside are zeros, and
-/// inside[j] says which are not.
+/// Columns left, left + 1, … of the row of `width` pixels of c channels that begins at element `row`. Those outside are
+/// zeros, and inside[j] says which are not.
 template <int N, int V, class Reader>
-__device__ inline void load_columns(const Reader& reader, std::size_t row, int left, int width, int c, Channels<V> (&x)[N],
-                                    bool (&inside)[N]) {
+__device__ inline void load_columns(const Reader& reader, std::size_t row, int left, int width, int c,
+                                    Channels<V> (&x)[N], bool (&inside)[N]) {
 #pragma unroll
   for (int j = 0; j < N; ++j) {
     inside[j] = static_cast<unsigned>(left + j) < static_cast<unsigned>(width);

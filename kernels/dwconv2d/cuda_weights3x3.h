@@ -1,5 +1,5 @@
-// Gradients of depthwise 3x3 weights and bias on the device: a block adds, in registers, a chunk of the windows for a strip
-// of channels; a second kernel adds the chunks. Parts lie as [chunk][tap, behind them the bias][channel].
+// Gradients of depthwise 3x3 weights and bias on the device: a block adds, in registers, a chunk of the windows for a
+// strip of channels; a second kernel adds the chunks. Parts lie as [chunk][tap, behind them the bias][channel].
 #pragma once
 #include "kernels/cuda_windows.h"
 #include "kernels/dwconv2d/cuda_readers.h"
@@ -25,11 +25,12 @@ __device__ inline void store_part(const Channels<V> (&values)[N], float* shared,
   });
 }
 
-/// Adds the windows of a group of neighbours in a row to the nine taps and to the bias. The source's picture begins at element
-/// `picture`, the row of d at `d_row`.
+/// Adds the windows of a group of neighbours in a row to the nine taps and to the bias. The source's picture begins at
+/// element `picture`, the row of d at `d_row`.
 template <int V, int kStride, class Source, class Gradient>
 __device__ inline void add_group(const Source& src, const Gradient& d_dst, std::size_t picture, std::size_t d_row,
-                                 const LinePlace& group, const WindowMap& m, Channels<V> (&taps)[9], Channels<V>& bias) {
+                                 const LinePlace& group, const WindowMap& m, Channels<V> (&taps)[9],
+                                 Channels<V>& bias) {
   using Shape = Forward3x3<kStride>;
   const int first = Shape::first(group.at, m.pad_w);
   Channels<V> d[Shape::kOutputs], x[Shape::kColumns];
@@ -44,7 +45,8 @@ __device__ inline void add_group(const Source& src, const Gradient& d_dst, std::
   for (int r = 0; r < 3; ++r) {
     const int y = Shape::row(group.line, r, m.pad_h);
     if (y < 0 || y >= m.h) continue;
-    load_columns(src, picture + static_cast<std::size_t>(y) * m.w * m.c, Shape::left(first, m.pad_w), m.w, m.c, x, inside);
+    load_columns(src, picture + static_cast<std::size_t>(y) * m.w * m.c, Shape::left(first, m.pad_w), m.w, m.c, x,
+                 inside);
 #pragma unroll
     for (int k = 0; k < Shape::kOutputs; ++k) {
 #pragma unroll
@@ -69,8 +71,8 @@ __global__ void __launch_bounds__(kChannelThreads, 2)
   for (int item = at.begin; item < at.end; item += at.step) {
     const LinePlace group = line_place(item, m.out_h, groups);
     add_group<V, kStride>(src, d_dst, static_cast<std::size_t>(group.n) * m.h * m.w * m.c + at.channel,
-                          (static_cast<std::size_t>(group.n) * m.out_h + group.line) * m.out_w * m.c + at.channel, group, m, taps,
-                          bias);
+                          (static_cast<std::size_t>(group.n) * m.out_h + group.line) * m.out_w * m.c + at.channel,
+                          group, m, taps, bias);
   }
   // Three taps at a time, so that shared memory is small and more blocks fit.
   float* part = parts + std::size_t{blockIdx.y} * 10 * static_cast<unsigned>(m.c);
@@ -98,20 +100,22 @@ __global__ void __launch_bounds__(kChannelThreads)
   });
 }
 
-inline void finish_weight_parts(const float* parts, unsigned chunks, const WindowMap& m, float* d_weight, float* d_bias, void* stream) {
+inline void finish_weight_parts(const float* parts, unsigned chunks, const WindowMap& m, float* d_weight, float* d_bias,
+                                void* stream) {
   const auto c = static_cast<unsigned>(m.c), taps = static_cast<unsigned>(m.r * m.s);
-  OCTET_LAUNCH(finish_weights, column_blocks((taps + 1) * c), kChannelThreads, stream, parts, chunks, (taps + 1) * c, c, taps,
-               d_weight, d_bias);
+  OCTET_LAUNCH(finish_weights, column_blocks((taps + 1) * c), kChannelThreads, stream, parts, chunks, (taps + 1) * c, c,
+               taps, d_weight, d_bias);
 }
 
 /// Readers of cuda_readers.h; d_bias may be null.
 template <int V, int kStride, class Source, class Gradient>
-void run_weights3x3(const Source& src, const Gradient& d_dst, const WindowMap& m, float* d_weight, float* d_bias, void* stream) {
+void run_weights3x3(const Source& src, const Gradient& d_dst, const WindowMap& m, float* d_weight, float* d_bias,
+                    void* stream) {
   const int groups = Forward3x3<kStride>::groups(m.out_w, m.pad_w);
   const ChannelGrid grid = channel_grid(std::int64_t{m.n} * m.out_h * groups, m.c, V, kWeightBlocks);
   const Scratch<float> parts(std::size_t{grid.chunks} * 10 * static_cast<unsigned>(m.c));
-  OCTET_LAUNCH((weights3x3<V, kStride, Source, Gradient>), blocks_of(grid), kChannelThreads, stream, src, d_dst, parts.data(), m,
-               groups, grid);
+  OCTET_LAUNCH((weights3x3<V, kStride, Source, Gradient>), blocks_of(grid), kChannelThreads, stream, src, d_dst,
+               parts.data(), m, groups, grid);
   finish_weight_parts(parts.data(), grid.chunks, m, d_weight, d_bias, stream);
 }
 

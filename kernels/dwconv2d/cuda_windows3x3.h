@@ -1,5 +1,5 @@
-// Depthwise 3x3 windows of strides 1 and 2 on the device, forward and the gradient of the source: columns stay in registers, taps run in
-// (r,s) order by FMA from zero, those outside are skipped.
+// Depthwise 3x3 windows of strides 1 and 2 on the device, forward and the gradient of the source: columns stay in
+// registers, taps run in (r,s) order by FMA from zero, those outside are skipped.
 #pragma once
 #include "kernels/cuda_windows.h"
 #include "kernels/dwconv2d/cuda_channels3x3.h"
@@ -39,8 +39,8 @@ __global__ void __launch_bounds__(kChannelThreads, 2)
       if (y < 0 || y >= m.from_h) continue;
       Channels<V> x[Shape::kColumns];
       bool inside[Shape::kColumns];
-      load_columns(reader, (static_cast<std::size_t>(group.n) * m.from_h + y) * m.from_w * m.c + at.channel, left, m.from_w, m.c, x,
-                   inside);
+      load_columns(reader, (static_cast<std::size_t>(group.n) * m.from_h + y) * m.from_w * m.c + at.channel, left,
+                   m.from_w, m.c, x, inside);
 #pragma unroll
       for (int k = 0; k < Shape::kOutputs; ++k) {
 #pragma unroll
@@ -69,18 +69,22 @@ ChannelGrid grid3x3(Sides& m, int n) {
 }
 
 template <int V, class Shape, class Weights, class Reader>
-void run_windows3x3(const Reader& reader, const Weights& weight, const PlainSink<V>& sink, Sides m, int n, void* stream) {
+void run_windows3x3(const Reader& reader, const Weights& weight, const PlainSink<V>& sink, Sides m, int n,
+                    void* stream) {
   const ChannelGrid grid = grid3x3<V, Shape>(m, n);
-  OCTET_LAUNCH((windows3x3<V, Shape, Weights, Reader, PlainSink<V>>), blocks_of(grid), kChannelThreads, stream, reader, weight, sink, m, grid);
+  OCTET_LAUNCH((windows3x3<V, Shape, Weights, Reader, PlainSink<V>>), blocks_of(grid), kChannelThreads, stream, reader,
+               weight, sink, m, grid);
 }
 
 /// The same through an epilogue of cuda_tally.h.
 template <int V, class Shape, class Reader, class E>
-void run_tallied3x3(const Reader& reader, const float* weight, const E& epilogue, float* to, Sides m, int n, void* stream) {
+void run_tallied3x3(const Reader& reader, const float* weight, const E& epilogue, float* to, Sides m, int n,
+                    void* stream) {
   const ChannelGrid grid = grid3x3<V, Shape>(m, n);
   const Scratch<typename E::Tally> parts(std::size_t{grid.chunks} * static_cast<unsigned>(m.c));
   const TallySink<V, E> sink(to, epilogue, parts.data());
-  OCTET_LAUNCH((windows3x3<V, Shape, const float*, Reader, TallySink<V, E>>), blocks_of(grid), kChannelThreads, stream, reader, weight, sink, m, grid);
+  OCTET_LAUNCH((windows3x3<V, Shape, const float*, Reader, TallySink<V, E>>), blocks_of(grid), kChannelThreads, stream,
+               reader, weight, sink, m, grid);
   launch_finish(epilogue, parts.data(), static_cast<int>(grid.chunks), m.c, stream);
 }
 

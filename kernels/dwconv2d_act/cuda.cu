@@ -19,7 +19,8 @@ __global__ void __launch_bounds__(kChannelThreads)
     for (int y = rows.begin; y < rows.end; ++y)
       for (int x = columns.begin; x < columns.end; ++x) {
         const Channels<V> a = src.at(((static_cast<std::size_t>(out.n) * m.h + y) * m.w + x) * m.c + at.channel);
-        const Channels<V> w = load_channels<V>(weight + static_cast<std::size_t>((y - top) * m.s + (x - left)) * m.c + at.channel);
+        const Channels<V> w =
+            load_channels<V>(weight + static_cast<std::size_t>((y - top) * m.s + (x - left)) * m.c + at.channel);
 #pragma unroll
         for (int v = 0; v < V; ++v) sum.of[v] = __fmaf_rn(a.of[v], w.of[v], sum.of[v]);
       }
@@ -44,9 +45,11 @@ void run(const DwConv2dActProblem& p, const DwConv2dActPointers& io, void* strea
 }  // namespace
 
 const char* OCTET_GPU_WHY_NOT(dwconv2d_act_fwd_f32)(const DwConv2dActProblem& p) { return too_large(p.geometry); }
-void OCTET_GPU_NAME(dwconv2d_act_fwd_f32)(const DwConv2dActProblem& p, const DwConv2dActPointers& io, const Context& context) {
+void OCTET_GPU_NAME(dwconv2d_act_fwd_f32)(const DwConv2dActProblem& p, const DwConv2dActPointers& io,
+                                          const Context& context) {
   if (p.geometry.out_pixels() == 0) return;
-  by_fours(p.geometry.c, {io.src, io.weight, io.bias, io.dst}) ? run<4>(p, io, context.stream) : run<1>(p, io, context.stream);
+  by_fours(p.geometry.c, {io.src, io.weight, io.bias, io.dst}) ? run<4>(p, io, context.stream)
+                                                               : run<1>(p, io, context.stream);
 }
 
 }  // namespace octet::kernels

@@ -1,4 +1,5 @@
-// Fused depthwise convolutions on the device: 3x3 windows of strides 1 and 2, the kernels of dwconv2d with other readers and sinks.
+// Fused depthwise convolutions on the device: 3x3 windows of strides 1 and 2, the kernels of dwconv2d with other
+// readers and sinks.
 #include "kernels/dwconv2d/cuda_weights3x3.h"
 #include "kernels/dwconv2d/cuda_windows3x3.h"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
@@ -46,12 +47,14 @@ const char* refusal(const ConvBnProblem& p) {
 
 const char* OCTET_GPU_WHY_NOT(dwconv2d_bn_fwd_f32)(const ConvBnProblem& p) { return refusal(p); }
 void OCTET_GPU_NAME(dwconv2d_bn_fwd_f32)(const ConvBnProblem& p, const ConvBnPointers& io, const Context& context) {
-  by_fours(p.geometry.c, {io.src, io.dst}) ? forward_of<4>(p, io, context.stream) : forward_of<1>(p, io, context.stream);
+  by_fours(p.geometry.c, {io.src, io.dst}) ? forward_of<4>(p, io, context.stream)
+                                           : forward_of<1>(p, io, context.stream);
 }
 
 const char* OCTET_GPU_WHY_NOT(dwconv2d_bn_bwd_f32)(const ConvBnProblem& p) { return refusal(p); }
 void OCTET_GPU_NAME(dwconv2d_bn_bwd_f32)(const ConvBnProblem& p, const ConvBnPointers& io, const Context& context) {
-  by_fours(p.geometry.c, {io.src, io.d_dst, io.z_dst, io.d_src}) ? backward_of<4>(p, io, context.stream) : backward_of<1>(p, io, context.stream);
+  by_fours(p.geometry.c, {io.src, io.d_dst, io.z_dst, io.d_src}) ? backward_of<4>(p, io, context.stream)
+                                                                 : backward_of<1>(p, io, context.stream);
 }
 
 }  // namespace octet::kernels

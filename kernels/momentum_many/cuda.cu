@@ -1,4 +1,5 @@
-#include "core/gpu/pack.h"
+#include "kernels/fake_quant/cuda_fold.h"
+#include "kernels/fake_quant/element.h"
 #include "kernels/momentum/cuda_step.h"
 #include "kernels/momentum_many/momentum_many.h"
 
@@ -8,6 +9,24 @@ namespace {
 constexpr unsigned kThreads = 256;
 
 __device__ __forceinline__ bool aligned(const void* place) { return reinterpret_cast<std::uintptr_t>(place) % 16 == 0; }
+
+/// The rows of a part on their grids, a warp for each.
+__device__ void quantize_rows(const MomentumPart& part) {
+  FakeQuantProblem problem;
+  problem.lo = part.lo, problem.hi = part.hi, problem.rule = part.rule;
+  const Grid grid(problem);
+  const unsigned lane = threadIdx.x % 32, inner = static_cast<unsigned>(part.inner),
+                 rows = static_cast<unsigned>(part.count) / inner;
+  for (unsigned row = threadIdx.x / 32; row < rows; row += kThreads / 32) {
+    const float* weight = part.weight + std::size_t{row} * inner;
+    Top top = Top::none();
+    for (unsigned i = lane; i < inner; i += 32) top = top.merged(Top::of(weight[i]));
+    const float scale = grid_scale(part.rule, fold_team<1>(top).value(), part.hi);
+    if (lane == 0) part.scale[row] = scale;
+    for (unsigned i = lane; i < inner; i += 32)
+      part.quantized[std::size_t{row} * inner + i] = value_of(grid, code_of(grid, weight[i], scale), scale);
+  }
+}
 
 /// A block for each part: fours of elements where all three lie so, then what is left.
 __global__ void momentum_many(const MomentumPart* parts, const double* lr, float mu, bool nesterov) {
@@ -23,6 +42,9 @@ __global__ void momentum_many(const MomentumPart* parts, const double* lr, float
   }
   for (unsigned i = done + threadIdx.x; i < count; i += kThreads)
     momentum_step<1>(part.gradient, part.velocity, part.weight, step, i);
+  if (part.quantized == nullptr) return;
+  __syncthreads();
+  quantize_rows(part);
 }
 
 }  // namespace

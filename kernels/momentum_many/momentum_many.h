@@ -1,21 +1,28 @@
-// The update of momentum.h for all parameters of a net at once, in f32. What differs from parameter to parameter lies in a table,
-// the rate in memory of its own, both where the row runs: so a recorded step (core/gpu/gpu.h) follows a schedule.
+// The update of momentum.h for all parameters of a net at once, in f32, and behind it what a weight's quantizer makes of the new weight
+// (weight_quant_fwd of fake_quant.h, without codes). What differs from parameter to parameter lies in a table, the rate in memory of its
+// own, both where the row runs: so a recorded step (core/gpu/gpu.h) follows a schedule.
 #pragma once
 #include <span>
 #include <vector>
 
+#include "core/qmath.h"
 #include "kernels/problem.h"
 #include "kernels/room.h"
 
 namespace octet::kernels {
 
-/// Consecutive elements of a parameter, at most kMomentumPart of them.
+/// Consecutive elements of a parameter: at most kMomentumPart of them, or, where they are quantized, whole rows, one if it is longer.
 struct MomentumPart {
   const float* gradient = nullptr;
   float* velocity = nullptr;
   float* weight = nullptr;
   std::int64_t count = 0;
   double lr_scale = 1, weight_decay = 0;  ///< the rate is lr · lr_scale, in double
+  float* quantized = nullptr;             ///< count, or null: the new weight on the grids of its rows
+  float* scale = nullptr;                 ///< of each row
+  std::int64_t inner = 0;                 ///< elements of a row
+  std::int32_t lo = -127, hi = 127;
+  QuantRule rule = QuantRule::onnx;
   friend bool operator==(const MomentumPart&, const MomentumPart&) = default;
 };
 inline constexpr std::int64_t kMomentumPart = 4096;

@@ -1,3 +1,4 @@
+#include "kernels/fake_quant/fake_quant.h"
 #include "kernels/momentum/momentum.h"
 #include "kernels/momentum_many/momentum_many.h"
 
@@ -9,6 +10,10 @@ void momentum_many_f32_reference(const MomentumManyProblem& p, const MomentumMan
     const MomentumPart& part = x.parts[i];
     momentum_f32_reference({part.count, *x.lr * part.lr_scale, p.momentum, part.weight_decay, p.nesterov},
                            {part.gradient, part.velocity, part.weight}, context);
+    if (part.quantized == nullptr) continue;
+    FakeQuantProblem grid;
+    grid.channels = part.count / part.inner, grid.inner = part.inner, grid.lo = part.lo, grid.hi = part.hi, grid.rule = part.rule;
+    weight_quant_fwd_f32_reference(grid, {.src = part.weight, .dst = part.quantized, .out = part.scale}, context);
   }
 }
 

@@ -39,16 +39,17 @@ struct ToAlpha {
 const char* OCTET_GPU_WHY_NOT(pact_fwd_f32)(const PactProblem&) { return nullptr; }
 void OCTET_GPU_NAME(pact_fwd_f32)(const PactProblem& p, const PactPointers& io, const Context& context) {
   const auto count = static_cast<std::size_t>(p.count);
-  OCTET_LAUNCH(forward, gpu::loop_blocks(count), gpu::kLoopThreads, context.stream, count, static_cast<const float*>(io.src),
-               static_cast<const float*>(io.alpha), static_cast<float*>(io.dst));
+  OCTET_LAUNCH(forward, gpu::loop_blocks(count), gpu::kLoopThreads, context.stream, count,
+               static_cast<const float*>(io.src), static_cast<const float*>(io.alpha), static_cast<float*>(io.dst));
 }
 
 const char* OCTET_GPU_WHY_NOT(pact_bwd_f32)(const PactProblem&) { return nullptr; }
 void OCTET_GPU_NAME(pact_bwd_f32)(const PactProblem& p, const PactPointers& io, const Context& context) {
   const auto count = static_cast<std::size_t>(p.count);
-  const Gradient source{static_cast<const float*>(io.src), static_cast<const float*>(io.alpha), static_cast<const float*>(io.d_dst),
-                        static_cast<float*>(io.d_src)};
-  fold<Sum>(source, ToAlpha{static_cast<float*>(io.d_alpha)}, 1, count, gpu::packable(count, 4, 16, {io.src, io.d_dst, io.d_src}), context.stream);
+  const Gradient source{static_cast<const float*>(io.src), static_cast<const float*>(io.alpha),
+                        static_cast<const float*>(io.d_dst), static_cast<float*>(io.d_src)};
+  fold<Sum>(source, ToAlpha{static_cast<float*>(io.d_alpha)}, 1, count,
+            gpu::packable(count, 4, 16, {io.src, io.d_dst, io.d_src}), context.stream);
 }
 
 }  // namespace octet::kernels

@@ -1,7 +1,8 @@
 // PACT as PaddleSlim has it (Choi et al. 2018 for x >= 0), in f32 and f64, α one element:
 //   pact_fwd: dst = src − relu(src − α) + relu(−α − src)
 //   pact_bwd: d_src = d_dst·(1 − [src > α] − [src < −α]);  d_alpha = Σ d_dst·([src > α] − [src < −α])
-// The comparisons are of src − α and −α − src with 0. d_alpha sums in double: within runs of 2^14 elements, then run by run.
+// The comparisons are of src − α and −α − src with 0. d_alpha sums in double: within runs of 2^14 elements, then run by
+// run.
 #pragma once
 #include "core/host_device.h"
 #include "kernels/problem.h"

@@ -13,7 +13,8 @@ constexpr std::int64_t kRun = 1 << 14;
 
 template <class Body>
 void for_runs(std::int64_t count, Body&& body) {
-  parallel_for((count + kRun - 1) / kRun, [&](std::int64_t run) { body(run, run * kRun, std::min(count, (run + 1) * kRun)); });
+  parallel_for((count + kRun - 1) / kRun,
+               [&](std::int64_t run) { body(run, run * kRun, std::min(count, (run + 1) * kRun)); });
 }
 
 template <class T>
@@ -49,8 +50,8 @@ void backward(const PactProblem& p, const PactPointers& io) {
 
 std::string PactProblem::str() const { return fmt::format("count{}", count); }
 
-#define OCTET_REFERENCE_ROW(pass, dtypes, run)                                                              \
-  const char* pass##_##dtypes##_reference_why_not(const PactProblem&) { return nullptr; }                   \
+#define OCTET_REFERENCE_ROW(pass, dtypes, run)                                            \
+  const char* pass##_##dtypes##_reference_why_not(const PactProblem&) { return nullptr; } \
   void pass##_##dtypes##_reference(const PactProblem& p, const PactPointers& io, const Context&) { run(p, io); }
 OCTET_REFERENCE_ROW(pact_fwd, f32, forward<float>)
 OCTET_REFERENCE_ROW(pact_fwd, f64, forward<double>)

@@ -65,13 +65,13 @@ void OCTET_GPU_NAME(deferred_range_f32)(const QuantizerProblem& p, const Quantiz
 }
 const char* OCTET_GPU_WHY_NOT(at_least_f32)(const QuantizerProblem&) { return nullptr; }
 void OCTET_GPU_NAME(at_least_f32)(const QuantizerProblem& p, const QuantizerPointers& x, const Context& context) {
-  OCTET_LAUNCH(at_least, blocks(p), gpu::kLoopThreads, context.stream, static_cast<std::size_t>(p.count), static_cast<const float*>(x.src),
-               x.floor, static_cast<float>(p.least), static_cast<float*>(x.dst));
+  OCTET_LAUNCH(at_least, blocks(p), gpu::kLoopThreads, context.stream, static_cast<std::size_t>(p.count),
+               static_cast<const float*>(x.src), x.floor, static_cast<float>(p.least), static_cast<float*>(x.dst));
 }
 const char* OCTET_GPU_WHY_NOT(scaled_f32)(const QuantizerProblem&) { return nullptr; }
 void OCTET_GPU_NAME(scaled_f32)(const QuantizerProblem& p, const QuantizerPointers& x, const Context& context) {
-  OCTET_LAUNCH(scaled, blocks(p), gpu::kLoopThreads, context.stream, static_cast<std::size_t>(p.count), static_cast<const float*>(x.src),
-               p.factor, static_cast<float*>(x.dst));
+  OCTET_LAUNCH(scaled, blocks(p), gpu::kLoopThreads, context.stream, static_cast<std::size_t>(p.count),
+               static_cast<const float*>(x.src), p.factor, static_cast<float*>(x.dst));
 }
 
 }  // namespace octet::kernels

@@ -26,7 +26,8 @@ inline OCTET_HD float blended(double rate, float old, float fresh) {
   return static_cast<float>(rate * static_cast<double>(old) + (1 - rate) * static_cast<double>(fresh));
 }
 
-/// The range of this step, this batch's included; at a step's first batch the state before it is put aside, and later ones bring it back.
+/// The range of this step, this batch's included; at a step's first batch the state before it is put aside, and later
+/// ones bring it back.
 inline OCTET_HD SeenRange step_range(const QuantizerProblem& p, const QuantizerPointers& x) {
   SeenRange batch{x.range != nullptr ? x.range[0] : -x.top[0], x.range != nullptr ? x.range[1] : x.top[0]};
   float& seen = x.state[p.count];
@@ -47,8 +48,12 @@ inline OCTET_HD void join_state(const QuantizerProblem& p, const QuantizerPointe
   const float m = batch.abs_max();
   const bool first = v[p.count] == 0;
   switch (p.kind) {
-    case ObserverKind::abs_max: v[0] = larger(m, v[0]); break;
-    case ObserverKind::moving_average: v[0] = first ? m : blended(p.rate, v[0], m); break;
+    case ObserverKind::abs_max:
+      v[0] = larger(m, v[0]);
+      break;
+    case ObserverKind::moving_average:
+      v[0] = first ? m : blended(p.rate, v[0], m);
+      break;
     case ObserverKind::paddle_moving_average: {
       const float rate = static_cast<float>(p.rate);
       v[0] = rate * v[0] + 1.0f, v[1] = rate * v[1] + m;
@@ -70,15 +75,20 @@ inline OCTET_HD void join_state(const QuantizerProblem& p, const QuantizerPointe
 /// max |x| of what has been seen, from the state; `ring_top`: the ring's maximum, which range_abs_max alone needs.
 inline OCTET_HD float seen_top(const QuantizerProblem& p, const float* v, float ring_top) {
   switch (p.kind) {
-    case ObserverKind::paddle_moving_average: return fabsf(v[1] / v[0]);
-    case ObserverKind::range_abs_max: return ring_top;
-    case ObserverKind::min_max: return SeenRange{v[0], v[1]}.abs_max();
-    default: return v[0];
+    case ObserverKind::paddle_moving_average:
+      return fabsf(v[1] / v[0]);
+    case ObserverKind::range_abs_max:
+      return ring_top;
+    case ObserverKind::min_max:
+      return SeenRange{v[0], v[1]}.abs_max();
+    default:
+      return v[0];
   }
 }
 
 /// Widens a range by what channel c of a deferred tensor spans.
-inline OCTET_HD void widen_by_channel(const QuantizerProblem& p, const QuantizerPointers& x, std::int64_t c, SeenRange& range) {
+inline OCTET_HD void widen_by_channel(const QuantizerProblem& p, const QuantizerPointers& x, std::int64_t c,
+                                      SeenRange& range) {
   const float ends[2] = {x.low[c], x.high[c]};
   for (const float z : ends) {
     const float y = activate(x.affine == nullptr ? z : fmaf(z, x.affine[c], x.affine[p.count + c]), p.act);

@@ -1,11 +1,14 @@
 // What a quantizer keeps from step to step, in f32: what its observer has seen, its scale, its learned step.
-//   observe:     the range of a batch joins the state, by the observer's rule (below); then the scale of the symmetric grid up to
+//   observe:     the range of a batch joins the state, by the observer's rule (below); then the scale of the symmetric
+//   grid up to
 //                `hi` over what has been seen. Without a range: the scale alone
 //   grid_scales: scale[i] = grid_scale(rule, min(top[i], alpha), hi), i of count
-//   deferred_range: range2 = {least, greatest} of act(fma(z, scale, shift)) over all z whose extremes per channel are given: rounding and
-//                activation are monotone, so the extremes of z make those of the result. Both NaN when there is one; zeros are +0
-//   at_least:    dst[i] = max(src[i], floor[i]), or max(src[i], least) without floors; NaN stays; may run in place (also f64)
-//   scaled:      dst[i] = src[i]·factor, in double, rounded once; may run in place (also f64)
+//   deferred_range: range2 = {least, greatest} of act(fma(z, scale, shift)) over all z whose extremes per channel are
+//   given: rounding and
+//                activation are monotone, so the extremes of z make those of the result. Both NaN when there is one;
+//                zeros are +0
+//   at_least:    dst[i] = max(src[i], floor[i]), or max(src[i], least) without floors; NaN stays; may run in place
+//   (also f64) scaled:      dst[i] = src[i]·factor, in double, rounded once; may run in place (also f64)
 // A tensor that is not finite makes a state and a scale that are not either: nothing is hidden.
 #pragma once
 #include "core/host_device.h"
@@ -34,18 +37,18 @@ struct QuantizerProblem {
   std::string str() const;
 };
 struct QuantizerPointers {
-  const float* range = nullptr;   ///< observe: least and greatest of a batch; null: none
-  const float* top = nullptr;     ///< observe: or its largest |x| alone; grid_scales: count
-  float* state = nullptr;         ///< observe: count values, then 1 once data was seen
-  float* step = nullptr;          ///< observe, 5: v0, v1 and the mark before this step; the range of this step so far
-  const float* alpha = nullptr;   ///< observe, grid_scales: 1, or null: a threshold that clips the range
-  float* scale = nullptr;         ///< observe: 1, or null; grid_scales: count
+  const float* range = nullptr;  ///< observe: least and greatest of a batch; null: none
+  const float* top = nullptr;    ///< observe: or its largest |x| alone; grid_scales: count
+  float* state = nullptr;        ///< observe: count values, then 1 once data was seen
+  float* step = nullptr;         ///< observe, 5: v0, v1 and the mark before this step; the range of this step so far
+  const float* alpha = nullptr;  ///< observe, grid_scales: 1, or null: a threshold that clips the range
+  float* scale = nullptr;        ///< observe: 1, or null; grid_scales: count
   const float *low = nullptr, *high = nullptr;  ///< deferred_range: count
-  const float* affine = nullptr;  ///< deferred_range: scale and shift, count each, or null
-  float* range2 = nullptr;        ///< deferred_range: 2
-  const void* src = nullptr;      ///< at_least, scaled: count
-  const float* floor = nullptr;   ///< at_least: count, or null
-  void* dst = nullptr;            ///< at_least, scaled: count
+  const float* affine = nullptr;                ///< deferred_range: scale and shift, count each, or null
+  float* range2 = nullptr;                      ///< deferred_range: 2
+  const void* src = nullptr;                    ///< at_least, scaled: count
+  const float* floor = nullptr;                 ///< at_least: count, or null
+  void* dst = nullptr;                          ///< at_least, scaled: count
 };
 using QuantizerRow = Row<QuantizerProblem, QuantizerPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(QuantizerProblem, QuantizerPointers, __VA_ARGS__)

@@ -8,7 +8,8 @@ namespace {
 template <class T>
 void at_least(const QuantizerProblem& p, const QuantizerPointers& x) {
   for (std::int64_t i = 0; i < p.count; ++i) {
-    const T value = static_cast<const T*>(x.src)[i], floor = x.floor != nullptr ? static_cast<T>(x.floor[i]) : static_cast<T>(p.least);
+    const T value = static_cast<const T*>(x.src)[i],
+            floor = x.floor != nullptr ? static_cast<T>(x.floor[i]) : static_cast<T>(p.least);
     static_cast<T*>(x.dst)[i] = value < floor ? floor : value;
   }
 }
@@ -22,7 +23,8 @@ void scaled(const QuantizerProblem& p, const QuantizerPointers& x) {
 }  // namespace
 
 std::string QuantizerProblem::str() const {
-  return fmt::format("count{} kind{} rate{} hi{}{}", count, static_cast<int>(kind), rate, hi, starts_step ? "" : " same step");
+  return fmt::format("count{} kind{} rate{} hi{}{}", count, static_cast<int>(kind), rate, hi,
+                     starts_step ? "" : " same step");
 }
 
 const char* observe_f32_reference_why_not(const QuantizerProblem&) { return nullptr; }
@@ -30,7 +32,8 @@ void observe_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x
   if (x.range != nullptr || x.top != nullptr) join_state(p, x);
   if (x.scale == nullptr) return;
   float ring_top = 0;
-  for (std::int64_t i = 1; p.kind == ObserverKind::range_abs_max && i < p.count; ++i) ring_top = larger(x.state[i], ring_top);
+  for (std::int64_t i = 1; p.kind == ObserverKind::range_abs_max && i < p.count; ++i)
+    ring_top = larger(x.state[i], ring_top);
   *x.scale = clipped_scale(p, seen_top(p, x.state, ring_top), x.alpha);
 }
 
@@ -47,13 +50,21 @@ void deferred_range_f32_reference(const QuantizerProblem& p, const QuantizerPoin
 }
 
 const char* at_least_f32_reference_why_not(const QuantizerProblem&) { return nullptr; }
-void at_least_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) { at_least<float>(p, x); }
+void at_least_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) {
+  at_least<float>(p, x);
+}
 const char* at_least_f64_reference_why_not(const QuantizerProblem&) { return nullptr; }
-void at_least_f64_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) { at_least<double>(p, x); }
+void at_least_f64_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) {
+  at_least<double>(p, x);
+}
 
 const char* scaled_f32_reference_why_not(const QuantizerProblem&) { return nullptr; }
-void scaled_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) { scaled<float>(p, x); }
+void scaled_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) {
+  scaled<float>(p, x);
+}
 const char* scaled_f64_reference_why_not(const QuantizerProblem&) { return nullptr; }
-void scaled_f64_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) { scaled<double>(p, x); }
+void scaled_f64_reference(const QuantizerProblem& p, const QuantizerPointers& x, const Context&) {
+  scaled<double>(p, x);
+}
 
 }  // namespace octet::kernels

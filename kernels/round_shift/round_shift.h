@@ -1,7 +1,7 @@
 // A folded shift, or a layer's bias, on the accumulator's grid (docs/quantization.md), in f32 and f64:
 //   round_shift: with s_w'[i] = fl(s_w[i]·|scale[i]|) (s_w[i] for a bias) and step = s_x·s_w'[i] in double,
-//                dst[i] = rint(shift[i] / step)·step; channels pass unrounded whose step is 0 or not finite, or whose code
-//                passes 2^30. May run in place.
+//                dst[i] = rint(shift[i] / step)·step; channels pass unrounded whose step is 0 or not finite, or whose
+//                code passes 2^30. May run in place.
 #pragma once
 #include <cmath>
 
@@ -34,7 +34,8 @@ template <class T>
 inline OCTET_HD void round_one_shift(const RoundShiftProblem& p, const RoundShiftPointers& x, std::int64_t i) {
   constexpr double kMost = 1 << 30;
   const float weight_step = x.s_w[p.per_channel ? i : 0];
-  const float folded = x.scale == nullptr ? weight_step : weight_step * fabsf(static_cast<float>(static_cast<const T*>(x.scale)[i]));
+  const float folded =
+      x.scale == nullptr ? weight_step : weight_step * fabsf(static_cast<float>(static_cast<const T*>(x.scale)[i]));
   const double step = static_cast<double>(*x.s_x) * static_cast<double>(folded);
   const T shift = static_cast<const T*>(x.shift)[i];
   T* dst = static_cast<T*>(x.dst) + i;

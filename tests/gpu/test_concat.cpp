@@ -13,16 +13,20 @@ using Floats = std::vector<float>;
 class GpuConcat : public test::OnDevice {};
 
 TEST_F(GpuConcat, RowsArePutAndTaken) {
-  for (const kernels::ConcatProblem& p : {kernels::ConcatProblem{1, 1, 1, 0}, {7, 5, 2, 3}, {300, 37, 37, 0}, {33, 100, 64, 36}, {5, 9, 1, 8}}) {
-    const Floats part = kernels::hostile::mixed_values(p.rows * p.part_width, 1), whole = kernels::hostile::mixed_values(p.rows * p.width, 2);
+  for (const kernels::ConcatProblem& p :
+       {kernels::ConcatProblem{1, 1, 1, 0}, {7, 5, 2, 3}, {300, 37, 37, 0}, {33, 100, 64, 36}, {5, 9, 1, 8}}) {
+    const Floats part = kernels::hostile::mixed_values(p.rows * p.part_width, 1),
+                 whole = kernels::hostile::mixed_values(p.rows * p.width, 2);
     Floats wanted = whole, taken(part.size());
     Buffer<float> part_there(part), whole_there(whole);
     test::reference_row(kernels::concat_rows(), "concat_put", "f32").run(p, {part.data(), wanted.data()}, {});
-    test::device_row(kernels::concat_rows(), "concat_put", "f32", p)->run(p, {part_there, whole_there}, kernels::context_of(Device::cuda));
+    test::device_row(kernels::concat_rows(), "concat_put", "f32", p)
+        ->run(p, {part_there, whole_there}, kernels::context_of(Device::cuda));
     test::expect_same(wanted, whole_there.values(), p.str());
     test::reference_row(kernels::concat_rows(), "concat_take", "f32").run(p, {whole.data(), taken.data()}, {});
     Buffer<float> from(whole), to(taken.size());
-    test::device_row(kernels::concat_rows(), "concat_take", "f32", p)->run(p, {from, to}, kernels::context_of(Device::cuda));
+    test::device_row(kernels::concat_rows(), "concat_take", "f32", p)
+        ->run(p, {from, to}, kernels::context_of(Device::cuda));
     test::expect_same(taken, to.values(), p.str());
   }
 }

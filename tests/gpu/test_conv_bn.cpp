@@ -30,9 +30,11 @@ Floats floats(const hostile::PageEnd<float>& values) { return {values.data(), va
 
 /// One pass of the device's row; the step lies on the device.
 Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c, const ConvBnInputs& in) {
-  Buffer<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst), z_dst(in.z_dst), slope(in.slope), offset(in.offset), step(Floats{c.step});
+  Buffer<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst), z_dst(in.z_dst),
+      slope(in.slope), offset(in.offset), step(Floats{c.step});
   const std::size_t k = in.slope.size(), channels = in.scale.size();
-  Buffer<float> dst(in.d_dst.size()), mean(k), variance(k), low(k), high(k), d_src(in.src.size()), d_scale(channels), d_shift(channels), d_weight(in.weight.size());
+  Buffer<float> dst(in.d_dst.size()), mean(k), variance(k), low(k), high(k), d_src(in.src.size()), d_scale(channels),
+      d_shift(channels), d_weight(in.weight.size());
   ConvBnPointers io;
   io.src = src, io.step_at = step, io.step = -1, io.weight = weight, io.dst = dst, io.d_dst = d_dst;
   if (c.problem.mapped) io.scale = scale, io.shift = shift;
@@ -43,8 +45,10 @@ Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c
   if (c.d_src && c.problem.mapped) io.d_scale = d_scale, io.d_shift = d_shift;
   if (c.d_weight) io.d_weight = d_weight;
   const std::string pass = room.pass(which);
-  if (const ConvBnRow* row = test::device_row(room.rows, pass.c_str(), "f32", c.problem)) row->run(c.problem, io, context_of(Device::cuda));
-  return {dst.values(), mean.values(), variance.values(), low.values(), high.values(), d_src.values(), d_scale.values(), d_shift.values(), d_weight.values()};
+  if (const ConvBnRow* row = test::device_row(room.rows, pass.c_str(), "f32", c.problem))
+    row->run(c.problem, io, context_of(Device::cuda));
+  return {dst.values(),   mean.values(),    variance.values(), low.values(),     high.values(),
+          d_src.values(), d_scale.values(), d_shift.values(),  d_weight.values()};
 }
 
 void expect_forward(const ConvBnRoom& room, const ConvBnCase& c, std::uint64_t seed) {
@@ -54,13 +58,15 @@ void expect_forward(const ConvBnRoom& room, const ConvBnCase& c, std::uint64_t s
   const ConvBnOutputs wanted = hostile::run_row(hostile::reference_row(room, room.pass("fwd"), "f32"), c, in);
   const Results got = run_there(room, "fwd", c, in);
   const double terms = static_cast<double>(room.depthwise ? g.r * g.s : g.r * g.s * g.c);
-  room.depthwise ? test::expect_same(floats(wanted.dst), got.dst, "dst") : test::expect_near(floats(wanted.dst), got.dst, 1e-6 * terms, "dst");
+  room.depthwise ? test::expect_same(floats(wanted.dst), got.dst, "dst")
+                 : test::expect_near(floats(wanted.dst), got.dst, 1e-6 * terms, "dst");
   for (std::int64_t k = 0; k < g.k; ++k) {
     double sum = 0, square = 0;
     float low = INFINITY, high = -INFINITY;
     for (std::int64_t i = k; i < g.out_pixels() * g.k; i += g.k) {
       const float z = got.dst[static_cast<std::size_t>(i)];
-      sum += static_cast<double>(z), square += static_cast<double>(z) * static_cast<double>(z), low = std::min(low, z), high = std::max(high, z);
+      sum += static_cast<double>(z), square += static_cast<double>(z) * static_cast<double>(z),
+          low = std::min(low, z), high = std::max(high, z);
     }
     const auto at = static_cast<std::size_t>(k);
     const double pixels = static_cast<double>(g.out_pixels()), mean = sum / pixels;
@@ -69,7 +75,8 @@ void expect_forward(const ConvBnRoom& room, const ConvBnCase& c, std::uint64_t s
     }
     if (!c.statistics) continue;
     EXPECT_NEAR(got.mean[at], mean, 1e-6 * std::max(1.0, std::fabs(mean))) << k;
-    EXPECT_NEAR(got.variance[at], std::max(square / pixels - mean * mean, 0.0), 1e-6 * std::max(1.0, square / pixels)) << k;
+    EXPECT_NEAR(got.variance[at], std::max(square / pixels - mean * mean, 0.0), 1e-6 * std::max(1.0, square / pixels))
+        << k;
   }
 }
 
@@ -99,14 +106,16 @@ void expect_room(const ConvBnRoom& room, const ConvGeometry& g, std::uint64_t se
   }
   for (int omitted = 0; omitted < 5; ++omitted) {
     ConvBnCase c = cases[cases.size() / 2];
-    c.statistics = omitted != 0, c.extremes = omitted != 1, c.late = omitted != 2, c.d_src = omitted != 3, c.d_weight = omitted != 4;
+    c.statistics = omitted != 0, c.extremes = omitted != 1, c.late = omitted != 2, c.d_src = omitted != 3,
+    c.d_weight = omitted != 4;
     if (omitted == 4) c.statistics = c.extremes = false;
     cases.push_back(c);
   }
   for (const ConvBnCase& c : cases) expect_forward(room, c, seed), expect_backward(room, c, seed);
 }
 
-ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int64_t k, std::int64_t window, std::int64_t stride) {
+ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int64_t k, std::int64_t window,
+                      std::int64_t stride) {
   ConvGeometry g;
   g.n = n, g.h = map, g.w = map + (map > 2 ? 1 : 0), g.c = c, g.k = k;
   g.r = g.s = window, g.stride_h = g.stride_w = stride, g.pad_h = g.pad_w = window / 2;
@@ -115,12 +124,14 @@ ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int
 
 TEST_F(GpuConvBn, PointwiseWithEveryMap) {
   std::uint64_t seed = 1;
-  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1), geometry(2, 9, 36, 40, 1, 1)})
+  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1),
+                                geometry(2, 9, 36, 40, 1, 1)})
     expect_room(kConv, g, seed++, true);
   // Several tiles either way, and a depth that is split.
   ConvBnCase c;
   c.problem.mapped = c.problem.quantized = true, c.problem.act = Activation::relu, c.problem.lo = 0, c.problem.hi = 255;
-  for (const ConvGeometry& g : {geometry(3, 12, 20, 132, 1, 1), geometry(2, 4, 1024, 64, 1, 1), geometry(5, 1, 512, 260, 1, 1)}) {
+  for (const ConvGeometry& g :
+       {geometry(3, 12, 20, 132, 1, 1), geometry(2, 4, 1024, 64, 1, 1), geometry(5, 1, 512, 260, 1, 1)}) {
     c.problem.geometry = g;
     expect_forward(kConv, c, seed), expect_backward(kConv, c, seed++);
   }
@@ -128,17 +139,21 @@ TEST_F(GpuConvBn, PointwiseWithEveryMap) {
 
 TEST_F(GpuConvBn, WindowsWithAPlainSource) {
   std::uint64_t seed = 20;
-  for (const ConvGeometry& g : {geometry(2, 9, 3, 16, 3, 2), geometry(1, 4, 8, 8, 3, 1), geometry(2, 1, 5, 3, 3, 1), geometry(3, 6, 12, 20, 1, 2)})
+  for (const ConvGeometry& g : {geometry(2, 9, 3, 16, 3, 2), geometry(1, 4, 8, 8, 3, 1), geometry(2, 1, 5, 3, 3, 1),
+                                geometry(3, 6, 12, 20, 1, 2)})
     expect_room(kConv, g, seed++, false);
   ConvBnProblem mapped;
   mapped.geometry = geometry(2, 9, 3, 16, 3, 2), mapped.mapped = true;
-  EXPECT_EQ(find_row(conv2d_bn_rows(), "conv2d_bn_fwd", "f32", mapped, Device::cuda), nullptr) << "is materialised before";
+  EXPECT_EQ(find_row(conv2d_bn_rows(), "conv2d_bn_fwd", "f32", mapped, Device::cuda), nullptr)
+      << "is materialised before";
 }
 
 TEST_F(GpuConvBn, DepthwiseWithEveryMap) {
   std::uint64_t seed = 40;
   for (const std::int64_t stride : {1, 2})
-    for (const auto& [n, map, c] : {std::tuple{1, 1, 1}, std::tuple{3, 2, 5}, std::tuple{2, 7, 8}, std::tuple{2, 4, 36}}) expect_room(kDepthwise, geometry(n, map, c, c, 3, stride), seed++, true);
+    for (const auto& [n, map, c] :
+         {std::tuple{1, 1, 1}, std::tuple{3, 2, 5}, std::tuple{2, 7, 8}, std::tuple{2, 4, 36}})
+      expect_room(kDepthwise, geometry(n, map, c, c, 3, stride), seed++, true);
   expect_forward(kDepthwise, {.problem = {.geometry = geometry(9, 16, 132, 132, 3, 1)}}, seed);
   expect_backward(kDepthwise, {.problem = {.geometry = geometry(9, 16, 132, 132, 3, 1)}}, seed);
 }
@@ -158,7 +173,8 @@ struct Chain {
   std::string ops;
 };
 
-/// A depthwise, a pointwise and a depthwise layer on the device, the middle one's source quantized by a scale that lies there.
+/// A depthwise, a pointwise and a depthwise layer on the device, the middle one's source quantized by a scale that lies
+/// there.
 Chain run_chain(ops::Fusion fusion) {
   const Form form(fusion);
   const auto there = [](const Shape& shape, std::uint64_t seed, double low, double high) {
@@ -198,7 +214,8 @@ Chain run_chain(ops::Fusion fusion) {
   take(y.value(), chain.y);
   y.backward(there(y.shape(), 77, -1, 1));
   for (const Variable& leaf : leaves) take(leaf.grad(), chain.gradients);
-  for (const ops::BatchNormState& state : states) take(state.running_mean, chain.state), take(state.running_var, chain.state);
+  for (const ops::BatchNormState& state : states)
+    take(state.running_mean, chain.state), take(state.running_var, chain.state);
   return chain;
 }
 

@@ -241,6 +241,31 @@ TEST_F(GpuGraphTraining, AWarmQuantizedStepCopiesNothing) {
   }
 }
 
+/// What an update left for the quantizers is theirs alone while the steps live.
+TEST_F(GpuGraphTraining, WeightsAreQuantizedByTheUpdate) {
+  const auto model = quantized_net({});
+  const auto& conv = *model->named_modules()[2].second;
+  ASSERT_EQ(conv.kind(), "Conv2d");
+  const auto quantizer = conv.slot("weight_transform");
+  const Variable weight = conv.named_parameters()[0].second;
+  {
+    optim::Momentum optimizer(model->named_parameters(), kMomentum);
+    DeviceSteps steps(*model, optimizer, pictures(), kLoader, 0);
+    steps.start(0, 0, {});
+    steps.run(0);
+    model->train();
+    const auto target = quantizer->weight_target(weight.value());
+    ASSERT_TRUE(target.has_value());
+    EXPECT_EQ(quantizer->apply(weight).value().raw(), target->value.raw()) << "no launch of its own";
+    const Tensor left = target->value.to(Device::cpu);
+    model->eval();  // which does the work itself
+    const Tensor made = quantizer->apply(weight).value().to(Device::cpu);
+    for (std::int64_t i = 0; i < left.numel(); ++i) ASSERT_EQ(left.at(i), made.at(i)) << i;
+  }
+  model->train();
+  EXPECT_NE(quantizer->apply(weight).value().raw(), quantizer->weight_target(weight.value())->value.raw());
+}
+
 TEST_F(GpuGraphTraining, AffineGridsReadTheirRangeAndStayEager) {
   quant::QuantConfig config;
   config.activation_quantize_type = quant::ActivationQuantize::min_max;

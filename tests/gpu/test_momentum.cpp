@@ -68,6 +68,46 @@ TEST_F(GpuMomentum, ManyParametersHaveTheBitsOfOneByOne) {
   }
 }
 
+/// Weights whose new values go to their grids in the same launch, beside others: the bits of an update and weight_quant_fwd each.
+TEST_F(GpuMomentum, WeightsAreQuantizedBehindTheirUpdate) {
+  struct Extent {
+    std::int64_t rows, inner;
+    std::int32_t hi;
+    QuantRule rule;
+  };
+  const Extent extents[] = {{1, 1, 127, QuantRule::onnx}, {70, 9, 127, QuantRule::onnx}, {500, 9, 7, QuantRule::onnx}, {3, 5000, 127, QuantRule::onnx}, {33, 257, 127, QuantRule::paddle}};
+  const double lr = 0.1;
+  std::vector<MomentumPart> parts, wanted_parts;
+  std::vector<Buffer<float>> memory;
+  std::vector<std::vector<float>> host;
+  for (const Extent& e : extents) {
+    const std::int64_t count = e.rows * e.inner;
+    std::vector<float> start[] = {hostile::random_values<float>(count, 1), hostile::random_values<float>(count, 2), hostile::random_values<float>(count, 3)};
+    for (std::vector<float>& values : start) {
+      if (e.rows > 2) std::fill_n(values.begin() + e.inner, e.inner, 0.0f);  // a dead row
+      memory.emplace_back(values), host.push_back(values);
+    }
+    memory.emplace_back(start[0].size()), host.emplace_back(start[0].size());
+    memory.emplace_back(static_cast<std::size_t>(e.rows)), host.emplace_back(static_cast<std::size_t>(e.rows));
+  }
+  for (std::size_t i = 0; i < std::size(extents); ++i) {
+    const Extent& e = extents[i];
+    const auto part = [&](auto&& of) {
+      return MomentumPart{of(5 * i), of(5 * i + 1), of(5 * i + 2), e.rows * e.inner, 1, 1e-4, of(5 * i + 3), of(5 * i + 4), e.inner, -e.hi, e.hi, e.rule};
+    };
+    cut_into_parts(part([&](std::size_t k) { return memory[k].data(); }), parts);
+    cut_into_parts(part([&](std::size_t k) { return host[k].data(); }), wanted_parts);
+  }
+  ASSERT_EQ(parts.size(), wanted_parts.size());
+  Buffer<MomentumPart> table(parts);
+  Buffer<double> lr_there(std::vector<double>{lr});
+  const MomentumManyProblem p{static_cast<std::int64_t>(parts.size()), 0.9, true};
+  test::reference_row(momentum_many_rows(), "momentum_many", "f32").run(p, {wanted_parts.data(), &lr}, {});
+  test::device_row(momentum_many_rows(), "momentum_many", "f32", p)->run(p, {table, lr_there}, context_of(Device::cuda));
+  const char* names[] = {"gradient", "velocity", "weight", "quantized", "scale"};
+  for (std::size_t k = 0; k < host.size(); ++k) test::expect_same(host[k], memory[k].values(), std::string(names[k % 5]) + " of " + std::to_string(k / 5));
+}
+
 TEST_F(GpuMomentum, TheReferenceOfManyIsThatOfOne) {
   const std::vector<float> gradient = hostile::random_values<float>(5000, 1);
   std::vector<float> v = hostile::random_values<float>(5000, 2), w = hostile::random_values<float>(5000, 3), many_v = v, many_w = w;
