@@ -163,6 +163,8 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   for (CLI::App* s : {run, qat}) {
     add(s, "--qat-epochs", o.qat_epochs, "epochs of fine-tuning; without any the quantizers have seen no data")->check(whole<std::int64_t>(1, kEpochs))->group("Training");
     quant[s].add_to(*s);
+    s->add_option("--trace-quant", o.trace_dir, "write what fine-tuning does to scales and codes: DIR/quant_trace.jsonl")->type_name("DIR")->take_last()->group("General");
+    add(s, "--trace-every", o.trace_every, "steps between its lines")->check(whole<std::int64_t>(1, 1000000))->group("General");
   }
 }
 
@@ -203,6 +205,7 @@ void add_commands_of_laboratory(CLI::App& app, Options& o, QuantOptionsOf& quant
   report->add_option("dir", o.run_dir, "the folder of a run or of a ptq")->required()->type_name("DIR");
   add_test_data(report, o);
   add(report, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
+  report->add_option("--trace", o.trace_dir, "the folder of a --trace-quant; without it the run's own")->type_name("DIR")->take_last()->group("Data");
   add_page(report, o)->required();
 }
 

@@ -72,7 +72,8 @@ void report(const Options& options) {
                 {},
                 {},
                 {},
-                read_events(file_in(options, "metrics.jsonl"))};
+                read_events(file_in(options, "metrics.jsonl")), {}};
+  run.trace = read_trace((fs::path(options.trace_dir.empty() ? options.run_dir : options.trace_dir) / kTraceFile).string());
   run.test = load_split(options, {1, options.limit_test}, console).test;
   OCTET_CHECK(run.test.class_names == model.notes.class_names, "report",
               "'{}' was trained on other classes than '{}' has", file, run.test.source);

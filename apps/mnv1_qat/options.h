@@ -50,6 +50,8 @@ struct Options {
   std::int64_t checkpoint_every = 0;
   bool resume = false, quiet = false, json = false;
   std::string profile;  ///< a trace to write; empty: none
+  std::string trace_dir;           ///< run, qat: where the quantizers' trace goes; report: where it lies; empty: none, the run's folder
+  std::int64_t trace_every = 10;   ///< steps between its lines
   // other subcommands
   std::string model;                       ///< a .safetensors file
   std::string export_file;                 ///< what export writes

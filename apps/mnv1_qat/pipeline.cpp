@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/comparison.h"
+#include "apps/mnv1_qat/trace_file.h"
 #include "core/allocator.h"
 #include "core/file.h"
 #include "core/parallel.h"
@@ -28,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning start here, apart from pre-training's
-constexpr std::int64_t kCompareBatch = 128;
+constexpr std::int64_t kCompareBatch = 128, kTracedPictures = 32;
 constexpr double kQuietReading = 1;  // seconds of reading pictures without a bar
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -45,17 +46,24 @@ Json training_json(const Options& o) {
 class StageReporter : public Reporter {
  public:
   using Keep = std::function<void(const optim::FitResult&)>;
-  StageReporter(Reporter&& reporter, Keep keep, double& first_step)
-      : Reporter(std::move(reporter)), keep_(std::move(keep)), first_step_(first_step) {}
+  /// `trace` may be null.
+  StageReporter(Reporter&& reporter, Keep keep, double& first_step, TraceWriter* trace)
+      : Reporter(std::move(reporter)), keep_(std::move(keep)), first_step_(first_step), trace_(trace) {}
+  void on_fit_begin(const optim::Progress& progress) override {
+    Reporter::on_fit_begin(progress);
+    if (trace_ != nullptr) trace_->begin(progress);
+  }
   void on_step(const optim::Progress& progress) override {
     if (first_step_ == 0) first_step_ = process_seconds();
     Reporter::on_step(progress);
+    if (trace_ != nullptr) trace_->step(progress);
   }
   void on_checkpoint(const optim::Progress&, const optim::FitResult& so_far) override { keep_(so_far); }
 
  private:
   Keep keep_;
   double& first_step_;
+  TraceWriter* trace_;
 };
 
 }  // namespace
@@ -118,7 +126,7 @@ void Pipeline::keep_timing(StageTime& time, const StageTime& before, const optim
   folder_.keep(timing_);
 }
 
-void Pipeline::fit(const Stage& stage, StageTime& time) {
+void Pipeline::fit(const Stage& stage, StageTime& time, TraceWriter* trace) {
   const profile::Stage profiled(stage.name);
   checkpoints_.push_back(stage.checkpoint);
   notes_.tag = stage.tag;
@@ -138,7 +146,7 @@ void Pipeline::fit(const Stage& stage, StageTime& time) {
   fit.resume = options_.resume;
   const StageTime before = options_.resume && folder_.has(stage.checkpoint) ? time : StageTime{};
   const auto keep = [&](const optim::FitResult& so_far) { keep_timing(time, before, so_far); };
-  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep, summary_.first_step_seconds);
+  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep, summary_.first_step_seconds, trace);
   allocator_trim();  // evaluation and training ask for other sizes
   const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
   keep(result);
@@ -196,7 +204,12 @@ void Pipeline::fine_tune() {
   Json tag = training_json(options_);
   tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["pictures"] = split_.train.size();
   tag["quant"] = Json::parse(notes_.quant), tag["from"] = from.is_object() ? from : Json(notes_.tag);
-  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat);
+  std::unique_ptr<TraceWriter> trace;
+  if (!options_.trace_dir.empty()) {
+    const Tensor pictures = data::normalise(split_.train.pictures.slice(0, std::min(kTracedPictures, split_.train.size())));
+    trace = std::make_unique<TraceWriter>(options_.trace_dir, *net_, pictures, options_.trace_every);
+  }
+  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat, trace.get());
 }
 
 void Pipeline::evaluate_qat() {

@@ -39,7 +39,7 @@ class Pipeline {
  private:
   std::string path(const std::string& file) const { return folder_.path(file); }
   bool keeps_earlier_stages() const;
-  void fit(const Stage& stage, StageTime& time);
+  void fit(const Stage& stage, StageTime& time, class TraceWriter* trace = nullptr);
   double total_seconds() const;
   void keep_timing(StageTime& time, const StageTime& before, const optim::FitResult& so_far);
   optim::Scores evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second);

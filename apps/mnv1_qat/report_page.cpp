@@ -13,6 +13,7 @@ using chart::escaped;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostExamples = 24;
+constexpr double kMuchOscillation = 0.05;
 constexpr int kGridLines = 64;  // grids of more codes are drawn by their ends alone
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
@@ -39,9 +40,16 @@ void add_accuracy(Page& page, const RunReport& run) {
 
 void add_warnings(Page& page, const RunReport& run) {
   page.section("Warnings");
-  if (run.analysis.warnings.empty())
+  std::vector<std::string> warnings = run.analysis.warnings;
+  for (const quant::LayerTrace& layer : run.trace.empty() ? std::vector<quant::LayerTrace>{} : run.trace.back().layers)
+    if (layer.oscillating > kMuchOscillation)
+      warnings.push_back(
+          fmt::format("{}: {:.1f} % of its weights oscillate at the end of the fine-tuning; a falling learning rate, "
+                      "or more bits, would let them settle.",
+                      layer.layer, 100 * layer.oscillating));
+  if (warnings.empty())
     return page.paragraph("None: no dead channels, no collapsed or mostly unused range, nothing much clipped.");
-  page.list(run.analysis.warnings);
+  page.list(warnings);
 }
 
 /// The loss of a stage's steps, averaged over neighbours where there are many.
@@ -75,6 +83,54 @@ void add_training(Page& page, const RunReport& run) {
   if (drawings.empty()) return;
   page.section("Training");
   page.row(drawings);
+}
+
+using TraceValue = double (*)(const quant::LayerTrace&);
+
+/// A line for each of the layers whose last value is largest.
+chart::LineChart traced(const RunReport& run, const std::string& title, TraceValue value_of, bool against_first) {
+  constexpr std::size_t kMostLines = 5;
+  std::vector<chart::Series> all;
+  for (std::size_t i = 0; i < run.trace.back().layers.size(); ++i) {
+    chart::Series series{run.trace.back().layers[i].layer, {}};
+    for (const TraceLine& line : run.trace) {
+      if (i >= line.layers.size()) continue;
+      const double first = against_first ? value_of(run.trace.front().layers[i]) : 1;
+      series.points.push_back({static_cast<double>(line.step), value_of(line.layers[i]) / (first > 0 ? first : 1)});
+    }
+    if (!series.points.empty()) all.push_back(std::move(series));
+  }
+  std::stable_sort(all.begin(), all.end(), [](const chart::Series& a, const chart::Series& b) {
+    return a.points.back().y > b.points.back().y;
+  });
+  if (all.size() > kMostLines) all.resize(kMostLines);
+  chart::LineChart chart;
+  chart.title = title, chart.x_name = "step", chart.series = std::move(all), chart.width = 620, chart.height = 300;
+  chart.percent = !against_first;
+  return chart;
+}
+
+void add_trace(Page& page, const RunReport& run) {
+  if (run.trace.empty() || run.trace.front().layers.size() != run.trace.back().layers.size()) return;
+  page.section("Quantizers during fine-tuning");
+  page.paragraph(
+      "The five layers with the largest last value. A code flips when a weight crosses the middle between two; a "
+      "weight oscillates when its flips "
+      "keep changing direction: it sits on such a middle, and its last code is chance.");
+  page.row({draw(traced(
+                     run, "Codes that flip in a step", [](const quant::LayerTrace& l) { return l.flips; }, false))
+                .inline_text(),
+            draw(traced(
+                     run, "Oscillating weights", [](const quant::LayerTrace& l) { return l.oscillating; }, false))
+                .inline_text()});
+  page.row({draw(traced(
+                     run, "Step of the weights, against the first",
+                     [](const quant::LayerTrace& l) { return l.weight_step; }, true))
+                .inline_text(),
+            draw(traced(
+                     run, "Step of the values, against the first",
+                     [](const quant::LayerTrace& l) { return l.value_step.value_or(0); }, true))
+                .inline_text()});
 }
 
 std::string histogram_of(const std::string& title, const quant::GridUse& use) {
@@ -196,6 +252,7 @@ std::string report_page(const RunReport& run) {
   add_accuracy(page, run);
   add_warnings(page, run);
   add_training(page, run);
+  add_trace(page, run);
   add_layers(page, run);
   add_confusion(page, run);
   add_examples(page, run);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/mnv1_qat/model_file.h"
+#include "apps/mnv1_qat/trace_file.h"
 #include "data/dataset.h"
 #include "quant/analysis.h"
 
@@ -26,6 +27,7 @@ struct RunReport {
   Judgement fp32, int8;
   quant::Analysis analysis;
   std::vector<nlohmann::ordered_json> events;  ///< metrics.jsonl; may be empty
+  std::vector<TraceLine> trace;                ///< of the fine-tuning; may be empty
 };
 
 /// Self-contained HTML.

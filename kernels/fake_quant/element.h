@@ -13,7 +13,7 @@ namespace {
 struct Grid {
   std::int32_t zero_point, lo, hi;
   QuantRule rule;
-  explicit Grid(const FakeQuantProblem& p) : zero_point(p.zero_point), lo(p.lo), hi(p.hi), rule(p.rule) {}
+  explicit OCTET_HD Grid(const FakeQuantProblem& p) : zero_point(p.zero_point), lo(p.lo), hi(p.hi), rule(p.rule) {}
 };
 
 /// x as a code relative to the zero point, unrounded, and the range it is clamped to: in steps under onnx, in

@@ -93,6 +93,23 @@ TEST_F(Laboratory, ReportIsOnePage) {
     EXPECT_NE(page.find(chart::escaped(warning.get<std::string>())), std::string::npos);
 }
 
+TEST_F(Laboratory, TheTraceOfAFineTuningIsWrittenResumedAndDrawn) {
+  const Words traced{"--trace-quant", file("trace"), "--trace-every", "3"};
+  ASSERT_EQ(mnv1_qat(Words{"run", "--quiet"} + small_run(file("traced")) + traced).code, 0);
+  const std::string lines = bytes_of(file("trace/quant_trace.jsonl"));
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2) << "steps 3 and 6 of 8";
+  const Json first = Json::parse(lines.substr(0, lines.find('\n')));
+  EXPECT_EQ(first["step"], 3);
+  ASSERT_EQ(first["layers"].size(), 28u);
+  for (const Json& layer : first["layers"])
+    for (const char* key : {"layer", "weight_step", "weight_clipped", "flips", "oscillating", "value_step", "value_clipped"}) EXPECT_TRUE(layer.contains(key)) << key;
+  EXPECT_EQ(bytes_of(file("traced/qat.safetensors")), bytes_of(model("qat"))) << "a trace disturbs nothing";
+  const Ended report = mnv1_qat(Words{"report", file("traced"), "--trace", file("trace"), "-o", file("t.html"), "--quiet"} + small_data());
+  ASSERT_EQ(report.code, 0) << report.err;
+  EXPECT_NE(bytes_of(file("t.html")).find("Codes that flip in a step"), std::string::npos);
+  expect_refused(mnv1_qat(Words{"run", "--quiet", "--trace-quant", file("traced/qat.safetensors/x")} + small_run(file("other"))), 1, {"cannot make the folder"});
+}
+
 TEST_F(Laboratory, ReportOfACalibration) {
   ASSERT_EQ(mnv1_qat(Words{"ptq", model("fp32"), "--out", file("ptq"), "--quiet"} + small_data()).code, 0);
   const Ended ended = mnv1_qat(Words{"report", file("ptq"), "-o", file("ptq.html"), "--quiet"} + small_data());
