@@ -171,7 +171,8 @@ TEST(GpuIndex, ClassesOfReadersAreAllReaders) {
           std::set<std::array<std::int64_t, 3>> wanted, got;  // place, tap, output
           for (std::int64_t out = 0; out < outputs; ++out)
             for (std::int64_t tap = 0; tap < window; ++tap)
-              if (const std::int64_t at = out * stride - pad + tap; at >= 0 && at < extent) wanted.insert({at, tap, out});
+              if (const std::int64_t at = out * stride - pad + tap; at >= 0 && at < extent)
+                wanted.insert({at, tap, out});
           for (std::int64_t first = 0; first < std::min(stride, window); ++first) {
             const ReaderClass of = reader_class(extent, window, stride, pad, first);
             for (std::int64_t i = 0; i < of.places; ++i)

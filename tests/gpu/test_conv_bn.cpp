@@ -31,9 +31,11 @@ Floats floats(const hostile::PageEnd<float>& values) { return {values.data(), va
 
 /// One pass of the device's row; the step lies on the device.
 Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c, const ConvBnInputs& in) {
-  Buffer<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst), z_dst(in.z_dst), slope(in.slope), offset(in.offset), step(Floats{c.step});
+  Buffer<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst), z_dst(in.z_dst),
+      slope(in.slope), offset(in.offset), step(Floats{c.step});
   const std::size_t k = in.slope.size(), channels = in.scale.size();
-  Buffer<float> dst(in.d_dst.size()), mean(k), variance(k), low(k), high(k), d_src(in.src.size()), d_scale(channels), d_shift(channels), d_weight(in.weight.size());
+  Buffer<float> dst(in.d_dst.size()), mean(k), variance(k), low(k), high(k), d_src(in.src.size()), d_scale(channels),
+      d_shift(channels), d_weight(in.weight.size());
   ConvBnPointers io;
   io.src = src, io.step_at = step, io.step = -1, io.weight = weight, io.dst = dst, io.d_dst = d_dst;
   if (c.problem.mapped) io.scale = scale, io.shift = shift;
@@ -44,8 +46,10 @@ Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c
   if (c.d_src && c.problem.mapped) io.d_scale = d_scale, io.d_shift = d_shift;
   if (c.d_weight) io.d_weight = d_weight;
   const std::string pass = room.pass(which);
-  if (const ConvBnRow* row = test::device_row(room.rows, pass.c_str(), "f32", c.problem)) row->run(c.problem, io, context_of(Device::cuda));
-  return {dst.values(), mean.values(), variance.values(), low.values(), high.values(), d_src.values(), d_scale.values(), d_shift.values(), d_weight.values()};
+  if (const ConvBnRow* row = test::device_row(room.rows, pass.c_str(), "f32", c.problem))
+    row->run(c.problem, io, context_of(Device::cuda));
+  return {dst.values(),   mean.values(),    variance.values(), low.values(),     high.values(),
+          d_src.values(), d_scale.values(), d_shift.values(),  d_weight.values()};
 }
 
 /// Does the product of this pass run in one chunk of its depth, with the bits of the reference? Buffers are aligned.
@@ -83,7 +87,9 @@ void expect_forward(const ConvBnRoom& room, const ConvBnCase& c, std::uint64_t s
     if (c.extremes) test::expect_same(floats(wanted.high), got.high, "high");
   }
   if (!c.statistics) return;
-  if (hostile) return expect_class(floats(wanted.mean), got.mean, "mean"), expect_class(floats(wanted.variance), got.variance, "variance");
+  if (hostile)
+    return expect_class(floats(wanted.mean), got.mean, "mean"),
+           expect_class(floats(wanted.variance), got.variance, "variance");
   const double tolerance = whole_forward(room, g) ? kOnce : 2e-7 * static_cast<double>(g.r * g.s * g.c);
   test::expect_near(floats(wanted.mean), got.mean, tolerance, "mean");
   test::expect_near(floats(wanted.variance), got.variance, tolerance, "variance");
@@ -99,7 +105,9 @@ void expect_backward(const ConvBnRoom& room, const ConvBnCase& c, std::uint64_t 
   const double readers = static_cast<double>(g.r * g.s * g.k), pixels = static_cast<double>(g.out_pixels());
   if (c.d_src && whole) test::expect_same(floats(wanted.d_src), got.d_src, "d_src");
   if (hostile) {
-    if (sums && whole) expect_class(floats(wanted.d_scale), got.d_scale, "d_scale"), expect_class(floats(wanted.d_shift), got.d_shift, "d_shift");
+    if (sums && whole)
+      expect_class(floats(wanted.d_scale), got.d_scale, "d_scale"),
+          expect_class(floats(wanted.d_shift), got.d_shift, "d_shift");
     return;
   }
   if (c.d_src) test::expect_near(floats(wanted.d_src), got.d_src, 2e-7 * readers, "d_src");
@@ -119,14 +127,16 @@ void expect_room(const ConvBnRoom& room, const ConvGeometry& g, std::uint64_t se
   }
   for (int omitted = 0; omitted < 5; ++omitted) {
     ConvBnCase c = cases[cases.size() / 2];
-    c.statistics = omitted != 0, c.extremes = omitted != 1, c.late = omitted != 2, c.d_src = omitted != 3, c.d_weight = omitted != 4;
+    c.statistics = omitted != 0, c.extremes = omitted != 1, c.late = omitted != 2, c.d_src = omitted != 3,
+    c.d_weight = omitted != 4;
     if (omitted == 4) c.statistics = c.extremes = false;
     cases.push_back(c);
   }
   for (const ConvBnCase& c : cases) expect_forward(room, c, seed), expect_backward(room, c, seed);
 }
 
-ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int64_t k, std::int64_t window, std::int64_t stride) {
+ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int64_t k, std::int64_t window,
+                      std::int64_t stride) {
   ConvGeometry g;
   g.n = n, g.h = map, g.w = map + (map > 2 ? 1 : 0), g.c = c, g.k = k;
   g.r = g.s = window, g.stride_h = g.stride_w = stride, g.pad_h = g.pad_w = window / 2;
@@ -135,12 +145,14 @@ ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int
 
 TEST_F(GpuConvBn, PointwiseWithEveryMap) {
   std::uint64_t seed = 1;
-  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1), geometry(2, 9, 36, 40, 1, 1)})
+  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1),
+                                geometry(2, 9, 36, 40, 1, 1)})
     expect_room(kConv, g, seed++, true);
   // Several tiles either way, and a depth that is split.
   ConvBnCase c;
   c.problem.mapped = c.problem.quantized = true, c.problem.act = Activation::relu, c.problem.lo = 0, c.problem.hi = 255;
-  for (const ConvGeometry& g : {geometry(3, 12, 20, 132, 1, 1), geometry(2, 4, 1024, 64, 1, 1), geometry(5, 1, 512, 260, 1, 1)}) {
+  for (const ConvGeometry& g :
+       {geometry(3, 12, 20, 132, 1, 1), geometry(2, 4, 1024, 64, 1, 1), geometry(5, 1, 512, 260, 1, 1)}) {
     c.problem.geometry = g;
     expect_forward(kConv, c, seed), expect_backward(kConv, c, seed++);
   }
@@ -148,22 +160,27 @@ TEST_F(GpuConvBn, PointwiseWithEveryMap) {
 
 TEST_F(GpuConvBn, WindowsWithEveryMap) {
   std::uint64_t seed = 20;
-  for (const ConvGeometry& g : {geometry(2, 9, 3, 16, 3, 2), geometry(1, 4, 8, 8, 3, 1), geometry(2, 1, 5, 3, 3, 1), geometry(3, 6, 12, 20, 1, 2), geometry(1, 7, 4, 8, 2, 3)})
+  for (const ConvGeometry& g : {geometry(2, 9, 3, 16, 3, 2), geometry(1, 4, 8, 8, 3, 1), geometry(2, 1, 5, 3, 3, 1),
+                                geometry(3, 6, 12, 20, 1, 2), geometry(1, 7, 4, 8, 2, 3)})
     expect_room(kConv, g, seed++, true);
   // What the map makes of a zero is not what padding is.
   ConvBnCase c;
   c.problem.geometry = geometry(2, 5, 4, 8, 3, 1), c.problem.mapped = true;
   ConvBnInputs in = hostile::make_inputs(kConv, c.problem.geometry, seed, false);
-  std::fill(in.scale.begin(), in.scale.end(), 0.0f), std::fill(in.shift.begin(), in.shift.end(), 1.0f), std::fill(in.weight.begin(), in.weight.end(), 1.0f);
+  std::fill(in.scale.begin(), in.scale.end(), 0.0f), std::fill(in.shift.begin(), in.shift.end(), 1.0f),
+      std::fill(in.weight.begin(), in.weight.end(), 1.0f);
   EXPECT_EQ(run_there(kConv, "fwd", c, in).dst[0], 4 * 4.0f) << "four taps of a corner are inside";
 }
 
 TEST_F(GpuConvBn, HostileValues) {
   std::uint64_t seed = 60;
   for (const ConvGeometry& g : {geometry(2, 5, 17, 12, 1, 1), geometry(2, 4, 8, 12, 1, 1), geometry(2, 5, 4, 6, 3, 2)})
-    hostile::for_maps(g, [&](const ConvBnCase& c) { expect_forward(kConv, c, ++seed, true), expect_backward(kConv, c, seed, true); });
+    hostile::for_maps(
+        g, [&](const ConvBnCase& c) { expect_forward(kConv, c, ++seed, true), expect_backward(kConv, c, seed, true); });
   for (const std::int64_t channels : {5, 8})
-    hostile::for_maps(geometry(2, 5, channels, channels, 3, 1), [&](const ConvBnCase& c) { expect_forward(kDepthwise, c, ++seed, true), expect_backward(kDepthwise, c, seed, true); });
+    hostile::for_maps(geometry(2, 5, channels, channels, 3, 1), [&](const ConvBnCase& c) {
+      expect_forward(kDepthwise, c, ++seed, true), expect_backward(kDepthwise, c, seed, true);
+    });
 }
 
 /// Means that dwarf the deviations: sums of squares in floats would leave no digit of the variance.
@@ -190,12 +207,14 @@ TEST_F(GpuConvBn, UnalignedPointers) {
     return all;
   };
   Buffer<float> src(in.src), scale(moved(in.scale)), shift(in.shift), weight(in.weight), dst(in.d_dst.size());
-  Buffer<float> d_dst(in.d_dst), z(moved(in.z_dst)), slope(moved(in.slope)), offset(in.offset), d_src(in.src.size()), d_scale(8), d_shift(8), d_weight(in.weight.size());
+  Buffer<float> d_dst(in.d_dst), z(moved(in.z_dst)), slope(moved(in.slope)), offset(in.offset), d_src(in.src.size()),
+      d_scale(8), d_shift(8), d_weight(in.weight.size());
   ConvBnPointers io;
   io.src = src, io.scale = scale.data() + 1, io.shift = shift, io.weight = weight, io.dst = dst;
   io.d_dst = d_dst, io.z_dst = z.data() + 1, io.slope = slope.data() + 1, io.offset = offset;
   io.d_src = d_src, io.d_scale = d_scale, io.d_shift = d_shift, io.d_weight = d_weight;
-  for (const char* pass : {"conv2d_bn_fwd", "conv2d_bn_bwd"}) test::device_row(kConv.rows, pass, "f32", c.problem)->run(c.problem, io, context_of(Device::cuda));
+  for (const char* pass : {"conv2d_bn_fwd", "conv2d_bn_bwd"})
+    test::device_row(kConv.rows, pass, "f32", c.problem)->run(c.problem, io, context_of(Device::cuda));
   const ConvBnOutputs forward = hostile::run_row(hostile::reference_row(kConv, "conv2d_bn_fwd", "f32"), c, in);
   const ConvBnOutputs backward = hostile::run_row(hostile::reference_row(kConv, "conv2d_bn_bwd", "f32"), c, in);
   test::expect_same(floats(forward.dst), dst.values(), "dst");
@@ -206,7 +225,9 @@ TEST_F(GpuConvBn, UnalignedPointers) {
 TEST_F(GpuConvBn, DepthwiseWithEveryMap) {
   std::uint64_t seed = 40;
   for (const std::int64_t stride : {1, 2})
-    for (const auto& [n, map, c] : {std::tuple{1, 1, 1}, std::tuple{3, 2, 5}, std::tuple{2, 7, 8}, std::tuple{2, 4, 36}}) expect_room(kDepthwise, geometry(n, map, c, c, 3, stride), seed++, true);
+    for (const auto& [n, map, c] :
+         {std::tuple{1, 1, 1}, std::tuple{3, 2, 5}, std::tuple{2, 7, 8}, std::tuple{2, 4, 36}})
+      expect_room(kDepthwise, geometry(n, map, c, c, 3, stride), seed++, true);
   expect_forward(kDepthwise, {.problem = {.geometry = geometry(9, 16, 132, 132, 3, 1)}}, seed);
   expect_backward(kDepthwise, {.problem = {.geometry = geometry(9, 16, 132, 132, 3, 1)}}, seed);
 }
@@ -226,7 +247,8 @@ struct Chain {
   std::string ops;
 };
 
-/// A depthwise, a pointwise and a depthwise layer on the device, the middle one's source quantized by a scale that lies there.
+/// A depthwise, a pointwise and a depthwise layer on the device, the middle one's source quantized by a scale that lies
+/// there.
 Chain run_chain(ops::Fusion fusion) {
   const Form form(fusion);
   const auto there = [](const Shape& shape, std::uint64_t seed, double low, double high) {
@@ -266,7 +288,8 @@ Chain run_chain(ops::Fusion fusion) {
   take(y.value(), chain.y);
   y.backward(there(y.shape(), 77, -1, 1));
   for (const Variable& leaf : leaves) take(leaf.grad(), chain.gradients);
-  for (const ops::BatchNormState& state : states) take(state.running_mean, chain.state), take(state.running_var, chain.state);
+  for (const ops::BatchNormState& state : states)
+    take(state.running_mean, chain.state), take(state.running_var, chain.state);
   return chain;
 }
 

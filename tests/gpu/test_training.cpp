@@ -1,4 +1,5 @@
-// A net on the device beside the same net on the processor: losses, gradients, quantization-aware training, checkpoints.
+// A net on the device beside the same net on the processor: losses, gradients, quantization-aware training,
+// checkpoints.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -57,7 +58,8 @@ TEST_F(GpuTraining, LossAndGradientsAreThoseOfTheProcessor) {
   }
 }
 
-optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint, std::int64_t epochs, std::int64_t batch, bool resume) {
+optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint,
+                       std::int64_t epochs, std::int64_t batch, bool resume) {
   optim::Trainer trainer(net);
   trainer.prepare({{0.005, 0.9, 1e-4, false}, optim::ScheduleKind::constant, 0});
   optim::FitOptions fit;
@@ -74,7 +76,8 @@ TEST_F(GpuTraining, AStepIsThatOfTheProcessor) {
   const auto a = train(here, set, folder / "a", 1, 6, false), b = train(there, set, folder / "b", 1, 6, false);
   EXPECT_NEAR(a.epochs[0].loss(), b.epochs[0].loss(), 1e-4);
   const auto mine = here->state(), its = there->state();
-  for (std::size_t i = 0; i < mine.size(); ++i) EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
+  for (std::size_t i = 0; i < mine.size(); ++i)
+    EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
   optim::Trainer trainer(there);
   EXPECT_EQ(trainer.evaluate(set, 4).pictures, 6);
 }
@@ -117,8 +120,10 @@ TEST_F(GpuTraining, NoPassOfBatchNormIsLeft) {
     const auto net = small_net(Device::cuda);
     if (quantized) quant::prepare(*net, Shape{1, 32, 32, 3}, {});
     const std::set<std::string> fused = passes_of(*net, set);
-    for (const char* pass : {"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd"}) EXPECT_TRUE(fused.contains(pass)) << pass;
-    for (const char* pass : {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight", "dwconv2d_fwd", "dwconv2d_bwd_data", "batchnorm_stats", "channel_fma_fwd"})
+    for (const char* pass : {"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd"})
+      EXPECT_TRUE(fused.contains(pass)) << pass;
+    for (const char* pass : {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight", "dwconv2d_fwd", "dwconv2d_bwd_data",
+                             "batchnorm_stats", "channel_fma_fwd"})
       EXPECT_FALSE(fused.contains(pass)) << pass;
     const Form apart(ops::Fusion::off);
     EXPECT_TRUE(passes_of(*net, set).contains("batchnorm_stats"));
@@ -140,7 +145,8 @@ TEST_F(GpuTraining, FormsOfAStepAgree) {
     EXPECT_LE(largest_difference(wanted, b[i].second.grad()), 5e-3 * norm + 1e-5) << a[i].first;
   }
   const auto mine = apart->state(), its = fused->state();
-  for (std::size_t i = 0; i < mine.size(); ++i) EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
+  for (std::size_t i = 0; i < mine.size(); ++i)
+    EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
 }
 
 TEST_F(GpuTraining, FormsOfAQuantizedStepAgree) {
@@ -160,7 +166,8 @@ TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
   const Form floats(ops::Fusion::floats);
   const data::Dataset set = pictures(6);
   quant::QuantConfig pact, lsq;
-  lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq, lsq.activation_quantize_type = quant::ActivationQuantize::lsq;
+  lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq,
+  lsq.activation_quantize_type = quant::ActivationQuantize::lsq;
   pact.weight_preprocess_type = pact.activation_preprocess_type = quant::Preprocess::pact;
   for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact, lsq}) {
     const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
