@@ -4,6 +4,7 @@
 //
 // A tally has none(), merged(tally) and across(offset): that of the lane `offset` away. An epilogue has a Tally,
 //   value(i, c, x, tally)   what is stored for element i, of channel c, whose sum is x
+//   quad(i, c, x, tallies)  the same for four neighbouring elements and channels, where by_quads()
 //   put(c, tally)           takes a channel's whole tally
 #pragma once
 #include "core/gpu/gpu.h"
@@ -49,6 +50,11 @@ struct TakeMoments {
     tally.add(z);
     return z;
   }
+  bool by_quads() const { return true; }
+  __device__ float4 quad(std::int64_t, int, const float4& z, Moments* tallies) const {
+    tallies[0].add(z.x), tallies[1].add(z.y), tallies[2].add(z.z), tallies[3].add(z.w);
+    return z;
+  }
   __device__ void put(int c, const Moments& tally) const {
     if (mean != nullptr) moments_of(tally.sum, tally.square, pixels, mean[c], variance[c]);
     if (low != nullptr) low[c] = tally.low, high[c] = tally.high;
@@ -74,10 +80,19 @@ struct MapGradient {
   MapGradient(const ConvBnProblem& p, const ConvBnPointers& io)
       : map(p, io), src(io.src), d_scale(io.d_scale), d_shift(io.d_shift) {}
   __device__ float value(std::int64_t i, int c, float d_x, MapSums& tally) const {
-    const float z = __ldg(src + i), g = map.passes_gradient(z, c) ? d_x : 0.0f;
+    return of(__ldg(src + i), d_x, map.scale(c), map.shift(c), tally);
+  }
+  bool by_quads() const { return map.by_quads() && reinterpret_cast<std::uintptr_t>(src) % 16 == 0; }
+  __device__ float4 quad(std::int64_t i, int c, const float4& d_x, MapSums* tallies) const {
+    const float4 z = read_at<float4>(src + i), scale = map.scales(c), shift = map.shifts(c);
+    return make_float4(of(z.x, d_x.x, scale.x, shift.x, tallies[0]), of(z.y, d_x.y, scale.y, shift.y, tallies[1]),
+                       of(z.z, d_x.z, scale.z, shift.z, tallies[2]), of(z.w, d_x.w, scale.w, shift.w, tallies[3]));
+  }
+  __device__ float of(float z, float d_x, float scale, float shift, MapSums& tally) const {
+    const float g = map.passes_gradient(z, scale, shift) ? d_x : 0.0f;
     tally.scale = __fma_rn(static_cast<double>(g), static_cast<double>(z), tally.scale);
     tally.shift += static_cast<double>(g);
-    return d_scale != nullptr ? g * map.scale(c) : g;
+    return d_scale != nullptr ? g * scale : g;
   }
   __device__ void put(int c, const MapSums& tally) const {
     if (d_scale != nullptr) d_scale[c] = static_cast<float>(tally.scale), d_shift[c] = static_cast<float>(tally.shift);

@@ -32,29 +32,29 @@ class TileOfOperand {
   __device__ void fetch(int d0, int end) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      values_[i] = no_quad();
+      loaded_[i] = {};
       if (!active()) continue;
       const int d = d0 + depth_of(i);
       if constexpr (kVectors) {
-        if (d < end) values_[i] = operand_.quad(lines_[kAlongDepth ? i : 0], d);
+        if (d < end) loaded_[i].quad = operand_.quad(lines_[kAlongDepth ? i : 0], d);
       } else {
-        const int outer = first_ + outer_of(i);
-        values_[i] = kAlongDepth ? make_float4(one(outer, d, end), one(outer, d + 1, end), one(outer, d + 2, end),
-                                               one(outer, d + 3, end))
-                                 : make_float4(one(outer, d, end), one(outer + 1, d, end), one(outer + 2, d, end),
-                                               one(outer + 3, d, end));
+#pragma unroll
+        for (int v = 0; v < 4; ++v)
+          if (depth_at(d, v) < end) loaded_[i].ones[v] = operand_.at(outer_at(i, v), depth_at(d, v));
       }
     }
   }
-  __device__ void put(float* tile) const {
+  /// What fetch(d0, …) has brought.
+  __device__ void put(float* tile, int d0) const {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       if (!active()) continue;
       float* to = tile + depth_of(i) * kLd + outer_of(i);
+      const float4 x = values(i, d0 + depth_of(i));
       if constexpr (kAlongDepth) {
-        to[0] = values_[i].x, to[kLd] = values_[i].y, to[2 * kLd] = values_[i].z, to[3 * kLd] = values_[i].w;
+        to[0] = x.x, to[kLd] = x.y, to[2 * kLd] = x.z, to[3 * kLd] = x.w;
       } else {
-        *reinterpret_cast<float4*>(to) = values_[i];
+        *reinterpret_cast<float4*>(to) = x;
       }
     }
   }
@@ -75,11 +75,38 @@ class TileOfOperand {
     if constexpr (kAlongDepth) return t / 32 % (kGemmStep / 8) * 8 + t % 2 * 4;
     return t / (kOuter / 4);
   }
-  __device__ float one(int outer, int d, int end) const { return d < end ? operand_.at(outer, d) : 0.0f; }
+  /// Line and depth of element v of a quad.
+  __device__ int outer_at(int i, int v) const { return first_ + outer_of(i) + (kAlongDepth ? 0 : v); }
+  __device__ static int depth_at(int d, int v) { return d + (kAlongDepth ? v : 0); }
+  /// The quad whose first element is of depth d.
+  __device__ float4 values(int i, int d) const {
+    if constexpr (!kVectors)
+      return make_float4(value(i, d, 0), value(i, d, 1), value(i, d, 2), value(i, d, 3));
+    else if constexpr (kFinishes)
+      return operand_.finish(loaded_[i].quad, lines_[kAlongDepth ? i : 0], d);
+    else
+      return loaded_[i].quad;
+  }
+  __device__ float value(int i, int d, int v) const {
+    if constexpr (kFinishes)
+      return operand_.finish(loaded_[i].ones[v], outer_at(i, v), depth_at(d, v));
+    else
+      return loaded_[i].ones[v];
+  }
+
+  using One = typename LoadedBy<Operand>::One;
+  using Quad = typename LoadedBy<Operand>::Quad;
+  static constexpr bool kFinishes = !std::is_same_v<Quad, float4>;
+  struct ByQuads {
+    Quad quad;
+  };
+  struct ByOnes {
+    One ones[4];
+  };
 
   const Operand& operand_;
   int first_;
-  float4 values_[kCount];
+  std::conditional_t<kVectors, ByQuads, ByOnes> loaded_[kCount] = {};
   typename Operand::Line lines_[kLines];  // across the depth all quads of a thread are of the same lines
 };
 
@@ -90,6 +117,15 @@ struct Product {
   int rows, cols, depth, chunk_depth, col_tiles;
   bool quads;                         ///< rows of `to` are stored by float4
   Activation act = Activation::none;  ///< applied last
+  RowPlaces places = {};
+};
+
+/// Where a product is written: row after row, or row by row to places of their own.
+struct Result {
+  float* to;
+  RowPlaces places = {};
+  Result(float* first) : to(first) {}
+  Result(float* first, const RowPlaces& rows) : to(first), places(rows) {}
 };
 
 /// The sums of one thread: groups of four rows by groups of four columns, so that the threads of a warp read
@@ -130,17 +166,19 @@ class Sums {
   __device__ void tally(const Product& p, int first_row, int first_col, const E& epilogue, typename E::Tally* lines) {
     const int lane = static_cast<int>(threadIdx.x) % 32, line = static_cast<int>(threadIdx.x) / 32 / (kAcross / 4);
 #pragma unroll
-    for (int j = 0; j < kCols; ++j) {
-      const int at = col_ + j / 4 * kColGroup + j % 4, col = first_col + at;
-      typename E::Tally tally = E::Tally::none();
+    for (int j = 0; j < kCols; j += 4) {
+      const int at = col_ + j / 4 * kColGroup, col = first_col + at;
+      typename E::Tally tallies[4] = {E::Tally::none(), E::Tally::none(), E::Tally::none(), E::Tally::none()};
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
         const int row = first_row + row_ + i / 4 * kRowGroup + i % 4;
-        if (row < p.rows && col < p.cols)
-          sums_[i][j] = epilogue.value(static_cast<std::int64_t>(row) * p.cols + col, col, sums_[i][j], tally);
+        if (row < p.rows) tally_quad(p, row, col, epilogue, sums_[i] + j, tallies);
       }
-      for (int offset = 4; offset < 32; offset *= 2) tally = tally.merged(tally.across(offset));
-      if (lane < 4) lines[line * kTileCols + at] = tally;
+#pragma unroll
+      for (int v = 0; v < 4; ++v) {
+        for (int offset = 4; offset < 32; offset *= 2) tallies[v] = tallies[v].merged(tallies[v].across(offset));
+        if (lane < 4) lines[line * kTileCols + at + v] = tallies[v];
+      }
     }
   }
   static constexpr int kWarpLines = kGemmThreads / 32 / (kAcross / 4);
@@ -152,7 +190,7 @@ class Sums {
       if (row >= p.rows) continue;
 #pragma unroll
       for (int j = 0; j < kCols / 4; ++j)
-        store_quad(p, to + static_cast<std::int64_t>(row) * p.cols, first_col + col_ + j * kColGroup, sums_[i] + j * 4);
+        store_quad(p, to + p.places.of(row) * p.cols, first_col + col_ + j * kColGroup, sums_[i] + j * 4);
     }
   }
 
@@ -166,6 +204,20 @@ class Sums {
   __device__ static void add_row(float x, const float4& y, float* sums) {
     sums[0] = __fmaf_rn(x, y.x, sums[0]), sums[1] = __fmaf_rn(x, y.y, sums[1]);
     sums[2] = __fmaf_rn(x, y.z, sums[2]), sums[3] = __fmaf_rn(x, y.w, sums[3]);
+  }
+  template <class E>
+  __device__ static void tally_quad(const Product& p, int row, int col, const E& epilogue, float* sums,
+                                    typename E::Tally* tallies) {
+    const std::int64_t first = static_cast<std::int64_t>(row) * p.cols + col;
+    if (p.quads) {
+      if (col >= p.cols) return;
+      const float4 x = epilogue.quad(first, col, make_float4(sums[0], sums[1], sums[2], sums[3]), tallies);
+      sums[0] = x.x, sums[1] = x.y, sums[2] = x.z, sums[3] = x.w;
+      return;
+    }
+#pragma unroll
+    for (int v = 0; v < 4; ++v)
+      if (col + v < p.cols) sums[v] = epilogue.value(first + v, col + v, sums[v], tallies[v]);
   }
   __device__ static void store_quad(const Product& p, float* row, int col, const float* sums) {
     if (p.quads) {
@@ -213,13 +265,13 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p, 
   TileSums sums;
 
   from_a.fetch(begin, end), from_b.fetch(begin, end);
-  from_a.put(tile_a[0]), from_b.put(tile_b[0]);
+  from_a.put(tile_a[0], begin), from_b.put(tile_b[0], begin);
   __syncthreads();
   for (int d = begin, at = 0; d < end; d += kGemmStep, at ^= 1) {
     const bool more = d + kGemmStep < end;
     if (more) from_a.fetch(d + kGemmStep, end), from_b.fetch(d + kGemmStep, end);
     sums.add(tile_a[at], tile_b[at]);
-    if (more) from_a.put(tile_a[at ^ 1]), from_b.put(tile_b[at ^ 1]);
+    if (more) from_a.put(tile_a[at ^ 1], d + kGemmStep), from_b.put(tile_b[at ^ 1], d + kGemmStep);
     __syncthreads();
   }
   if constexpr (!std::is_same_v<E, NoEpilogue>) {
@@ -236,15 +288,17 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p, 
   sums.store(p, p.to + static_cast<std::int64_t>(chunk) * p.rows * p.cols, first_row, first_col);
 }
 
-/// to[i] = act(Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols]).
+/// to[i] = act(Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols]); rows go to their places.
 __global__ void sum_of_chunks(const float* partial, const float* bias, Activation act, float* to, std::size_t count,
-                              int cols, int chunks) {
+                              int cols, int chunks, RowPlaces places) {
   OCTET_GRID_LOOP(i, count) {
     float sum = partial[i];
 #pragma unroll 8
     for (int chunk = 1; chunk < chunks; ++chunk)
       sum = __fadd_rn(sum, partial[static_cast<std::size_t>(chunk) * count + i]);
-    to[i] = activate(bias == nullptr ? sum : __fadd_rn(sum, bias[i % static_cast<std::size_t>(cols)]), act);
+    const auto row = static_cast<int>(i / static_cast<unsigned>(cols));
+    const auto col = static_cast<int>(i % static_cast<unsigned>(cols));
+    to[places.of(row) * cols + col] = activate(bias == nullptr ? sum : __fadd_rn(sum, bias[col]), act);
   }
 }
 
@@ -282,21 +336,22 @@ void launch(const A& a, const B& b, const Product& p, const GemmPlan& plan, bool
 /// to (rows by cols) = act(a · bᵀ + bias), divided as the plan says. vectors: both operands can be read by quads.
 template <class A, class B>
 void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, const GemmPlan& plan,
-              bool vectors, const float* bias, float* to, void* stream, Activation act = Activation::none) {
+              bool vectors, const float* bias, const Result& result, void* stream, Activation act = Activation::none) {
+  float* const to = result.to;
   const auto count = static_cast<std::size_t>(rows * cols);
   const auto i32 = [](std::int64_t x) { return static_cast<int>(x); };
   Product p{to,         bias,
             i32(rows),  i32(cols),
             i32(depth), i32(plan.chunk_depth),
             0,          cols % 4 == 0 && aligned(to) && aligned(bias),
-            act};
+            act,        result.places};
   if (plan.chunks == 1) return launch(a, b, p, plan, vectors, stream);
   const std::size_t bytes = static_cast<std::size_t>(plan.chunks) * count * sizeof(float);
   auto* partial = static_cast<float*>(gpu::scratch_acquire(bytes));
-  p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0, p.act = Activation::none;
+  p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0, p.act = Activation::none, p.places = {};
   launch(a, b, p, plan, vectors, stream);
   OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, act, to, count,
-               i32(cols), plan.chunks);
+               i32(cols), plan.chunks, result.places);
   gpu::scratch_release(partial, bytes);
 }
 
@@ -321,7 +376,7 @@ void multiply_tallied(const A& a, const B& b, std::int64_t rows, std::int64_t co
                   i32(depth),
                   i32(plan.chunk_depth),
                   0,
-                  cols % 4 == 0 && aligned(to),
+                  cols % 4 == 0 && aligned(to) && epilogue.by_quads(),
                   Activation::none};
   launch(a, b, p, plan, vectors, stream, epilogue, parts);
   launch_finish(epilogue, parts, row_tiles, i32(cols), stream);
@@ -330,8 +385,8 @@ void multiply_tallied(const A& a, const B& b, std::int64_t rows, std::int64_t co
 
 template <class A, class B>
 void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors,
-              const float* bias, float* to, void* stream, Activation act = Activation::none) {
-  multiply(a, b, rows, cols, depth, gemm_plan(rows, cols, depth, vectors), vectors, bias, to, stream, act);
+              const float* bias, const Result& result, void* stream, Activation act = Activation::none) {
+  multiply(a, b, rows, cols, depth, gemm_plan(rows, cols, depth, vectors), vectors, bias, result, stream, act);
 }
 
 }  // namespace

@@ -55,13 +55,44 @@ struct Window {
   }
 };
 
-/// The coordinate in an output of `extent` whose tap reads the source, or -1; `shifted` is the source's coordinate plus
-/// padding minus tap.
-OCTET_HD inline int reader_at(int shifted, const Divisor& stride, int extent) {
-  if (shifted < 0) return -1;
-  const int at = stride.quotient(shifted);
-  return at < extent && at * stride.value() == shifted ? at : -1;
+/// Along one axis, the places of a source that the taps first_tap, first_tap + stride, … of a window read, and no
+/// others do: first, first + stride, …, `places` of them below `extent`. Place i by the t-th of the taps is read by
+/// output `first_reader` + i - t, where there is one.
+struct ReaderClass {
+  std::int64_t first = 0, places = 0, first_reader = 0, taps = 0;
+};
+inline ReaderClass reader_class(std::int64_t extent, std::int64_t window, std::int64_t stride, std::int64_t pad,
+                                std::int64_t first_tap) {
+  ReaderClass of;
+  of.first = ((first_tap - pad) % stride + stride) % stride;
+  of.places = of.first < extent ? (extent - of.first + stride - 1) / stride : 0;
+  of.first_reader = (of.first + pad - first_tap) / stride;
+  of.taps = (window - first_tap + stride - 1) / stride;
+  return of;
 }
+
+/// Where the rows of a result lie: one behind the other, or as the pixels of a class each way of pictures of h by w.
+struct RowPlaces {
+  bool dense = true;
+  Pictures grid{1, 1};
+  int first_y = 0, first_x = 0, stride_h = 1, stride_w = 1, h = 1, w = 1;
+
+  RowPlaces() = default;
+  RowPlaces(const ConvGeometry& g, const ReaderClass& y, const ReaderClass& x)
+      : dense(g.stride_h == 1 && g.stride_w == 1),
+        grid(y.places, x.places),
+        first_y(static_cast<int>(y.first)),
+        first_x(static_cast<int>(x.first)),
+        stride_h(static_cast<int>(g.stride_h)),
+        stride_w(static_cast<int>(g.stride_w)),
+        h(static_cast<int>(g.h)),
+        w(static_cast<int>(g.w)) {}
+  OCTET_HD std::int64_t of(int row) const {
+    if (dense) return row;
+    const Pixel at = grid.pixel(row);
+    return static_cast<std::int64_t>(at.n * h + first_y + at.y * stride_h) * w + first_x + at.x * stride_w;
+  }
+};
 
 /// Is 0 <= at < extent?
 OCTET_HD inline bool inside(int at, int extent) { return static_cast<unsigned>(at) < static_cast<unsigned>(extent); }

@@ -1,5 +1,6 @@
 // How 3x3 kernels of the device read their operands and store their results: as they are, or as a fused convolution
-// wants it (kernels/conv_bn.h). A reader or sink is told its thread's channels once, by start().
+// wants it (kernels/conv_bn.h). A reader or sink is told its thread's channels once, by start(). at() of a reader
+// brings channels from memory, value() makes of them what is multiplied: several are brought before the first is made.
 #pragma once
 #include "kernels/cuda_channels.h"
 #include "kernels/cuda_tally.h"
@@ -12,6 +13,7 @@ struct PlainReader {
   const float* from;
   __device__ void start(int, bool) {}
   __device__ Channels<V> at(std::size_t i) const { return load_channels<V>(from + i); }
+  __device__ static Channels<V> value(const Channels<V>& x) { return x; }
 };
 
 /// The map in front of a fused convolution.
@@ -24,8 +26,8 @@ struct MappedReader {
   __device__ void start(int channel, bool any) {
     for (int v = 0; any && v < V; ++v) scale[v] = map.scale(channel + v), shift[v] = map.shift(channel + v);
   }
-  __device__ Channels<V> at(std::size_t i) const {
-    Channels<V> x = load_channels<V>(from + i);
+  __device__ Channels<V> at(std::size_t i) const { return load_channels<V>(from + i); }
+  __device__ Channels<V> value(Channels<V> x) const {
 #pragma unroll
     for (int v = 0; v < V; ++v) x.of[v] = map.value(x.of[v], scale[v], shift[v]);
     return x;
@@ -48,9 +50,10 @@ struct LateReader {
     if (slope_of == nullptr) return d;
     const Channels<V> raw = load_channels<V>(z + i);
 #pragma unroll
-    for (int v = 0; v < V; ++v) d.of[v] = __fadd_rn(d.of[v], __fmaf_rn(raw.of[v], slope[v], offset[v]));
+    for (int v = 0; v < V; ++v) d.of[v] = LateSum::sum(d.of[v], raw.of[v], slope[v], offset[v]);
     return d;
   }
+  __device__ static Channels<V> value(const Channels<V>& d) { return d; }
 };
 
 template <int V>
@@ -84,9 +87,13 @@ struct TallySink {
     for (int v = 0; v < V; ++v) tallies[v] = Tally::none();
   }
   __device__ void put(std::size_t i, int channel, Channels<V> sum) {
-#pragma unroll
-    for (int v = 0; v < V; ++v)
-      sum.of[v] = epilogue.value(static_cast<std::int64_t>(i) + v, channel + v, sum.of[v], tallies[v]);
+    const auto at = static_cast<std::int64_t>(i);
+    if constexpr (V == 4) {
+      const float4 x = epilogue.quad(at, channel, make_float4(sum.of[0], sum.of[1], sum.of[2], sum.of[3]), tallies);
+      sum = {{x.x, x.y, x.z, x.w}};
+    } else {
+      sum.of[0] = epilogue.value(at, channel, sum.of[0], tallies[0]);
+    }
     store_channels(to + i, sum);
   }
   /// All threads of the block.
@@ -118,6 +125,9 @@ __device__ inline void load_columns(const Reader& reader, std::size_t row, int l
     x[j] = {};
     if (inside[j]) x[j] = reader.at(row + static_cast<std::size_t>(left + j) * static_cast<unsigned>(c));
   }
+#pragma unroll
+  for (int j = 0; j < N; ++j)
+    if (inside[j]) x[j] = reader.value(x[j]);
 }
 
 }  // namespace

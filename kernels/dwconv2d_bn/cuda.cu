@@ -53,8 +53,9 @@ void OCTET_GPU_NAME(dwconv2d_bn_fwd_f32)(const ConvBnProblem& p, const ConvBnPoi
 
 const char* OCTET_GPU_WHY_NOT(dwconv2d_bn_bwd_f32)(const ConvBnProblem& p) { return refusal(p); }
 void OCTET_GPU_NAME(dwconv2d_bn_bwd_f32)(const ConvBnProblem& p, const ConvBnPointers& io, const Context& context) {
-  by_fours(p.geometry.c, {io.src, io.d_dst, io.z_dst, io.d_src}) ? backward_of<4>(p, io, context.stream)
-                                                                 : backward_of<1>(p, io, context.stream);
+  by_fours(p.geometry.c, {io.src, io.scale, io.shift, io.d_dst, io.z_dst, io.d_src})
+      ? backward_of<4>(p, io, context.stream)
+      : backward_of<1>(p, io, context.stream);
 }
 
 }  // namespace octet::kernels

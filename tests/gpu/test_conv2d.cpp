@@ -1,6 +1,7 @@
 // conv2d and linear on the device: the matrix product under every plan, index arithmetic, and the rows beside the
 // reference.
 #include <array>
+#include <set>
 
 #include "kernels/conv2d/gpu_index.h"
 #include "kernels/linear/linear.h"
@@ -140,7 +141,7 @@ TEST(GpuIndex, DivisorsDivide) {
   }
 }
 
-TEST(GpuIndex, PixelsTapsAndReaders) {
+TEST(GpuIndex, PixelsAndTaps) {
   for (std::int64_t h : {1, 2, 5})
     for (std::int64_t w : {1, 3, 7}) {
       const Pictures pictures(h, w);
@@ -157,14 +158,32 @@ TEST(GpuIndex, PixelsTapsAndReaders) {
     const Tap tap = window.tap(i);
     ASSERT_TRUE(tap.r == i / 15 && tap.s == i / 5 % 3 && tap.channel == i % 5) << i;
   }
-  for (std::int64_t stride : {1, 2, 3, 1000})
-    for (int extent : {1, 2, 4})
-      for (int shifted = -9; shifted < 20; ++shifted) {
-        int wanted = -1;
-        for (int at = 0; at < extent; ++at)
-          if (at * stride == shifted) wanted = at;
-        ASSERT_EQ(reader_at(shifted, Divisor(stride), extent), wanted) << shifted << ' ' << stride << ' ' << extent;
-      }
+}
+
+TEST(GpuIndex, ClassesOfReadersAreAllReaders) {
+  for (std::int64_t extent : {1, 2, 5, 8})
+    for (std::int64_t window : {1, 2, 3, 5})
+      for (std::int64_t stride : {1, 2, 3, 4, 1000})
+        for (std::int64_t pad : {0, 1, 2, 7}) {
+          if (extent + 2 * pad < window) continue;
+          SCOPED_TRACE(testing::Message() << extent << ' ' << window << ' ' << stride << ' ' << pad);
+          const std::int64_t outputs = (extent + 2 * pad - window) / stride + 1;
+          std::set<std::array<std::int64_t, 3>> wanted, got;  // place, tap, output
+          for (std::int64_t out = 0; out < outputs; ++out)
+            for (std::int64_t tap = 0; tap < window; ++tap)
+              if (const std::int64_t at = out * stride - pad + tap; at >= 0 && at < extent)
+                wanted.insert({at, tap, out});
+          for (std::int64_t first = 0; first < std::min(stride, window); ++first) {
+            const ReaderClass of = reader_class(extent, window, stride, pad, first);
+            for (std::int64_t i = 0; i < of.places; ++i)
+              for (std::int64_t t = 0; t < of.taps; ++t) {
+                const std::int64_t out = of.first_reader + i - t, at = of.first + i * stride;
+                ASSERT_TRUE(at < extent && first + t * stride < window);
+                if (out >= 0 && out < outputs) got.insert({at, first + t * stride, out});
+              }
+          }
+          ASSERT_EQ(wanted, got);
+        }
 }
 
 TEST(GpuIndex, RefusesWhatDoesNotFit) {
@@ -244,6 +263,9 @@ TEST_F(GpuConv2d, DepthInChunks) {
   ASSERT_GT(gemm_plan(forward.out_pixels(), 8, 9 * 512, true).chunks, 1);
   ASSERT_GT(gemm_plan(12, 8, 9 * 513, false).chunks, 1);
   ASSERT_GT(gemm_plan(8, 27, 9 * 17 * 17, false).chunks, 1);
+  const ConvGeometry strided = geometry(3, 5, 6, 8, 512, 3, 3, 2, 1, 1);  // a class of four taps, and smaller ones
+  ASSERT_GT(gemm_plan(27, 8, 4 * 512, true).chunks, 1);
+  expect_near_reference(strided, 5);
   expect_near_reference(forward, 1);
   expect_near_reference(data, 2);
   expect_near_reference(geometry(9, 33, 34, 3, 8, 3, 3, 2, 1, 1), 3);  // bwd_weight, and d_bias
@@ -262,6 +284,19 @@ TEST_F(GpuConv2d, NaNStaysWhereItBelongs) {
   expect_class(wanted.dst, got.dst, "dst");
   expect_class(wanted.d_src, got.d_src, "d_src");
   expect_class(wanted.d_weight, got.d_weight, "d_weight");
+}
+
+/// A factor that is no number spoils the pixels that its tap reads, and only those: no other has multiplied it by zero.
+TEST_F(GpuConv2d, StridedGradientsMultiplyNoZeros) {
+  std::uint64_t seed = 50;
+  for (std::int64_t window : {1, 2, 3})
+    for (std::int64_t c : {3, 8}) {
+      const ConvGeometry g = geometry(2, 12, 12, c, 8, window, window, 3, 0, 0);
+      ConvInputs<float> in = make_inputs(g, false, ++seed);
+      for (std::int64_t i = 0; i < g.c; ++i) in.weight[static_cast<std::size_t>(i)] = std::nanf("");
+      // One tap a pixel: the order of the sum is the reference's.
+      EXPECT_TRUE(same_bits(run_passes(kRoom, "reference", g, in).d_src, run_on_device(g, in, true).d_src)) << g.str();
+    }
 }
 
 TEST_F(GpuConv2d, NoPictures) {

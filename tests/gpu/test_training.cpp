@@ -1,6 +1,10 @@
-// A net on the device beside the same net on the processor: losses, gradients, quantization-aware training, checkpoints.
+// A net on the device beside the same net on the processor: losses, gradients, quantization-aware training,
+// checkpoints.
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "core/profile_data.h"
 #include "data/dataset.h"
 #include "nn/models.h"
 #include "ops/ops.h"
@@ -54,7 +58,8 @@ TEST_F(GpuTraining, LossAndGradientsAreThoseOfTheProcessor) {
   }
 }
 
-optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint, std::int64_t epochs, std::int64_t batch, bool resume) {
+optim::FitResult train(const std::shared_ptr<nn::Module>& net, const data::Dataset& set, const std::string& checkpoint,
+                       std::int64_t epochs, std::int64_t batch, bool resume) {
   optim::Trainer trainer(net);
   trainer.prepare({{0.005, 0.9, 1e-4, false}, optim::ScheduleKind::constant, 0});
   optim::FitOptions fit;
@@ -71,7 +76,8 @@ TEST_F(GpuTraining, AStepIsThatOfTheProcessor) {
   const auto a = train(here, set, folder / "a", 1, 6, false), b = train(there, set, folder / "b", 1, 6, false);
   EXPECT_NEAR(a.epochs[0].loss(), b.epochs[0].loss(), 1e-4);
   const auto mine = here->state(), its = there->state();
-  for (std::size_t i = 0; i < mine.size(); ++i) EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
+  for (std::size_t i = 0; i < mine.size(); ++i)
+    EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
   optim::Trainer trainer(there);
   EXPECT_EQ(trainer.evaluate(set, 4).pictures, 6);
 }
@@ -87,21 +93,81 @@ TEST_F(GpuTraining, AResumedRunHasTheSameBits) {
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(largest_difference(a[i].second, b[i].second), 0) << a[i].first;
 }
 
-/// The device sums products of codes as floats; so does the processor in this form, else some codes fall on the other side of a tie.
-class Floats {
+/// Another form of conv_bn_act while it lives.
+class Form {
  public:
-  Floats() { ops::set_fusion(ops::Fusion::floats); }
-  ~Floats() { ops::set_fusion(before_); }
+  explicit Form(ops::Fusion fusion) { ops::set_fusion(fusion); }
+  ~Form() { ops::set_fusion(before_); }
 
  private:
   ops::Fusion before_ = ops::fusion();
 };
 
+/// The kernels' passes that a step calls.
+std::set<std::string> passes_of(nn::Module& net, const data::Dataset& set) {
+  profile::start();
+  loss_of(net, set);
+  profile::stop();
+  std::set<std::string> names;
+  for (const profile::Total& total : profile::totals())
+    if (total.kind == profile::Kind::kernel) names.insert(total.name);
+  return names;
+}
+
+TEST_F(GpuTraining, NoPassOfBatchNormIsLeft) {
+  const data::Dataset set = pictures(4);
+  for (const bool quantized : {false, true}) {
+    const auto net = small_net(Device::cuda);
+    if (quantized) quant::prepare(*net, Shape{1, 32, 32, 3}, {});
+    const std::set<std::string> fused = passes_of(*net, set);
+    for (const char* pass : {"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd"})
+      EXPECT_TRUE(fused.contains(pass)) << pass;
+    for (const char* pass : {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight", "dwconv2d_fwd", "dwconv2d_bwd_data",
+                             "batchnorm_stats", "channel_fma_fwd"})
+      EXPECT_FALSE(fused.contains(pass)) << pass;
+    const Form apart(ops::Fusion::off);
+    EXPECT_TRUE(passes_of(*net, set).contains("batchnorm_stats"));
+  }
+}
+
+TEST_F(GpuTraining, FormsOfAStepAgree) {
+  const data::Dataset set = pictures(6);
+  const auto fused = small_net(Device::cuda), apart = small_net(Device::cuda);
+  const double loss = loss_of(*fused, set);
+  const Form form(ops::Fusion::off);
+  EXPECT_NEAR(loss_of(*apart, set), loss, 1e-4);
+  const auto a = apart->named_parameters(), b = fused->named_parameters();
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const Tensor wanted = a[i].second.grad().to(Device::cpu);
+    double norm = 0;
+    for (float g : wanted.span<float>()) norm = std::max<double>(norm, std::fabs(g));
+    EXPECT_LE(largest_difference(wanted, b[i].second.grad()), 5e-3 * norm + 1e-5) << a[i].first;
+  }
+  const auto mine = apart->state(), its = fused->state();
+  for (std::size_t i = 0; i < mine.size(); ++i)
+    EXPECT_LE(largest_difference(mine[i].second, its[i].second), 1e-4) << mine[i].first;
+}
+
+TEST_F(GpuTraining, FormsOfAQuantizedStepAgree) {
+  const data::Dataset set = pictures(6);
+  const auto fused = small_net(Device::cuda), apart = small_net(Device::cuda);
+  for (const auto& net : {fused, apart}) quant::prepare(*net, Shape{1, 32, 32, 3}, {});
+  const double first = loss_of(*fused, set), second = loss_of(*fused, set);
+  const Form form(ops::Fusion::off);
+  // Sums in another order put some values on the other side of a tie.
+  EXPECT_NEAR(loss_of(*apart, set), first, 0.05);
+  EXPECT_NEAR(loss_of(*apart, set), second, 0.05);
+}
+
 TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
-  const Floats floats;
+  // The device sums products of codes as floats; so does the processor in this form, else some codes fall on the other
+  // side of a tie.
+  const Form floats(ops::Fusion::floats);
   const data::Dataset set = pictures(6);
   quant::QuantConfig pact, lsq;
-  lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq, lsq.activation_quantize_type = quant::ActivationQuantize::lsq;
+  lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq,
+  lsq.activation_quantize_type = quant::ActivationQuantize::lsq;
   pact.weight_preprocess_type = pact.activation_preprocess_type = quant::Preprocess::pact;
   for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact, lsq}) {
     const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
