@@ -1,6 +1,9 @@
 // The convolution as a product of matrices whose left one is gathered: pixels by depth, four codes to a word, times
-// depth by filters. A block computes kPixels by kFilters outputs, kStep words of the depth at a time, by dp4a.
+// depth by filters. A block computes kPixels by kFilters outputs, kStep words of the depth at a time, by dp4a. Where
+// that makes few blocks, each takes a chunk of the depth only, and a second kernel adds the chunks' sums.
+#include "core/gpu/gpu.h"
 #include "kernels/conv2d_int8/cuda_store.h"
+#include "kernels/conv2d_int8/depth_split.h"
 #include "kernels/conv2d_int8/device_row.h"
 
 namespace octet::kernels {
@@ -22,7 +25,7 @@ struct Layer {
   ConvGeometry g;
   int out_h, out_w;
   std::size_t pixels;
-  int words, tap_words;  ///< of the depth; of a tap
+  int words, tap_words, chunk_words;  ///< of the depth; of a tap; of what a block takes of the depth
   unsigned flip, padding;
   PackedView constants;
   IntStore store;
@@ -113,8 +116,39 @@ __device__ __forceinline__ void multiply(const Tiles& tiles, int buffer, unsigne
   }
 }
 
-template <Gather kGather, class To, bool kWhole>
-__global__ void __launch_bounds__(kThreads) convolution(const Byte* src, To* dst, Layer l) {
+/// A thread's four pixels by four columns, finished.
+template <class To, bool kWhole>
+struct Outputs {
+  To* dst;
+  __device__ __forceinline__ void put(const Layer& l, std::size_t pixel, std::size_t column,
+                                      const int (&sum)[4][4]) const {
+    const auto columns = static_cast<std::size_t>(l.g.k);
+    if (column >= columns) return;
+    const StoreConstants constants(l.constants, column);
+    const int count = static_cast<int>(columns - column < 4 ? columns - column : 4);
+#pragma unroll
+    for (std::size_t i = 0; i < 4; ++i)
+      if (pixel + i < l.pixels)
+        store_four<To, kWhole>(l.store, sum[i], constants, dst + (pixel + i) * columns + column, count);
+  }
+};
+
+/// Their sums over this block's chunk of the depth: [chunk][pixel][column of whole panels].
+struct Partials {
+  int* to;
+  __device__ __forceinline__ void put(const Layer& l, std::size_t pixel, std::size_t column,
+                                      const int (&sum)[4][4]) const {
+    const std::size_t first = blockIdx.z * l.pixels, columns = static_cast<std::size_t>(gridDim.y) * kFilters;
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (pixel + i >= l.pixels) return;
+      const Pack<int, 4> four{{sum[i][0], sum[i][1], sum[i][2], sum[i][3]}};
+      gpu::store_pack(to + (first + pixel + i) * columns + column, 0, four);
+    }
+  }
+};
+
+template <Gather kGather, class Sums>
+__global__ void __launch_bounds__(kThreads) convolution(const Byte* src, Sums sums, Layer l) {
   __shared__ Tiles tiles;
   const std::size_t first_pixel = static_cast<std::size_t>(blockIdx.x) * kPixels,
                     k = static_cast<std::size_t>(blockIdx.y) * kFilters;
@@ -122,34 +156,61 @@ __global__ void __launch_bounds__(kThreads) convolution(const Byte* src, To* dst
   Part<kGather> part;
   const Window window(l, src, first_pixel + static_cast<unsigned>(part.pixel));
   const unsigned pixels = threadIdx.x / 16, filters = threadIdx.x % 16;
+  const int begin = static_cast<int>(blockIdx.z) * l.chunk_words, end = min(begin + l.chunk_words, l.words);
   int sum[4][4] = {};
-  part.load(l, window, panel, 0);
+  part.load(l, window, panel, begin);
   part.put(tiles, 0);
   __syncthreads();
   int buffer = 0;
-  for (int word = kStep; word < l.words; word += kStep, buffer ^= 1) {
+  for (int word = begin + kStep; word < end; word += kStep, buffer ^= 1) {
     part.load(l, window, panel, word);
     multiply(tiles, buffer, pixels, filters, sum);
     part.put(tiles, buffer ^ 1);
     __syncthreads();
   }
   multiply(tiles, buffer, pixels, filters, sum);
-  const auto columns = static_cast<std::size_t>(l.g.k), column = k + 4 * filters;
-  if (column >= columns) return;
-  const StoreConstants constants(l.constants, column);
-  const int count = static_cast<int>(columns - column < 4 ? columns - column : 4);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const std::size_t pixel = first_pixel + 4 * pixels + static_cast<unsigned>(i);
-    if (pixel < l.pixels) store_four<To, kWhole>(l.store, sum[i], constants, dst + pixel * columns + column, count);
+  sums.put(l, first_pixel + 4 * pixels, k + 4 * filters, sum);
+}
+
+/// Adds the chunks' sums; a thread has four columns of a pixel.
+template <class To, bool kWhole>
+__global__ void add_chunks(const int* partial, To* dst, Layer l, int chunks, std::size_t padded) {
+  const auto columns = static_cast<std::size_t>(l.g.k);
+  const std::size_t fours = (columns + 3) / 4;
+  OCTET_GRID_LOOP(i, l.pixels * fours) {
+    const std::size_t pixel = i / fours, column = i % fours * 4;
+    unsigned sum[4] = {};
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      const std::size_t line = static_cast<unsigned>(chunk) * l.pixels + pixel;
+      const gpu::Pack<int, 4> more = gpu::load_pack<4>(partial + line * padded + column, 0);
+      for (int j = 0; j < 4; ++j) sum[j] += static_cast<unsigned>(more.at[j]);
+    }
+    const int total[4] = {static_cast<int>(sum[0]), static_cast<int>(sum[1]), static_cast<int>(sum[2]),
+                          static_cast<int>(sum[3])};
+    store_four<To, kWhole>(l.store, total, StoreConstants(l.constants, column), dst + pixel * columns + column,
+                           static_cast<int>(columns - column < 4 ? columns - column : 4));
   }
 }
 
 template <Gather kGather, class To, bool kWhole>
-void launch(const IntConvPointers& x, const Layer& layer, unsigned panels, void* stream) {
-  const dim3 grid(static_cast<unsigned>((layer.pixels + kPixels - 1) / kPixels), panels);
-  OCTET_LAUNCH((convolution<kGather, To, kWhole>), grid, kThreads, stream, static_cast<const Byte*>(x.src),
-               static_cast<To*>(x.dst), layer);
+void launch(const IntConvPointers& x, Layer layer, unsigned panels, void* stream) {
+  const auto tiles = static_cast<unsigned>((layer.pixels + kPixels - 1) / kPixels);
+  const auto* src = static_cast<const Byte*>(x.src);
+  const Outputs<To, kWhole> outputs{static_cast<To*>(x.dst)};
+  const DepthSplit split = depth_split(std::int64_t{tiles} * panels, (layer.words + kStep - 1) / kStep);
+  layer.chunk_words = split.steps * kStep;
+  const dim3 grid(tiles, panels, static_cast<unsigned>(split.chunks));
+  if (split.chunks == 1) {
+    OCTET_LAUNCH((convolution<kGather, Outputs<To, kWhole>>), grid, kThreads, stream, src, outputs, layer);
+    return;
+  }
+  const std::size_t padded = std::size_t{panels} * kFilters;
+  const std::size_t bytes = static_cast<std::size_t>(split.chunks) * layer.pixels * padded * sizeof(int);
+  auto* partial = static_cast<int*>(gpu::scratch_acquire(bytes));
+  OCTET_LAUNCH((convolution<kGather, Partials>), grid, kThreads, stream, src, Partials{partial}, layer);
+  OCTET_LAUNCH((add_chunks<To, kWhole>), gpu::loop_blocks(layer.pixels * (padded / 4)), gpu::kLoopThreads, stream,
+               partial, outputs.dst, layer, split.chunks, padded);
+  gpu::scratch_release(partial, bytes);
 }
 
 template <class To, bool kWhole>
@@ -170,6 +231,7 @@ void run_as(const IntConvProblem& p, const IntConvPointers& x, void* stream) {
                     static_cast<std::size_t>(g.out_pixels()),
                     static_cast<int>(packed.depth_padded / 4),
                     static_cast<int>(packed.segment_groups),
+                    0,
                     flip_of(p),
                     padding_of(p),
                     packed_view(packed, x.packed),

@@ -93,8 +93,13 @@ void launch(const IntConvPointers& x, Layer layer, void* stream) {
   layer.runs = (layer.out_w + kRun - 1) / kRun;
   const std::size_t threads = static_cast<std::size_t>(layer.g.n) * static_cast<std::size_t>(layer.out_h) *
                               static_cast<std::size_t>(layer.runs) * static_cast<std::size_t>(layer.panels);
-  OCTET_LAUNCH((depthwise<kRun, To, kWhole>), gpu::loop_blocks(threads), gpu::kLoopThreads, stream,
-               static_cast<const Byte*>(x.src), static_cast<To*>(x.dst), layer, threads);
+  // Small maps have few threads: in small blocks they reach more multiprocessors.
+  constexpr unsigned kProcessors = 132, kSmall = 64;
+  const bool few = threads < std::size_t{kProcessors} * gpu::kLoopThreads;
+  const unsigned block = few ? kSmall : gpu::kLoopThreads;
+  const unsigned blocks = few ? static_cast<unsigned>((threads + kSmall - 1) / kSmall) : gpu::loop_blocks(threads);
+  OCTET_LAUNCH((depthwise<kRun, To, kWhole>), blocks, block, stream, static_cast<const Byte*>(x.src),
+               static_cast<To*>(x.dst), layer, threads);
 }
 
 template <class To>

@@ -1,5 +1,6 @@
 // conv2d_int8 and dwconv2d_int8 on the device.
 #include "core/error.h"
+#include "kernels/conv2d_int8/depth_split.h"
 #include "tests/gpu/device.h"
 #include "tests/kernels/int_layers.h"
 
@@ -60,6 +61,38 @@ TEST_F(GpuIntConv, ManyPixelsShareWeights) {
   const ConvGeometry g{1, 30, 29, 2432, 2432, 3, 2, 1, 1, 1, 1};
   const IntStore store{DType::u8, QuantRule::onnx, 3, 0, 255, Activation::none};
   expect_equal(hostile::make_int_layer({g, DType::u8, 7, store}, true, 7));
+  // Too few for runs, enough for whole blocks.
+  expect_equal(hostile::make_int_layer({{1, 16, 17, 516, 516, 3, 3, 1, 1, 1, 1}, DType::u8, 7, store}, true, 7));
+}
+
+TEST(GpuDepthSplit, CoversTheDepthAndFillsADevice) {
+  for (std::int64_t tiles : {1, 2, 7, 16, 64, 66, 67, 132, 100'000})
+    for (int steps : {1, 7, 8, 9, 16, 17, 100, 1 << 24}) {
+      SCOPED_TRACE(testing::Message() << tiles << " tiles, " << steps << " steps");
+      const DepthSplit split = depth_split(tiles, steps);
+      ASSERT_GE(split.chunks, 1);
+      ASSERT_GE(std::int64_t{split.chunks} * split.steps, steps);
+      ASSERT_LT(std::int64_t{split.chunks - 1} * split.steps, steps) << "an empty chunk";
+      ASSERT_LE(split.chunks * tiles, std::max<std::int64_t>(tiles, 264)) << "little scratch memory";
+      ASSERT_TRUE(split.chunks == 1 || split.steps >= 2);
+    }
+  EXPECT_EQ(depth_split(16, 16), (DepthSplit{8, 2}));  // 1x1 map, 1024 channels to as many, one picture
+  EXPECT_EQ(depth_split(64, 16), (DepthSplit{4, 4}));  // of 256 pictures
+  EXPECT_EQ(depth_split(256, 16).chunks, 1);
+  EXPECT_EQ(depth_split(4, 4).chunks, 1);
+}
+
+/// Few tiles, deep: chunks of the depth, the last a short one, tails of pixels and filters.
+const ConvGeometry kDeep[] = {{1, 1, 1, 1024, 64, 1, 1, 1, 1, 0, 0},  {2, 1, 1, 1030, 70, 1, 1, 1, 1, 0, 0},
+                              {1, 2, 2, 515, 10, 1, 1, 1, 1, 0, 0},   {1, 3, 3, 96, 5, 3, 3, 1, 1, 1, 1},
+                              {67, 1, 1, 528, 129, 1, 1, 1, 1, 0, 0}, {1, 2, 3, 60, 33, 3, 3, 2, 1, 1, 1}};
+TEST_F(GpuIntConv, DeepConvolutionsOfSmallMaps) {
+  std::uint64_t seed = 2000;
+  for (const ConvGeometry& g : kDeep) {
+    const std::int64_t tiles = (g.out_pixels() + 63) / 64 * ((g.k + 63) / 64), words = g.r * g.s * ((g.c + 3) / 4);
+    ASSERT_GT(depth_split(tiles, static_cast<int>((words + 15) / 16)).chunks, 1) << g.str();
+    expect_all_stores_equal(g, false, seed += 100);
+  }
 }
 
 TEST_F(GpuIntConv, LargestCodesAndWeights) {
@@ -68,6 +101,7 @@ TEST_F(GpuIntConv, LargestCodesAndWeights) {
     for (const DType type : {DType::u8, DType::s8})
       for (const std::int32_t z : {0, 127}) {
         expect_equal(hostile::make_int_layer({{1, 4, 4, 48, 6, 3, 3, 1, 1, 1, 1}, type, z, store}, false, 8, codes));
+        expect_equal(hostile::make_int_layer({{1, 1, 1, 2048, 6, 1, 1, 1, 1, 0, 0}, type, z, store}, false, 8, codes));
         expect_equal(hostile::make_int_layer({{1, 4, 4, 12, 12, 3, 3, 1, 1, 1, 1}, type, z, store}, true, 9, codes));
       }
 }
@@ -76,6 +110,7 @@ TEST_F(GpuIntConv, PlacesOffTheWordAreRead) {
   const IntStore store{DType::u8, QuantRule::onnx, 3, 0, 255, Activation::none};
   for (const std::size_t off : {1u, 4u}) {
     expect_equal(hostile::make_int_layer({{1, 4, 4, 32, 6, 3, 3, 1, 1, 1, 1}, DType::u8, 5, store}, false, 10), off);
+    expect_equal(hostile::make_int_layer({{1, 1, 1, 1024, 8, 1, 1, 1, 1, 0, 0}, DType::u8, 5, store}, false, 13), off);
     expect_equal(hostile::make_int_layer({{1, 4, 4, 12, 12, 3, 3, 1, 1, 1, 1}, DType::u8, 5, store}, true, 11), off);
   }
 }
