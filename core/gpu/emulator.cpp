@@ -4,7 +4,9 @@
 #include <ucontext.h>
 
 #include <exception>
+#include <iterator>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -156,11 +158,18 @@ void Runner::run_block(const Place& block, const std::function<void()>& body, co
   current_ = nullptr;
 }
 
+/// Within reach of a static pointer, so that nobody takes them for a leak.
+void keep_for_ever(std::vector<std::unique_ptr<Fiber>> fibers) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<Fiber>>;
+  const std::lock_guard lock(mutex);
+  std::move(fibers.begin(), fibers.end(), std::back_inserter(*kept));
+}
+
 void Runner::give_up(std::size_t left) {
   current_ = nullptr;
   const std::exception_ptr error = std::exchange(error_, nullptr);
-  if (left > 0)
-    for (auto& fiber : fibers_) static_cast<void>(fiber.release());
+  if (left > 0) keep_for_ever(std::move(fibers_));
   fibers_.clear();
   if (error) std::rethrow_exception(error);
   fail("gpu", fmt::format("{}: threads wait at a barrier that others never reach", kernel_));
