@@ -2,28 +2,15 @@
 #include "kernels/dwconv2d/windows3x3.h"
 #include "tests/gpu/device.h"
 #include "tests/kernels/conv_layers.h"
+#include "tests/kernels/windows.h"
 
 namespace octet::kernels {
 namespace {
 
+using hostile::windowed;
 using test::Buffer;
 
 class GpuDwConv2d : public test::OnDevice {};
-
-ConvGeometry layer(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t window,
-                   std::int64_t stride, std::int64_t pad) {
-  return {.n = n,
-          .h = h,
-          .w = w,
-          .c = c,
-          .k = c,
-          .r = window,
-          .s = window,
-          .stride_h = stride,
-          .stride_w = stride,
-          .pad_h = pad,
-          .pad_w = pad};
-}
 
 /// Values at an address that is that of no whole vector.
 Buffer<float> shifted(const std::vector<float>& values, std::size_t by) {
@@ -76,34 +63,34 @@ TEST_F(GpuDwConv2d, Windows3x3) {
   for (std::int64_t stride : {1, 2})
     for (std::int64_t pad : {0, 1, 2, 4})
       for (std::int64_t c : {1, 4, 5, 36}) {
-        expect_equal(layer(2, 7, 9, c, 3, stride, pad), seed++, c != 4);
-        expect_equal(layer(1, 4, 3, c, 3, stride, pad), seed++, true);
+        expect_equal(windowed(2, 7, 9, c, 3, 3, stride, pad), seed++, c != 4);
+        expect_equal(windowed(1, 4, 3, c, 3, 3, stride, pad), seed++, true);
       }
 }
 
 TEST_F(GpuDwConv2d, SmallMapsOfSeveralPictures) {
   for (std::int64_t stride : {1, 2})
     for (std::int64_t side : {1, 2})
-      expect_equal(layer(70, side, side, 132, 3, stride, 1), 100 + static_cast<std::uint64_t>(stride), true);
+      expect_equal(windowed(70, side, side, 132, 3, 3, stride, 1), 100 + static_cast<std::uint64_t>(stride), true);
 }
 
 TEST_F(GpuDwConv2d, SeveralChunks) {
-  expect_equal(layer(1, 60, 61, 3, 3, 1, 1), 200, true);
-  expect_equal(layer(2, 41, 40, 8, 3, 2, 1), 201, true);
+  expect_equal(windowed(1, 60, 61, 3, 3, 3, 1, 1), 200, true);
+  expect_equal(windowed(2, 41, 40, 8, 3, 3, 2, 1), 201, true);
 }
 
 TEST_F(GpuDwConv2d, OtherWindowsAndStrides) {
-  expect_equal(layer(2, 6, 5, 8, 1, 1, 0), 300, true);
-  expect_equal(layer(2, 6, 5, 5, 1, 2, 0), 301, false);
-  expect_equal(layer(2, 9, 8, 12, 5, 1, 2), 302, true);
-  expect_equal(layer(1, 9, 8, 7, 5, 3, 6), 303, true);
-  expect_equal(layer(2, 7, 7, 4, 3, 3, 1), 304, true);
-  ConvGeometry g = layer(2, 8, 6, 8, 3, 1, 1);
+  expect_equal(windowed(2, 6, 5, 8, 1, 1, 1, 0), 300, true);
+  expect_equal(windowed(2, 6, 5, 5, 1, 1, 2, 0), 301, false);
+  expect_equal(windowed(2, 9, 8, 12, 5, 5, 1, 2), 302, true);
+  expect_equal(windowed(1, 9, 8, 7, 5, 5, 3, 6), 303, true);
+  expect_equal(windowed(2, 7, 7, 4, 3, 3, 3, 1), 304, true);
+  ConvGeometry g = windowed(2, 8, 6, 8, 3, 3, 1, 1);
   g.stride_w = 2;
   expect_equal(g, 305, true);
   g.s = 2, g.pad_w = 0;
   expect_equal(g, 306, true);
-  g = layer(2, 8, 6, 6, 3, 2, 1);
+  g = windowed(2, 8, 6, 6, 3, 3, 2, 1);
   g.pad_h = 0, g.pad_w = 2;
   expect_equal(g, 307, true);
 }
@@ -117,7 +104,7 @@ TEST_F(GpuDwConv2d, RandomLayers) {
 TEST_F(GpuDwConv2d, TapsOutsideAreSkippedWhateverTheOtherFactor) {
   for (std::int64_t stride : {1, 2, 3})
     for (std::int64_t c : {3, 8}) {
-      const ConvGeometry g = layer(2, 6, 7, c, 3, stride, 1);
+      const ConvGeometry g = windowed(2, 6, 7, c, 3, 3, stride, 1);
       hostile::ConvInputs<float> in = hostile::make_inputs(g, true, 500);
       for (std::vector<float>* values : {&in.src, &in.weight, &in.d_dst})
         for (float& v : *values) v = std::fabs(v);
@@ -138,8 +125,8 @@ TEST_F(GpuDwConv2d, TapsOutsideAreSkippedWhateverTheOtherFactor) {
 }
 
 TEST_F(GpuDwConv2d, AddressesOfNoWholeVector) {
-  expect_equal(layer(2, 5, 5, 8, 3, 1, 1), 600, true, 1);
-  expect_equal(layer(2, 5, 5, 8, 2, 2, 1), 601, true, 3);
+  expect_equal(windowed(2, 5, 5, 8, 3, 3, 1, 1), 600, true, 1);
+  expect_equal(windowed(2, 5, 5, 8, 2, 2, 2, 1), 601, true, 3);
 }
 
 /// The groups of a row hold each result once, and a result's taps are those of the definition.

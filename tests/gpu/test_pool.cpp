@@ -2,28 +2,15 @@
 #include "kernels/pool/pool.h"
 #include "tests/gpu/device.h"
 #include "tests/kernels/hostile.h"
+#include "tests/kernels/windows.h"
 
 namespace octet::kernels {
 namespace {
 
+using hostile::windowed;
 using test::Buffer;
 
 class GpuPool : public test::OnDevice {};
-
-PoolProblem pool(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t r, std::int64_t s,
-                 std::int64_t stride, std::int64_t pad) {
-  return {.n = n,
-          .h = h,
-          .w = w,
-          .c = c,
-          .k = c,
-          .r = r,
-          .s = s,
-          .stride_h = stride,
-          .stride_w = stride,
-          .pad_h = pad,
-          .pad_w = pad};
-}
 
 /// Tails of channels, padding beyond the window, windows outside the picture, strides beyond the window, whole maps,
 /// several blocks.
@@ -31,14 +18,14 @@ template <class F>
 void for_geometries(F f) {
   for (std::int64_t c : {1, 3, 4, 36}) {
     for (std::int64_t stride : {1, 2, 3})
-      for (std::int64_t pad : {0, 1}) f(pool(2, 6, 7, c, 2, 3, stride, pad));
-    f(pool(2, 5, 4, c, 2, 2, 1, 4));
-    f(pool(3, 1, 1, c, 1, 1, 1, 0));
-    f(pool(3, 7, 7, c, 7, 7, 1, 0));
-    f(pool(2, 7, 5, c, 3, 5, 2, 3));
+      for (std::int64_t pad : {0, 1}) f(windowed(2, 6, 7, c, 2, 3, stride, pad));
+    f(windowed(2, 5, 4, c, 2, 2, 1, 4));
+    f(windowed(3, 1, 1, c, 1, 1, 1, 0));
+    f(windowed(3, 7, 7, c, 7, 7, 1, 0));
+    f(windowed(2, 7, 5, c, 3, 5, 2, 3));
   }
-  f(pool(1, 40, 41, 3, 3, 3, 2, 1));
-  f(pool(2, 3, 3, 200, 2, 2, 1, 1));
+  f(windowed(1, 40, 41, 3, 3, 3, 2, 1));
+  f(windowed(2, 3, 3, 200, 2, 2, 1, 1));
 }
 
 /// Few different values, so that maxima have equals; NaN and infinities among them.
@@ -95,14 +82,14 @@ TEST_F(GpuPool, AverageHasTheReferencesBits) {
 }
 
 TEST_F(GpuPool, StridesAndPaddingDifferByAxis) {
-  PoolProblem g = pool(2, 8, 5, 8, 3, 2, 2, 1);
+  PoolProblem g = windowed(2, 8, 5, 8, 3, 2, 2, 1);
   g.stride_w = 1, g.pad_w = 0;
   for (const char* kind : {"max_pool", "avg_pool"})
     expect_equal(g, kind, coarse(2 * 8 * 5 * 8, 3), hostile::random_values(g.out_pixels() * 8, 4));
 }
 
 TEST_F(GpuPool, AddressesOfNoWholeVector) {
-  const PoolProblem g = pool(2, 5, 5, 8, 2, 2, 2, 0);
+  const PoolProblem g = windowed(2, 5, 5, 8, 2, 2, 2, 0);
   const auto src = hostile::random_values(2 * 5 * 5 * 8 + 1, 5);
   std::vector<float> dst(dst_size(g)), d_src(src_size(g));
   std::vector<std::int32_t> argmax(dst.size());

@@ -3,6 +3,7 @@
 #include "kernels/dwconv2d_act/dwconv2d_act.h"
 #include "kernels/eltwise/eltwise.h"
 #include "tests/kernels/conv_layers.h"
+#include "tests/kernels/windows.h"
 
 namespace octet::kernels {
 namespace {
@@ -10,11 +11,6 @@ namespace {
 using namespace hostile;
 
 constexpr const char* kPass = "dwconv2d_act_fwd";
-
-ConvGeometry geometry(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t r, std::int64_t s,
-                      std::int64_t stride, std::int64_t pad) {
-  return {n, h, w, c, c, r, s, stride, stride, pad, pad};
-}
 
 /// dst of a row, from buffers that end at an unmapped page.
 PageEnd<float> run_row_of(const DwConv2dActRow& row, const DwConv2dActProblem& problem, const ConvInputs<float>& in,
@@ -56,16 +52,16 @@ void expect_equal(const ConvGeometry& g, std::uint64_t seed, bool biased = true,
 TEST(DwConv2dAct, MapsOfTheNetwork) {
   std::uint64_t seed = 1;
   for (const auto& [side, c] : {std::pair{16, 32}, {8, 128}, {4, 256}, {2, 512}, {1, 1030}})
-    for (const int stride : {1, 2}) expect_equal(geometry(3, side, side, c, 3, 3, stride, 1), seed++);
+    for (const int stride : {1, 2}) expect_equal(windowed(3, side, side, c, 3, 3, stride, 1), seed++);
 }
 
 TEST(DwConv2dAct, WindowsStridesAndChannels) {
   std::uint64_t seed = 100;
   for (const std::int64_t c : {1, 3, 7, 8, 9, 15, 16, 17, 33, 40})
     for (const std::int64_t stride : {1, 2, 3}) {
-      expect_equal(geometry(2, 5, 4, c, 3, 3, stride, 1), seed++);
-      expect_equal(geometry(1, 6, 6, c, 5, 5, stride, 2), seed++, false);
-      expect_equal(geometry(2, 3, 3, c, 2, 1, stride, 2), seed++);
+      expect_equal(windowed(2, 5, 4, c, 3, 3, stride, 1), seed++);
+      expect_equal(windowed(1, 6, 6, c, 5, 5, stride, 2), seed++, false);
+      expect_equal(windowed(2, 3, 3, c, 2, 1, stride, 2), seed++);
     }
 }
 
@@ -76,10 +72,10 @@ TEST(DwConv2dAct, RandomGeometries) {
 
 TEST(DwConv2dAct, HostileValuesAndNoPictures) {
   for (std::uint64_t seed = 0; seed < 4; ++seed) {
-    expect_equal(geometry(2, 4, 4, 19, 3, 3, 1, 1), seed, true, true);
-    expect_equal(geometry(2, 5, 5, 3, 5, 5, 2, 2), seed, seed % 2 == 0, true);
+    expect_equal(windowed(2, 4, 4, 19, 3, 3, 1, 1), seed, true, true);
+    expect_equal(windowed(2, 5, 5, 3, 5, 5, 2, 2), seed, seed % 2 == 0, true);
   }
-  expect_equal(geometry(0, 4, 4, 20, 3, 3, 1, 1), 1);
+  expect_equal(windowed(0, 4, 4, 20, 3, 3, 1, 1), 1);
 }
 
 }  // namespace

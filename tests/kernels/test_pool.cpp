@@ -1,33 +1,20 @@
 // Pooling: rows against the reference, bit for bit, and the reference against plain formulas.
 #include "kernels/pool/pool.h"
 #include "tests/kernels/hostile.h"
+#include "tests/kernels/windows.h"
 
 namespace octet::kernels {
 namespace {
 
 using namespace hostile;
 
-PoolProblem pool(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t r, std::int64_t s,
-                 std::int64_t stride = 1, std::int64_t pad = 0) {
-  return {.n = n,
-          .h = h,
-          .w = w,
-          .c = c,
-          .k = c,
-          .r = r,
-          .s = s,
-          .stride_h = stride,
-          .stride_w = stride,
-          .pad_h = pad,
-          .pad_w = pad};
-}
-
 /// Windows with and without padding, overlap and gaps; the whole map; windows wholly in the padding.
 std::vector<PoolProblem> geometries(std::int64_t c) {
-  std::vector<PoolProblem> all{pool(2, 4, 4, c, 2, 2, 2),    pool(1, 5, 7, c, 3, 3, 2, 1), pool(3, 7, 5, c, 3, 2, 1, 1),
-                               pool(2, 2, 2, c, 2, 2),       pool(1, 1, 1, c, 1, 1),       pool(1, 6, 6, c, 2, 2, 3),
-                               pool(1, 3, 3, c, 1, 1, 1, 1), pool(1, 2, 3, c, 5, 5, 1, 2)};
-  PoolProblem uneven = pool(2, 6, 9, c, 3, 2);
+  std::vector<PoolProblem> all{windowed(2, 4, 4, c, 2, 2, 2),    windowed(1, 5, 7, c, 3, 3, 2, 1),
+                               windowed(3, 7, 5, c, 3, 2, 1, 1), windowed(2, 2, 2, c, 2, 2),
+                               windowed(1, 1, 1, c, 1, 1),       windowed(1, 6, 6, c, 2, 2, 3),
+                               windowed(1, 3, 3, c, 1, 1, 1, 1), windowed(1, 2, 3, c, 5, 5, 1, 2)};
+  PoolProblem uneven = windowed(2, 6, 9, c, 3, 2);
   uneven.stride_h = 2, uneven.stride_w = 3, uneven.pad_h = 1;
   all.push_back(uneven);
   return all;
@@ -56,8 +43,8 @@ void for_geometries(F f) {
         f(g);
       }
     }
-    f(pool(9, 2, 2, 1000, 2, 2));
-    f(pool(2, 33, 30, 32, 3, 3, 2, 1));
+    f(windowed(9, 2, 2, 1000, 2, 2));
+    f(windowed(2, 33, 30, 32, 3, 3, 2, 1));
   });
 }
 
@@ -124,7 +111,7 @@ struct Doubles {
 };
 
 TEST(Pool, PaddingNeitherCountsNorWins) {
-  const PoolProblem g = pool(1, 2, 2, 1, 3, 3, 1, 1);
+  const PoolProblem g = windowed(1, 2, 2, 1, 3, 3, 1, 1);
   Doubles a{.src = {-1, -2, -3, -4}, .dst = {}, .d_dst = {1, 10, 100, 1000}, .d_src = {}, .argmax = {}};
   a.run("max_pool_fwd", g);
   EXPECT_EQ(a.dst, (std::vector<double>{-1, -1, -1, -1}));
@@ -139,7 +126,7 @@ TEST(Pool, PaddingNeitherCountsNorWins) {
 
 TEST(Pool, FirstOfEqualsAndFirstNanWin) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const PoolProblem g = pool(1, 2, 2, 1, 2, 2);
+  const PoolProblem g = windowed(1, 2, 2, 1, 2, 2);
   Doubles a{.src = {1, 3, 3, 2}, .dst = {}, .d_dst = {}, .d_src = {}, .argmax = {}};
   a.run("max_pool_fwd", g);
   EXPECT_EQ(a.argmax[0], 1);
@@ -150,7 +137,7 @@ TEST(Pool, FirstOfEqualsAndFirstNanWin) {
 }
 
 TEST(Pool, WindowInThePaddingIsZero) {
-  const PoolProblem g = pool(1, 1, 1, 1, 1, 1, 1, 1);
+  const PoolProblem g = windowed(1, 1, 1, 1, 1, 1, 1, 1);
   Doubles a{.src = {-5}, .dst = {}, .d_dst = std::vector<double>(9, 1.0), .d_src = {}, .argmax = {}};
   a.run("max_pool_fwd", g);
   EXPECT_EQ(a.dst, (std::vector<double>{0, 0, 0, 0, -5, 0, 0, 0, 0}));
