@@ -10,6 +10,8 @@ namespace octet::chart {
 /// Values of an axis that are easy to read, about `count` of them, from the first at or above `low` to the last at or
 /// below `high`: 1, 2 or 5 times a power of ten apart.
 std::vector<double> ticks(double low, double high, int count);
+/// For a logarithmic axis, 0 < low <= high: powers of two, of four, … that lie between, at most nine.
+std::vector<double> logarithmic_ticks(double low, double high);
 
 /// A line through points, or the points alone. Points that are not finite are left out.
 struct Series {
@@ -25,7 +27,8 @@ struct LineChart {
   double width = 640, height = 320;
   /// Bounds of y; where low >= high they follow from the points.
   double low = 0, high = 0;
-  bool percent = false;  ///< y is a share, written in per cent
+  bool percent = false;      ///< y is a share, written in per cent
+  bool logarithmic = false;  ///< both axes; what is not positive is left out. low and high are not read
 };
 Svg draw(const LineChart& chart);
 

@@ -34,10 +34,10 @@ class Plot {
         bottom_(chart.height - kBottom) {
     Bounds x, y;
     for (const Series& series : chart.series)
-      for (const Point& p : series.points)
-        if (finite(p)) x.take(p.x), y.take(p.y);
+      for (const Point& point : series.points)
+        if (const Point p = on_axes(point); finite(p)) x.take(p.x), y.take(p.y);
     x_ = x.widened(0);
-    y_ = chart.low < chart.high ? Bounds{chart.low, chart.high} : y.widened(0.06);
+    y_ = chart.low < chart.high && !chart.logarithmic ? Bounds{chart.low, chart.high} : y.widened(0.06);
   }
   Svg drawn() {
     svg_.text({kLeft, 20}, chart_.title, Anchor::start, 14, kInk, "font-weight=\"bold\"");
@@ -48,6 +48,8 @@ class Plot {
   }
 
  private:
+  Point on_axes(const Point& p) const { return chart_.logarithmic ? Point{std::log2(p.x), std::log2(p.y)} : p; }
+  /// Of a point on the axes, in pixels.
   Point at(const Point& p) const {
     return {kLeft + (p.x - x_.low) / (x_.high - x_.low) * (chart_.width - kLeft - kRight),
             bottom_ - (std::clamp(p.y, y_.low, y_.high) - y_.low) / (y_.high - y_.low) * (bottom_ - top_)};
@@ -55,14 +57,18 @@ class Plot {
   std::string number(double value) const {
     return chart_.percent ? fmt::format("{:.6g} %", value * 100) : fmt::format("{:.6g}", value);
   }
+  std::vector<double> ticks_of(const Bounds& axis, int count) const {
+    return chart_.logarithmic ? logarithmic_ticks(std::exp2(axis.low), std::exp2(axis.high))
+                              : ticks(axis.low, axis.high, count);
+  }
   void axes() {
-    for (const double y : ticks(y_.low, y_.high, 5)) {
-      const Point p = at({x_.low, y});
+    for (const double y : ticks_of(y_, 5)) {
+      const Point p = at({x_.low, on_axes({1, y}).y});
       svg_.line(p, {chart_.width - kRight, p.y}, kInk, 1, "stroke-opacity=\"0.15\"");
       svg_.text({kLeft - 6, p.y + 4}, number(y), Anchor::end, 11);
     }
-    for (const double x : ticks(x_.low, x_.high, 7)) {
-      const Point p = at({x, y_.low});
+    for (const double x : ticks_of(x_, 7)) {
+      const Point p = at({on_axes({x, 1}).x, y_.low});
       svg_.line(p, {p.x, p.y + 4}, kInk, 1);
       svg_.text({p.x, bottom_ + 16}, fmt::format("{:.6g}", x), Anchor::middle, 11);
     }
@@ -75,8 +81,8 @@ class Plot {
   void curve(const Series& series, const char* colour) {
     std::vector<Point> line;
     for (const Point& p : series.points) {
-      if (!finite(p)) continue;
-      const Point to = at(p);
+      if (!finite(on_axes(p))) continue;
+      const Point to = at(on_axes(p));
       if (series.stairs && !line.empty()) line.push_back({to.x, line.back().y});
       line.push_back(to);
       if (series.dots)

@@ -29,4 +29,13 @@ std::vector<double> bins(const float* values, std::size_t count, double low, dou
   return counts;
 }
 
+std::vector<double> logarithmic_ticks(double low, double high) {
+  const int first = static_cast<int>(std::ceil(std::log2(low) - 1e-9)),
+            last = static_cast<int>(std::floor(std::log2(high) + 1e-9));
+  const int apart = (last - first) / 9 + 1;
+  std::vector<double> all;
+  for (int i = first; i <= last; i += apart) all.push_back(std::ldexp(1.0, i));
+  return all;
+}
+
 }  // namespace octet::chart

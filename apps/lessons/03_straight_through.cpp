@@ -39,10 +39,11 @@ void one_weight() {
   const QuantParams grid = three_bits(0.1f);
   Variable w(Tensor::full({1}, 0), true);
   optim::Momentum descent({{"w", w}}, {.lr = 0.25, .momentum = 0});
-  fmt::print("2. w, Q(w):");
-  for (int step = 0; step < 12; ++step) {
+  fmt::print("2. w (Q(w)):\n");
+  for (int step = 0; step < 18; ++step) {
     const Variable q = ops::fake_quant(w, grid);
-    fmt::print(" {:.3f} {:.1f}{}", w.value().item(), q.value().item(), step < 11 ? "," : "\n");
+    fmt::print("{}{:.3f} ({:.1f}){}", step % 9 == 0 ? "   " : "", w.value().item(), q.value().item(),
+               step % 9 == 8 ? "\n" : ", ");
     q.backward(Tensor::full({1}, q.value().item() - 0.24));
     descent.step();
     descent.zero_grad();
