@@ -14,14 +14,14 @@ std::vector<double> ticks(double low, double high, int count);
 /// A line through points, or the points alone. Points that are not finite are left out.
 struct Series {
   std::string name;
-  std::vector<Point> points;
+  std::vector<Point> points{};
   bool dots = false;    ///< points alone
   bool stairs = false;  ///< each y holds up to the next x
 };
 
 struct LineChart {
-  std::string title, x_name, y_name;
-  std::vector<Series> series;
+  std::string title{}, x_name{}, y_name{};
+  std::vector<Series> series{};
   double width = 640, height = 320;
   /// Bounds of y; where low >= high they follow from the points.
   double low = 0, high = 0;
@@ -34,23 +34,23 @@ struct BarChart {
   struct Bar {
     std::string label;
     double value = 0;
-    std::string note;       ///< behind the bar; empty: the value
+    std::string note{};     ///< behind the bar; empty: the value
     std::size_t group = 0;  ///< its colour
   };
-  std::string title, value_name;
-  std::vector<Bar> bars;
-  std::vector<std::string> groups;  ///< names of the colours, for a legend; may be empty
+  std::string title{}, value_name{};
+  std::vector<Bar> bars{};
+  std::vector<std::string> groups{};  ///< names of the colours, for a legend; may be empty
   double width = 640;
 };
 Svg draw(const BarChart& chart);
 
 /// Counts of equal bins over [low, high], and lines at chosen values: the grid of a quantizer.
 struct Histogram {
-  std::string title, x_name;
+  std::string title{}, x_name{};
   double low = 0, high = 1;
-  std::vector<double> counts;
-  std::vector<double> grid;    ///< thin lines from the axis up
-  std::vector<double> limits;  ///< dashed lines: where values are clipped
+  std::vector<double> counts{};
+  std::vector<double> grid{};    ///< thin lines from the axis up
+  std::vector<double> limits{};  ///< dashed lines: where values are clipped
   bool log_counts = false;
   double width = 420, height = 180;
 };

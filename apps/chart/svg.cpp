@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace octet::chart {
@@ -84,6 +85,10 @@ void Svg::circle(Point centre, double radius, const std::string& paint, const st
                          paint, title_of(title));
 }
 
+void Svg::place(Point corner, const Svg& part) {
+  shapes_ += fmt::format("<g transform=\"translate({:.1f} {:.1f})\">\n{}</g>\n", corner.x, corner.y, part.shapes_);
+}
+
 std::string Svg::opening(const std::string& more) const {
   return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:g} {:g}\" role=\"img\" aria-label=\"{}\" "
@@ -100,6 +105,18 @@ std::string Svg::file_text() const {
          "<style>svg{background:#ffffff;color:#222222}@media(prefers-color-scheme:dark){svg{background:#15181c;color:#"
          "dddddd}}</style>\n" +
          shapes_ + "</svg>\n";
+}
+
+Svg stacked(const std::string& description, const std::vector<Svg>& parts) {
+  double width = 0, height = 0;
+  for (const Svg& part : parts) width = std::max(width, part.width()), height += part.height();
+  Svg all(width, height, description);
+  double y = 0;
+  for (const Svg& part : parts) {
+    all.place({0, y}, part);
+    y += part.height();
+  }
+  return all;
 }
 
 }  // namespace octet::chart

@@ -36,6 +36,8 @@ class Svg {
   void polygon(const std::vector<Point>& points, const std::string& paint);
   void rect(Point corner, double width, double height, const std::string& paint, const std::string& title = "");
   void circle(Point centre, double radius, const std::string& paint, const std::string& title = "");
+  /// Another drawing, its corner there.
+  void place(Point corner, const Svg& part);
 
   double width() const { return width_; }
   double height() const { return height_; }
@@ -49,6 +51,9 @@ class Svg {
   double width_, height_;
   std::string description_, shapes_;
 };
+
+/// Drawings one below the other.
+Svg stacked(const std::string& description, const std::vector<Svg>& parts);
 
 /// "fill:colour" as the attributes of a shape's paint.
 std::string filled(const std::string& colour, double opacity = 1);
