@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "apps/chart/svg.h"
 #include "benchmarks/label_layout.h"
 #include "benchmarks/sheet.h"
 #include "core/file.h"
@@ -19,22 +20,7 @@ constexpr double kLetter = 6.2, kLine = 11;
 constexpr const char* kColours[] = {"#1f6fb4", "#d9541e", "#2c9145", "#8a4fb0", "#b8860b", "#c2337a",
                                     "#148f9a", "#6b5b3e", "#5a6b7b", "#a02c2c", "#3f51b5", "#557a1f"};
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= 0x20)
-      out += c;
-  }
-  return out;
-}
+using chart::escaped;
 
 /// Logarithmic.
 struct Axis {

@@ -24,13 +24,26 @@ struct Bounds {
 
 bool finite(const Point& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
 
+/// Where the names of the series stand.
+std::vector<Point> legend_places(const LineChart& chart) {
+  std::vector<Point> places;
+  Point next{kLeft, kTitle};
+  for (const Series& series : chart.series) {
+    const double width = 32 + kLetter * static_cast<double>(series.name.size());
+    if (next.x > kLeft && next.x + width > chart.width) next = {kLeft, next.y + kLegend};
+    places.push_back(next);
+    next.x += width;
+  }
+  return places;
+}
+
 /// The picture of one chart while it is drawn.
 class Plot {
  public:
   explicit Plot(const LineChart& chart)
       : chart_(chart),
         svg_(chart.width, chart.height, chart.title),
-        top_(kTitle + (chart.series.size() > 1 ? kLegend : 0)),
+        top_(chart.series.size() > 1 ? legend_places(chart).back().y + kLegend : kTitle),
         bottom_(chart.height - kBottom) {
     Bounds x, y;
     for (const Series& series : chart.series)
@@ -90,13 +103,12 @@ class Plot {
     }
     if (!series.dots && line.size() > 1) svg_.polyline(line, colour, 1.8);
   }
-  /// One line below the title.
+  /// Below the title, in lines where the names need more than one.
   void legend() {
-    double x = kLeft;
-    for (std::size_t i = 0; i < chart_.series.size(); ++i) {
-      svg_.rect({x, kTitle}, 12, 4, filled(colour(i)));
-      svg_.text({x + 17, kTitle + 6}, chart_.series[i].name, Anchor::start, 11);
-      x += 32 + kLetter * static_cast<double>(chart_.series[i].name.size());
+    const std::vector<Point> places = legend_places(chart_);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      svg_.rect(places[i], 12, 4, filled(colour(i)));
+      svg_.text({places[i].x + 17, places[i].y + 6}, chart_.series[i].name, Anchor::start, 11);
     }
   }
 

@@ -58,6 +58,18 @@ Judgement judge_floats(const LoadedModel& quantized, const RunReport& run, const
       run, options, console);
 }
 
+/// What the end of a fine-tuning has to say.
+void add_warnings_of(const std::vector<TraceLine>& trace, std::vector<std::string>& warnings) {
+  constexpr double kMuchOscillation = 0.05;
+  if (trace.empty()) return;
+  for (const quant::LayerTrace& layer : trace.back().layers)
+    if (layer.oscillating > kMuchOscillation)
+      warnings.push_back(fmt::format(
+          "{}: {:.1f} % of its weights oscillate at the end of the fine-tuning; a falling learning rate, or "
+          "more bits, would let them settle.",
+          layer.layer, 100 * layer.oscillating));
+}
+
 }  // namespace
 
 void report(const Options& options) {
@@ -72,13 +84,16 @@ void report(const Options& options) {
                 {},
                 {},
                 {},
-                read_events(file_in(options, "metrics.jsonl")), {}};
-  run.trace = read_trace((fs::path(options.trace_dir.empty() ? options.run_dir : options.trace_dir) / kTraceFile).string());
+                read_events(file_in(options, "metrics.jsonl")),
+                {}};
+  run.trace =
+      read_trace((fs::path(options.trace_dir.empty() ? options.run_dir : options.trace_dir) / kTraceFile).string());
   run.test = load_split(options, {1, options.limit_test}, console).test;
   OCTET_CHECK(run.test.class_names == model.notes.class_names, "report",
               "'{}' was trained on other classes than '{}' has", file, run.test.source);
   run.analysis = quant::analyse(*model.net, kPicture, run.config,
                                 data::normalise(run.test.pictures.slice(0, std::min(kAnalysed, run.test.size()))));
+  add_warnings_of(run.trace, run.analysis.warnings);
   run.fp32 = judge_floats(model, run, options, console);
   const std::string int8 = file_in(options, "int8.safetensors");
   const Predictor engine = load_predictor(int8);

@@ -13,7 +13,6 @@ using chart::escaped;
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostExamples = 24;
-constexpr double kMuchOscillation = 0.05;
 constexpr int kGridLines = 64;  // grids of more codes are drawn by their ends alone
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
@@ -40,16 +39,9 @@ void add_accuracy(Page& page, const RunReport& run) {
 
 void add_warnings(Page& page, const RunReport& run) {
   page.section("Warnings");
-  std::vector<std::string> warnings = run.analysis.warnings;
-  for (const quant::LayerTrace& layer : run.trace.empty() ? std::vector<quant::LayerTrace>{} : run.trace.back().layers)
-    if (layer.oscillating > kMuchOscillation)
-      warnings.push_back(
-          fmt::format("{}: {:.1f} % of its weights oscillate at the end of the fine-tuning; a falling learning rate, "
-                      "or more bits, would let them settle.",
-                      layer.layer, 100 * layer.oscillating));
-  if (warnings.empty())
+  if (run.analysis.warnings.empty())
     return page.paragraph("None: no dead channels, no collapsed or mostly unused range, nothing much clipped.");
-  page.list(warnings);
+  page.list(run.analysis.warnings);
 }
 
 /// The loss of a stage's steps, averaged over neighbours where there are many.
