@@ -62,6 +62,7 @@ class Module {
   /// Puts a transform into a slot (null empties it); it becomes a child under the slot's name, so that its thresholds
   /// reach optimizer and checkpoint. Throws Error on an unknown slot.
   void set_slot(const std::string& name, std::shared_ptr<Transform> transform);
+  /// Null when empty or no such slot.
   std::shared_ptr<Transform> slot(const std::string& name) const;
 
  protected:

@@ -156,10 +156,10 @@ void Momentum::bring() {
 
 void Momentum::begin_quantizing(nn::Module& model) {
   for (const auto& [path, module] : model.named_modules()) {
-    const auto slots = module->slot_names();
-    if (std::find(slots.begin(), slots.end(), "weight_transform") == slots.end() || module->slot("weight_transform") == nullptr) continue;
+    const auto quantizer = module->slot("weight_transform");
+    if (quantizer == nullptr) continue;
     for (const auto& [name, parameter] : module->named_parameters())
-      if (name == "weight") quantizers_[parameter.node().get()] = module->slot("weight_transform");
+      if (name == "weight") quantizers_[parameter.node().get()] = quantizer;
   }
 }
 

@@ -12,11 +12,6 @@ nn::Module* module_of(const PlanNode& node, const nn::Module::NamedModules& modu
   return named != modules.end() ? named->second : nullptr;
 }
 
-bool has_transform(const nn::Module& module, const std::string& slot) {
-  const auto slots = module.slot_names();
-  return std::find(slots.begin(), slots.end(), slot) != slots.end() && module.slot(slot) != nullptr;
-}
-
 }  // namespace
 
 std::vector<ValuePlace> value_places(const nn::Module& model, const Plan& plan) {
@@ -30,7 +25,7 @@ std::vector<ValuePlace> value_places(const nn::Module& model, const Plan& plan) 
       const std::string slot = node.inputs.size() == 1 ? "input_transform" : j == 0 ? "lhs_transform" : "rhs_transform";
       const bool known =
           std::any_of(places.begin(), places.end(), [&](const ValuePlace& place) { return place.value == &value; });
-      if (value.type.is_codes && !known && has_transform(*module, slot)) places.push_back({module, slot, &value});
+      if (value.type.is_codes && !known && module->slot(slot) != nullptr) places.push_back({module, slot, &value});
     }
   }
   return places;
