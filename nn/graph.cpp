@@ -116,21 +116,6 @@ std::int64_t macs_of(const GraphNode& node) {
   return node.shape.numel() * (weight.numel() / weight[0]);
 }
 
-// The mode each module was in is put back whatever happens.
-class EvaluationMode {
- public:
-  explicit EvaluationMode(Module& model) {
-    for (const auto& [name, module] : model.named_modules()) before_.emplace_back(module, module->is_training());
-    model.eval();
-  }
-  ~EvaluationMode() {
-    for (const auto& [module, training] : before_) module->train(training);  // parents first, so the last word is a module's own
-  }
-
- private:
-  std::vector<std::pair<Module*, bool>> before_;
-};
-
 }  // namespace
 
 std::vector<std::vector<int>> Graph::consumers() const {

@@ -172,6 +172,14 @@ void Module::add_child(const std::string& name, std::shared_ptr<Module> child) {
   children_.emplace_back(name, std::move(child));
 }
 
+EvaluationMode::EvaluationMode(Module& model) {
+  for (const auto& [name, module] : model.named_modules()) before_.emplace_back(module, module->is_training());
+  model.eval();
+}
+EvaluationMode::~EvaluationMode() {
+  for (const auto& [module, training] : before_) module->train(training);  // parents first, so the last word is a module's own
+}
+
 DeviceScope::DeviceScope(Device device) : before_(std::exchange(t_device, device)) {}
 DeviceScope::~DeviceScope() { t_device = before_; }
 

@@ -90,6 +90,17 @@ class Module {
   bool training_ = true;
 };
 
+/// While one lives, a model is in evaluation mode; then each module is in the mode that it was in, whatever happens.
+class EvaluationMode {
+ public:
+  explicit EvaluationMode(Module& model);
+  ~EvaluationMode();
+  EvaluationMode(const EvaluationMode&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> before_;
+};
+
 /// While one lives, modules made on this thread keep their parameters and buffers on `device`.
 class DeviceScope {
  public:

@@ -23,8 +23,7 @@ LayerCodes::LayerCodes(nn::Module& model, const Shape& shape, const QuantConfig&
     : model_(model), plan_(make_plan(model, shape, config)), places_(value_places(model, plan_)) {}
 
 Tensor LayerCodes::run(const Tensor& pictures, NamedTensors& codes) const {
-  const bool training = model_.is_training();
-  model_.eval();
+  const nn::EvaluationMode evaluation(model_);
   SlotProbes probes;
   for (const ValuePlace& place : places_) probes.add(*place.module, place.slot);
   NoGrad no_grad;
@@ -35,7 +34,6 @@ Tensor LayerCodes::run(const Tensor& pictures, NamedTensors& codes) const {
     OCTET_CHECK(probes.came_out(i).defined(), "layer_codes", "the model does not read '{}'", value.name);
     codes.emplace_back(value.name, codes_of(probes.came_out(i).value(), value));
   }
-  if (training) model_.train();
   return logits;
 }
 

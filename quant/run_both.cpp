@@ -21,22 +21,18 @@ Tensor run(nn::Module& model, const SlotProbes& probes, const Tensor& pictures, 
 
 BothRuns run_both(nn::Module& model, const Plan& plan, const Tensor& pictures) {
   const std::vector<ValuePlace> places = value_places(model, plan);
-  const bool training = model.is_training();
-  model.eval();
+  const nn::EvaluationMode evaluation(model);
+  const NoGrad no_grad;
+  QuantizerSwitches switches(quantized_layers(model, "run_both"));
+  SlotProbes probes;
+  for (const ValuePlace& place : places) probes.add(*place.module, place.slot);
   BothRuns both;
-  {
-    const NoGrad no_grad;
-    QuantizerSwitches switches(quantized_layers(model, "run_both"));
-    SlotProbes probes;
-    for (const ValuePlace& place : places) probes.add(*place.module, place.slot);
-    std::vector<Tensor> floats, quantized;
-    switches.set(false);
-    both.float_logits = run(model, probes, pictures, floats);
-    switches.set(true);
-    both.logits = run(model, probes, pictures, quantized);
-    for (std::size_t i = 0; i < places.size(); ++i) both.values.push_back({places[i].value, floats[i], quantized[i]});
-  }
-  if (training) model.train();
+  std::vector<Tensor> floats, quantized;
+  switches.set(false);
+  both.float_logits = run(model, probes, pictures, floats);
+  switches.set(true);
+  both.logits = run(model, probes, pictures, quantized);
+  for (std::size_t i = 0; i < places.size(); ++i) both.values.push_back({places[i].value, floats[i], quantized[i]});
   return both;
 }
 

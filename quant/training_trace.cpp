@@ -67,44 +67,40 @@ void TrainingTrace::step() {
 }
 
 std::vector<LayerTrace> TrainingTrace::look() {
-  const bool training = model_.is_training();
-  model_.eval();
+  const nn::EvaluationMode evaluation(model_);
   std::vector<LayerTrace> layers;
-  {
-    const NoGrad no_grad;
-    SlotProbes probes;
-    for (const Weight& weight : weights_)
-      if (quantizer_in(*weight.module, "input_transform") != nullptr) probes.add(*weight.module, "input_transform");
-    model_(Variable(pictures_.to(model_.device())));
-    std::size_t probe = 0;
-    for (Weight& weight : weights_) {
-      const Tensor values = weight_of(*weight.module);
-      const auto count = static_cast<double>(values.numel());
-      LayerTrace layer{weight.layer, 0, 0, 0, 0, {}, {}};
-      if (const auto grid = quantizer_in(*weight.module, "weight_transform")->params_for(values)) {
-        for (std::size_t c = 0; c < grid->scale.size(); ++c)
-          layer.weight_step += static_cast<double>(grid->step(c)) / static_cast<double>(grid->scale.size());
-        layer.weight_clipped = use_of_grid(values, *grid).clipped;
-      }
-      layer.flips = steps_ > 0 ? static_cast<double>(weight.flips) / count / static_cast<double>(steps_) : 0;
-      layer.oscillating = static_cast<double>(std::count_if(weight.frequency.begin(), weight.frequency.end(),
-                                                            [](float f) { return f > kOscillates; })) /
-                          count;
-      weight.flips = 0;
-      const auto input = weight.module->slot("input_transform");
-      if (input != nullptr) {
-        const auto grid = input->params();
-        const Variable& seen = probes.went_in(probe++);
-        if (grid && seen.defined()) {
-          layer.value_step = static_cast<double>(grid->step());
-          layer.value_clipped = use_of_grid(seen.value().to(Device::cpu), *grid).clipped;
-        }
-      }
-      layers.push_back(std::move(layer));
+  const NoGrad no_grad;
+  SlotProbes probes;
+  for (const Weight& weight : weights_)
+    if (quantizer_in(*weight.module, "input_transform") != nullptr) probes.add(*weight.module, "input_transform");
+  model_(Variable(pictures_.to(model_.device())));
+  std::size_t probe = 0;
+  for (Weight& weight : weights_) {
+    const Tensor values = weight_of(*weight.module);
+    const auto count = static_cast<double>(values.numel());
+    LayerTrace layer{weight.layer, 0, 0, 0, 0, {}, {}};
+    if (const auto grid = quantizer_in(*weight.module, "weight_transform")->params_for(values)) {
+      for (std::size_t c = 0; c < grid->scale.size(); ++c)
+        layer.weight_step += static_cast<double>(grid->step(c)) / static_cast<double>(grid->scale.size());
+      layer.weight_clipped = use_of_grid(values, *grid).clipped;
     }
+    layer.flips = steps_ > 0 ? static_cast<double>(weight.flips) / count / static_cast<double>(steps_) : 0;
+    layer.oscillating = static_cast<double>(std::count_if(weight.frequency.begin(), weight.frequency.end(),
+                                                          [](float f) { return f > kOscillates; })) /
+                        count;
+    weight.flips = 0;
+    const auto input = weight.module->slot("input_transform");
+    if (input != nullptr) {
+      const auto grid = input->params();
+      const Variable& seen = probes.went_in(probe++);
+      if (grid && seen.defined()) {
+        layer.value_step = static_cast<double>(grid->step());
+        layer.value_clipped = use_of_grid(seen.value().to(Device::cpu), *grid).clipped;
+      }
+    }
+    layers.push_back(std::move(layer));
   }
   steps_ = 0;
-  if (training) model_.train();
   return layers;
 }
 
