@@ -47,6 +47,10 @@ class Linear : public Module {
   Variable weight, bias;
 };
 
+/// The weight of a Conv2d or Linear, and its bias, undefined where it has none. Throw Error for other modules.
+const Variable& weight_of(const Module& layer);
+const Variable& bias_of(const Module& layer);
+
 /// Slot: affine_transform (applied to the affine {2, c}). Parameters gamma, beta; buffers running_mean, running_var.
 class BatchNorm2d : public Module {
  public:

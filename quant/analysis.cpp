@@ -11,8 +11,7 @@ namespace {
 
 GridUse weight_use(const nn::Module& layer) {
   auto* quantizer = dynamic_cast<FakeQuantizer*>(layer.slot("weight_transform").get());
-  const auto* conv = dynamic_cast<const nn::Conv2d*>(&layer);
-  const Tensor weight = conv != nullptr ? conv->weight.value() : dynamic_cast<const nn::Linear&>(layer).weight.value();
+  const Tensor& weight = nn::weight_of(layer).value();
   return use_of_grid(weight, quantizer->params_for(weight).value());
 }
 

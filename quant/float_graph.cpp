@@ -24,12 +24,10 @@ Affine affine_of(const nn::BatchNorm2d* bn, std::int64_t c) {
 }
 
 void fold_layer(const PlanNode& node, GraphNode& made) {
-  const auto* conv = dynamic_cast<const nn::Conv2d*>(node.layer);
-  const auto* linear = dynamic_cast<const nn::Linear*>(node.layer);
-  const Tensor& weight = (conv != nullptr ? conv->weight : linear->weight).value();
-  const Variable& bias = conv != nullptr ? conv->bias : linear->bias;
+  const Tensor& weight = nn::weight_of(*node.layer).value();
+  const Variable& bias = nn::bias_of(*node.layer);
   const std::int64_t k = weight.shape()[0], inner = weight.numel() / k;
-  made.weight = linear != nullptr ? weight.clone().reshape({k, 1, 1, inner}) : weight.clone();
+  made.weight = weight.shape().rank() == 2 ? weight.clone().reshape({k, 1, 1, inner}) : weight.clone();
   for (std::int64_t c = 0; c < k; ++c) {
     const Affine affine = affine_of(node.batch_norm, c);
     float* row = made.weight.data<float>() + c * inner;

@@ -155,11 +155,8 @@ Plan make_plan(nn::Module& model, const Shape& shape, const QuantConfig& config)
 FoldedLayer fold_node(const Plan& plan, const PlanNode& node) {
   OCTET_CHECK(is_layer(node.op), kWhere, "{} has no weights to fold", node.name);
   FoldInput in;
-  const auto* conv = dynamic_cast<const nn::Conv2d*>(node.layer);
-  const auto* linear = dynamic_cast<const nn::Linear*>(node.layer);
-  in.weight = conv != nullptr ? conv->weight.value() : linear->weight.value();
-  const Variable& bias = conv != nullptr ? conv->bias : linear->bias;
-  if (bias.defined()) in.bias = bias.value();
+  in.weight = nn::weight_of(*node.layer).value();
+  if (const Variable& bias = nn::bias_of(*node.layer); bias.defined()) in.bias = bias.value();
   if (node.batch_norm != nullptr) {
     NoGrad no_grad;
     nn::BatchNorm2d& bn = *node.batch_norm;
@@ -174,7 +171,7 @@ FoldedLayer fold_node(const Plan& plan, const PlanNode& node) {
   if (node.type.is_codes) in.output_grid = node.type.grid;
   in.float_bias = plan.scheme == Scheme::paddle;
   FoldedLayer folded = fold(in, node.name);
-  if (linear != nullptr) folded.codes = folded.codes.reshape({in.weight.shape()[0], 1, 1, in.weight.shape()[1]});
+  if (in.weight.shape().rank() == 2) folded.codes = folded.codes.reshape({in.weight.shape()[0], 1, 1, in.weight.shape()[1]});
   return folded;
 }
 

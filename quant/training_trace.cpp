@@ -15,11 +15,7 @@ namespace {
 constexpr float kMomentum = 0.01f, kOscillates = 0.005f;
 constexpr std::int64_t kRun = 1 << 14;
 
-Tensor weight_of(const nn::Module& layer) {
-  const auto* conv = dynamic_cast<const nn::Conv2d*>(&layer);
-  const Tensor weight = conv != nullptr ? conv->weight.value() : dynamic_cast<const nn::Linear&>(layer).weight.value();
-  return weight.to(Device::cpu);
-}
+Tensor host_weight_of(const nn::Module& layer) { return nn::weight_of(layer).value().to(Device::cpu); }
 
 FakeQuantizer* quantizer_in(const nn::Module& module, const char* slot) {
   return dynamic_cast<FakeQuantizer*>(module.slot(slot).get());
@@ -31,7 +27,7 @@ TrainingTrace::TrainingTrace(nn::Module& model, Tensor pictures) : model_(model)
   for (const auto& [path, module] : model.named_modules()) {
     if (quantizer_in(*module, "weight_transform") == nullptr) continue;
     Weight weight{path, module, {}, {}, {}, 0};
-    const auto count = static_cast<std::size_t>(weight_of(*module).numel());
+    const auto count = static_cast<std::size_t>(host_weight_of(*module).numel());
     weight.direction.resize(count), weight.frequency.resize(count);
     weights_.push_back(std::move(weight));
   }
@@ -41,7 +37,7 @@ TrainingTrace::TrainingTrace(nn::Module& model, Tensor pictures) : model_(model)
 void TrainingTrace::step() {
   ++steps_;
   for (Weight& weight : weights_) {
-    const Tensor values = weight_of(*weight.module);
+    const Tensor values = host_weight_of(*weight.module);
     const auto grid = quantizer_in(*weight.module, "weight_transform")->params_for(values);
     if (!grid) continue;
     const bool first = weight.codes.empty();
@@ -76,7 +72,7 @@ std::vector<LayerTrace> TrainingTrace::look() {
   model_(Variable(pictures_.to(model_.device())));
   std::size_t probe = 0;
   for (Weight& weight : weights_) {
-    const Tensor values = weight_of(*weight.module);
+    const Tensor values = host_weight_of(*weight.module);
     const auto count = static_cast<double>(values.numel());
     LayerTrace layer{weight.layer, 0, 0, 0, 0, {}, {}};
     if (const auto grid = quantizer_in(*weight.module, "weight_transform")->params_for(values)) {

@@ -1,0 +1,24 @@
+#include "core/error.h"
+#include "nn/layers.h"
+
+namespace octet::nn {
+namespace {
+
+/// visit(conv or linear).
+template <class Visit>
+const Variable& in_layer(const Module& layer, const Visit& visit) {
+  if (const auto* conv = dynamic_cast<const Conv2d*>(&layer)) return visit(*conv);
+  if (const auto* linear = dynamic_cast<const Linear*>(&layer)) return visit(*linear);
+  fail("nn", fmt::format("a {} is no convolution or linear layer", layer.kind()));
+}
+
+}  // namespace
+
+const Variable& weight_of(const Module& layer) {
+  return in_layer(layer, [](const auto& own) -> const Variable& { return own.weight; });
+}
+const Variable& bias_of(const Module& layer) {
+  return in_layer(layer, [](const auto& own) -> const Variable& { return own.bias; });
+}
+
+}  // namespace octet::nn
