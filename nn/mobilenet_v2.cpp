@@ -26,8 +26,6 @@ std::int64_t scaled_width(std::int64_t channels, double scale) {
   return static_cast<double>(near) < 0.9 * wanted ? near + kMultiple : near;
 }
 
-ops::Deferred deferred(const Variable& src) { return ops::Deferred{src}; }
-
 // Expand 1x1, depthwise 3x3, project 1x1 without activation; the input is added where the shape stays.
 class InvertedResidual : public Module {
  public:
@@ -43,13 +41,13 @@ class InvertedResidual : public Module {
     if (stride == 1 && in == out) add_ = register_module("add", std::make_shared<Add>());
   }
   std::string kind() const override { return "InvertedResidual"; }
-  Variable forward(const Variable& src) override { return ops::materialise((*this)(deferred(src))); }
+  Variable forward(const Variable& src) override { return ops::materialise((*this)(ops::Deferred{src})); }
   using Module::operator();
   ops::Deferred operator()(const ops::Deferred& src) {
     ScopeGuard scope(this);
     if (!add_) return inner(src);
     const Variable shortcut = ops::materialise(src);  // read twice
-    return deferred((*add_)(ops::materialise(inner(deferred(shortcut))), shortcut));
+    return {(*add_)(ops::materialise(inner({shortcut})), shortcut)};
   }
 
  private:
@@ -91,7 +89,7 @@ class MobileNetV2 : public Module {
   }
   std::string kind() const override { return "MobileNetV2"; }
   Variable forward(const Variable& src) override {
-    ops::Deferred x = (*conv1_)(deferred(src));
+    ops::Deferred x = (*conv1_)(ops::Deferred{src});
     for (InvertedResidual* block : blocks_) x = (*block)(x);
     return (*fc_)((*flatten_)((*pool_)(ops::materialise((*conv2_)(x)))));
   }
