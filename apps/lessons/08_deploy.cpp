@@ -1,12 +1,10 @@
 // Lesson 8: deploying: ONNX and the engine. docs/course/08-deploy.md
 #include <fmt/core.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "apps/lessons/lesson.h"
 #include "apps/lessons/stripes.h"
 #include "core/safetensors.h"
+#include "core/scratch_folder.h"
 #include "quant/analysis.h"
 #include "quant/compare.h"
 #include "quant/engine/engine.h"
@@ -18,23 +16,6 @@
 using namespace octet;
 
 namespace {
-
-/// A folder of this run's own, gone when the run ends.
-class Scratch {
- public:
-  Scratch() : path_(std::filesystem::temp_directory_path() / fmt::format("octet-lesson-{}", ::getpid())) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  std::string operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A net whose weights and activations have `bits`, trained in floats and then through the rounding.
 struct Trained {
@@ -50,10 +31,10 @@ struct Trained {
 };
 
 // 1. and 2. To a file and back; then simulator and engine must agree in every value.
-void deploy(const Trained& trained, const Scratch& folder) {
+void deploy(const Trained& trained, const ScratchFolder& folder) {
   const engine::Graph graph = quant::convert(*trained.net, lesson::stripes_shape(), trained.config);
-  engine::save_graph(folder / "int8.safetensors", graph);
-  const engine::Engine engine = engine::Engine::load(folder / "int8.safetensors");
+  engine::save_graph(folder.path("int8.safetensors"), graph);
+  const engine::Engine engine = engine::Engine::load(folder.path("int8.safetensors"));
   fmt::print("1. the integer graph\n{}", engine::str(engine.graph()));
 
   const Tensor pictures = lesson::stripes(500, 5000).images;
@@ -70,10 +51,10 @@ void deploy(const Trained& trained, const Scratch& folder) {
 }
 
 // 3. The same graph for other runtimes. A build may be without ONNX's libraries.
-void to_onnx(const Trained& trained, const Scratch& folder) {
+void to_onnx(const Trained& trained, const ScratchFolder& folder) {
   if (!quant::has_onnx()) return fmt::print("3. this build has no ONNX\n");
   const engine::Graph graph = quant::convert(*trained.net, lesson::stripes_shape(), trained.config);
-  const quant::OnnxReport report = quant::export_onnx(folder / "int8.onnx", graph);
+  const quant::OnnxReport report = quant::export_onnx(folder.path("int8.onnx"), graph);
   fmt::print("3. ONNX file: {} bytes, {} notes\n", report.bytes, report.notes.size());
 }
 
@@ -95,7 +76,7 @@ chart::Svg picture(const std::vector<quant::LayerAnalysis>& eight, const std::ve
 }
 
 chart::Svg teach() {
-  const Scratch folder;
+  const ScratchFolder folder;
   const Trained eight(8), four(4);
   deploy(eight, folder);
   to_onnx(eight, folder);

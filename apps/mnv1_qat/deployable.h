@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/mnv1_qat/scratch_folder.h"
+#include "core/scratch_folder.h"
 
 namespace octet::app {
 

@@ -11,11 +11,11 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "apps/mnv1_qat/scratch_folder.h"
 #include "apps/mnv1_qat/verify_onnx_script.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/npy.h"
+#include "core/scratch_folder.h"
 
 namespace octet::app {
 namespace {

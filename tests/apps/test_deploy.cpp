@@ -35,7 +35,7 @@ class Deploy : public ::testing::Test {
     folder_ = new TempFolder;
     const Ended ended = mnv1_qat(Words{"run", "--quiet"} + small_run(file("run")));
     ASSERT_EQ(ended.code, 0) << ended.err;
-    app::ScratchFolder scratch;
+    ScratchFolder scratch;
     std::filesystem::copy_file(app::deployables(model("fp32"), scratch)[0].file, file("float.safetensors"));
   }
   static void TearDownTestSuite() { delete folder_; }
@@ -172,7 +172,7 @@ TEST_F(Deploy, BenchRefusesBadOptionsInOneLine) {
 }
 
 TEST_F(Deploy, ServedBenchAnswersLineByLine) {
-  const app::ScratchFolder scratch;
+  const ScratchFolder scratch;
   std::vector<std::unique_ptr<app::BenchSubject>> subjects;
   for (const app::Deployable& one : app::deployables(model("qat"), scratch))
     subjects.push_back(std::make_unique<app::BenchSubject>(one));

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace octet::app {
+namespace octet {
 
 class ScratchFolder {
  public:
@@ -11,6 +11,7 @@ class ScratchFolder {
   ScratchFolder();
   ~ScratchFolder();
   ScratchFolder(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
   /// The path of a file in this folder.
   std::string path(const std::string& file) const { return (path_ / file).string(); }
 
@@ -18,4 +19,4 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace octet::app
+}  // namespace octet

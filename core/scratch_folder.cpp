@@ -1,4 +1,4 @@
-#include "apps/mnv1_qat/scratch_folder.h"
+#include "core/scratch_folder.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace octet::app {
+namespace octet {
 
 ScratchFolder::ScratchFolder() {
   std::error_code error;
@@ -22,4 +22,4 @@ ScratchFolder::~ScratchFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-}  // namespace octet::app
+}  // namespace octet
