@@ -1,11 +1,9 @@
 #include "quant/ptq.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "core/error.h"
 #include "data/loader.h"
-#include "quant/fake_quantizer.h"
 #include "quant/learned_step.h"
 #include "quant/pact.h"
 
@@ -15,31 +13,25 @@ namespace {
 constexpr const char* kWhere = "calibrate";
 constexpr const char* kLearns = "fine-tune with quantizers in place (qat), or choose quantizers that observe";
 
-/// Calibration is on while one lives.
-class Calibrating {
- public:
-  explicit Calibrating(nn::Module& model) {
-    for (const auto& [name, module] : model.named_modules()) {
-      if (dynamic_cast<LearnedStepQuantizer*>(module) != nullptr)
-        fail(kWhere, fmt::format("the step of {} is learned (lsq)", name), kLearns);
-      if (dynamic_cast<Pact*>(module) != nullptr)
-        fail(kWhere, fmt::format("the threshold of {} is learned (PACT)", name), kLearns);
-      if (auto* quantizer = dynamic_cast<FakeQuantizer*>(module)) quantizers_.push_back(quantizer);
-    }
-    OCTET_CHECK(!quantizers_.empty(), kWhere, "the model has no quantizers ---> HINT prepare() it first");
-    set(true);
-  }
-  ~Calibrating() { set(false); }
-  Calibrating(const Calibrating&) = delete;
-
- private:
-  void set(bool on) {
-    for (FakeQuantizer* quantizer : quantizers_) quantizer->set_calibrating(on);
-  }
-  std::vector<FakeQuantizer*> quantizers_;
-};
-
 }  // namespace
+
+Calibrating::Calibrating(nn::Module& model) {
+  for (const auto& [name, module] : model.named_modules()) {
+    if (dynamic_cast<LearnedStepQuantizer*>(module) != nullptr)
+      fail(kWhere, fmt::format("the step of {} is learned (lsq)", name), kLearns);
+    if (dynamic_cast<Pact*>(module) != nullptr)
+      fail(kWhere, fmt::format("the threshold of {} is learned (PACT)", name), kLearns);
+    if (auto* quantizer = dynamic_cast<FakeQuantizer*>(module)) quantizers_.push_back(quantizer);
+  }
+  OCTET_CHECK(!quantizers_.empty(), kWhere, "the model has no quantizers ---> HINT prepare() it first");
+  set(true);
+}
+
+Calibrating::~Calibrating() { set(false); }
+
+void Calibrating::set(bool on) {
+  for (FakeQuantizer* quantizer : quantizers_) quantizer->set_calibrating(on);
+}
 
 void require_calibratable(const QuantConfig& config) {
   const auto learns = [](const char* key, const char* value) {

@@ -2,10 +2,12 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "data/dataset.h"
 #include "nn/module.h"
 #include "quant/config.h"
+#include "quant/fake_quantizer.h"
 
 namespace octet::quant {
 
@@ -23,6 +25,19 @@ using CalibrateProgress = std::function<void(std::int64_t done, std::int64_t tot
 /// empty, or a quantizer is one that only training sets (see require_calibratable()).
 void calibrate(nn::Module& model, const data::Dataset& dataset, const CalibrateOptions& options = {},
                const CalibrateProgress& progress = {});
+
+/// While one lives, the observers of a prepared model see what flows through it, and nothing is rounded.
+class Calibrating {
+ public:
+  /// Throws Error when the model is not prepared, or a quantizer is one that only training sets.
+  explicit Calibrating(nn::Module& model);
+  ~Calibrating();
+  Calibrating(const Calibrating&) = delete;
+
+ private:
+  void set(bool on);
+  std::vector<FakeQuantizer*> quantizers_;
+};
 
 /// Throws Error, with a hint, when the configuration learns its thresholds or steps by gradients: PACT and lsq.
 void require_calibratable(const QuantConfig& config);

@@ -7,6 +7,7 @@
 #include "apps/lessons/lesson.h"
 #include "apps/lessons/stripes.h"
 #include "quant/fake_quantizer.h"
+#include "quant/ptq.h"
 #include "quant/qat.h"
 #include "quant/training_trace.h"
 
@@ -23,14 +24,9 @@ std::shared_ptr<nn::Sequential> quantized(const nn::Module& trained, int bits) {
   config.weight_bits = bits;
   quant::Qat(config).quantize(*net, lesson::stripes_shape());
   net->eval();
-  const auto set_calibrating = [&](bool on) {
-    for (const auto& [name, module] : net->named_modules())
-      if (auto* quantizer = dynamic_cast<quant::FakeQuantizer*>(module)) quantizer->set_calibrating(on);
-  };
-  set_calibrating(true);
+  const quant::Calibrating calibrating(*net);
   const NoGrad no_grad;
   (*net)(Variable(lesson::stripes(256, 500).images));
-  set_calibrating(false);
   return net;
 }
 
