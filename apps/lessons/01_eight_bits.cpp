@@ -42,20 +42,17 @@ void three_grids() {
       {"symmetric", {.narrow = true}}, {"unsigned", {.is_unsigned = true}}, {"affine", {.affine = true}}};
   for (const auto& [name, kind] : kinds) {
     const QuantParams grid = kind.over(range);
-    std::vector<float> rounded;
-    for (const float x : values) {
+    for (const float x : values)
       OCTET_CHECK(code_by_hand(x, grid) == grid.quantize(x), "lesson", "the formula gives another code for {}", x);
-      rounded.push_back(there_and_back(x, grid));
-    }
     fmt::print("   {:9} codes {:4} to {:3}, zero point {:2}, step {:.5f}: rms error {:.5f}, step/√12 {:.5f}\n", name,
-               grid.lo, grid.hi, grid.zero_point, grid.step(), lesson::rms_error(values, rounded),
+               grid.lo, grid.hi, grid.zero_point, grid.step(), lesson::rms_error(values, grid),
                grid.step() / std::sqrt(12.0f));
   }
 }
 
 // 3. What a bit is worth, for values that are spread evenly over the grid.
 void signal_to_noise() {
-  std::vector<float> even, rounded;
+  std::vector<float> even;
   for (int i = 0; i <= 100000; ++i) even.push_back(static_cast<float>(i) / 100000);
   double power = 0;
   for (const float x : even) power += (static_cast<double>(x) - 0.5) * (static_cast<double>(x) - 0.5);
@@ -63,9 +60,7 @@ void signal_to_noise() {
   fmt::print("3. evenly spread values: signal to noise");
   for (int bits = 2; bits <= 8; ++bits) {
     const QuantParams grid = quant::Grid{.bits = bits, .is_unsigned = true}.over({0, 1});
-    rounded.clear();
-    for (const float x : even) rounded.push_back(there_and_back(x, grid));
-    fmt::print(", {} bits {:.1f} dB", bits, 20 * std::log10(signal / lesson::rms_error(even, rounded)));
+    fmt::print(", {} bits {:.1f} dB", bits, 20 * std::log10(signal / lesson::rms_error(even, grid)));
   }
   fmt::print("\n");
 }

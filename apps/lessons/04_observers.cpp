@@ -58,10 +58,7 @@ chart::Svg ranges() {
 
 /// rms error of the values on an unsigned grid that ends at `threshold`.
 double error_of(const std::vector<float>& values, int bits, float threshold) {
-  const QuantParams grid = quant::Grid{.bits = bits, .is_unsigned = true}.over({0, threshold});
-  std::vector<float> rounded;
-  for (const float x : values) rounded.push_back(grid.dequantize(grid.quantize(x)));
-  return lesson::rms_error(values, rounded);
+  return lesson::rms_error(values, quant::Grid{.bits = bits, .is_unsigned = true}.over({0, threshold}));
 }
 
 // 2. Where to clip? A smaller threshold clips more and rounds finer.

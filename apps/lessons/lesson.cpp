@@ -44,4 +44,10 @@ double rms_error(std::span<const float> a, std::span<const float> b) {
   return std::sqrt(sum / static_cast<double>(a.size()));
 }
 
+double rms_error(std::span<const float> values, const QuantParams& grid) {
+  std::vector<float> rounded;
+  for (const float x : values) rounded.push_back(grid.dequantize(grid.quantize(x)));
+  return rms_error(values, rounded);
+}
+
 }  // namespace octet::lesson

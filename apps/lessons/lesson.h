@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/chart/charts.h"
+#include "core/quant_params.h"
 
 namespace octet::lesson {
 
@@ -18,5 +19,7 @@ std::vector<float> normals(std::size_t count, double sigma, std::uint64_t stream
 
 /// √(mean of (b − a)²).
 double rms_error(std::span<const float> a, std::span<const float> b);
+/// Of the values against what a grid of one step leaves of them.
+double rms_error(std::span<const float> values, const QuantParams& grid);
 
 }  // namespace octet::lesson

@@ -14,22 +14,12 @@
 #include "optim/momentum.h"
 #include "quant/engine/graph.h"
 #include "quant/fake_quantizer.h"
+#include "tests/apps/grids.h"
 
 using namespace octet;
+using test::grid_of;
 
 namespace {
-
-QuantParams grid_of(float step, std::int32_t lo, std::int32_t hi) {
-  QuantParams grid;
-  grid.scale = {step}, grid.lo = lo, grid.hi = hi;
-  return grid;
-}
-
-double rms_error(const std::vector<float>& values, const QuantParams& grid) {
-  std::vector<float> rounded;
-  for (const float x : values) rounded.push_back(grid.dequantize(grid.quantize(x)));
-  return lesson::rms_error(values, rounded);
-}
 
 // --- Lesson 1
 
@@ -54,7 +44,7 @@ TEST(Solution01, BitsFor40Decibels) {
   for (int i = 0; i <= 20000; ++i) even.push_back(static_cast<float>(i) / 20000);
   const auto decibels = [&](int bits) {
     return 20 * std::log10(1 / std::sqrt(12.0) /
-                           rms_error(even, quant::Grid{.bits = bits, .is_unsigned = true}.over({0, 1})));
+                           lesson::rms_error(even, quant::Grid{.bits = bits, .is_unsigned = true}.over({0, 1})));
   };
   EXPECT_GE(decibels(solution_01::kBitsFor40Decibels), 40);
   EXPECT_LT(decibels(solution_01::kBitsFor40Decibels - 1), 40);
@@ -179,7 +169,7 @@ TEST(Solution04, BestThreshold) {
   const float largest = *std::max_element(values.begin(), values.end());
   for (const int bits : {2, 3, 4, 6}) {
     const auto error = [&](float threshold) {
-      return rms_error(values, quant::Grid{.bits = bits, .is_unsigned = true}.over({0, threshold}));
+      return lesson::rms_error(values, quant::Grid{.bits = bits, .is_unsigned = true}.over({0, threshold}));
     };
     double least = error(largest);
     for (int i = 1; i < 500; ++i) least = std::min(least, error(largest * static_cast<float>(i) / 500));

@@ -17,17 +17,13 @@
 #include "quant/engine/graph_file.h"
 #include "quant/fake_quantizer.h"
 #include "quant/qat.h"
+#include "tests/apps/grids.h"
 #include "tests/support/temp_folder.h"
 
 using namespace octet;
+using test::grid_of;
 
 namespace {
-
-QuantParams grid_of(float step, std::int32_t lo, std::int32_t hi) {
-  QuantParams grid;
-  grid.scale = {step}, grid.lo = lo, grid.hi = hi;
-  return grid;
-}
 
 // --- Lesson 5
 
