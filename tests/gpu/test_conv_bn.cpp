@@ -5,9 +5,9 @@
 #include "kernels/conv2d/gemm_plan.h"
 #include "kernels/conv2d_bn/conv2d_bn.h"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
-#include "ops/ops.h"
 #include "tests/gpu/device.h"
 #include "tests/kernels/conv_bn_layers.h"
+#include "tests/support/fusion_form.h"
 
 namespace octet::kernels {
 namespace {
@@ -232,16 +232,6 @@ TEST_F(GpuConvBn, DepthwiseWithEveryMap) {
   expect_backward(kDepthwise, {.problem = {.geometry = geometry(9, 16, 132, 132, 3, 1)}}, seed);
 }
 
-/// Another form of conv_bn_act while it lives.
-class Form {
- public:
-  explicit Form(ops::Fusion fusion) { ops::set_fusion(fusion); }
-  ~Form() { ops::set_fusion(before_); }
-
- private:
-  ops::Fusion before_ = ops::fusion();
-};
-
 struct Chain {
   Floats y, gradients, state;
   std::string ops;
@@ -250,7 +240,7 @@ struct Chain {
 /// A depthwise, a pointwise and a depthwise layer on the device, the middle one's source quantized by a scale that lies
 /// there.
 Chain run_chain(ops::Fusion fusion) {
-  const Form form(fusion);
+  const test::FusionForm form(fusion);
   const auto there = [](const Shape& shape, std::uint64_t seed, double low, double high) {
     Tensor t(shape);
     Random random(seed, Purpose::test);

@@ -7,10 +7,10 @@
 #include "core/profile_data.h"
 #include "data/dataset.h"
 #include "nn/models.h"
-#include "ops/ops.h"
 #include "optim/trainer.h"
 #include "quant/prepare.h"
 #include "tests/gpu/device.h"
+#include "tests/support/fusion_form.h"
 #include "tests/support/temp_folder.h"
 
 namespace octet {
@@ -93,16 +93,6 @@ TEST_F(GpuTraining, AResumedRunHasTheSameBits) {
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(largest_difference(a[i].second, b[i].second), 0) << a[i].first;
 }
 
-/// Another form of conv_bn_act while it lives.
-class Form {
- public:
-  explicit Form(ops::Fusion fusion) { ops::set_fusion(fusion); }
-  ~Form() { ops::set_fusion(before_); }
-
- private:
-  ops::Fusion before_ = ops::fusion();
-};
-
 /// The kernels' passes that a step calls.
 std::set<std::string> passes_of(nn::Module& net, const data::Dataset& set) {
   profile::start();
@@ -125,7 +115,7 @@ TEST_F(GpuTraining, NoPassOfBatchNormIsLeft) {
     for (const char* pass : {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight", "dwconv2d_fwd", "dwconv2d_bwd_data",
                              "batchnorm_stats", "channel_fma_fwd"})
       EXPECT_FALSE(fused.contains(pass)) << pass;
-    const Form apart(ops::Fusion::off);
+    const test::FusionForm apart(ops::Fusion::off);
     EXPECT_TRUE(passes_of(*net, set).contains("batchnorm_stats"));
   }
 }
@@ -134,7 +124,7 @@ TEST_F(GpuTraining, FormsOfAStepAgree) {
   const data::Dataset set = pictures(6);
   const auto fused = small_net(Device::cuda), apart = small_net(Device::cuda);
   const double loss = loss_of(*fused, set);
-  const Form form(ops::Fusion::off);
+  const test::FusionForm form(ops::Fusion::off);
   EXPECT_NEAR(loss_of(*apart, set), loss, 1e-4);
   const auto a = apart->named_parameters(), b = fused->named_parameters();
   ASSERT_EQ(a.size(), b.size());
@@ -154,7 +144,7 @@ TEST_F(GpuTraining, FormsOfAQuantizedStepAgree) {
   const auto fused = small_net(Device::cuda), apart = small_net(Device::cuda);
   for (const auto& net : {fused, apart}) quant::prepare(*net, Shape{1, 32, 32, 3}, {});
   const double first = loss_of(*fused, set), second = loss_of(*fused, set);
-  const Form form(ops::Fusion::off);
+  const test::FusionForm form(ops::Fusion::off);
   // Sums in another order put some values on the other side of a tie.
   EXPECT_NEAR(loss_of(*apart, set), first, 0.05);
   EXPECT_NEAR(loss_of(*apart, set), second, 0.05);
@@ -163,7 +153,7 @@ TEST_F(GpuTraining, FormsOfAQuantizedStepAgree) {
 TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
   // The device sums products of codes as floats; so does the processor in this form, else some codes fall on the other
   // side of a tie.
-  const Form floats(ops::Fusion::floats);
+  const test::FusionForm floats(ops::Fusion::floats);
   const data::Dataset set = pictures(6);
   quant::QuantConfig pact, lsq;
   lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq,

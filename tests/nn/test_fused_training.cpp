@@ -1,16 +1,12 @@
 // Whole nets trained fused and decomposed: the same bits in f32.
 #include <gtest/gtest.h>
 
-#include "kernels/select.h"
 #include "nn/models.h"
-#include "ops/ops.h"
+#include "tests/support/fusion_form.h"
 #include "tests/support/tensors.h"
 
 namespace octet::test {
 namespace {
-
-constexpr const char* kReferenceRows =
-    "conv2d_bn_fwd:reference,conv2d_bn_bwd:reference,dwconv2d_bn_fwd:reference,dwconv2d_bn_bwd:reference";
 
 struct Outcome {
   std::vector<double> losses;
@@ -20,9 +16,7 @@ struct Outcome {
 
 /// A few steps of plain gradient descent, then logits in evaluation.
 Outcome train(nn::Module& net, ops::Fusion fusion, const char* rows, std::int64_t pixels) {
-  const ops::Fusion before = ops::fusion();
-  ops::set_fusion(fusion);
-  kernels::force_kernels(rows);
+  const FusionForm form(fusion, rows);
   const Tensor x = random_f32({6, pixels, pixels, 3}, 3), labels = Tensor::from<std::int32_t>({6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
   Outcome made;
   for (int step = 0; step < 4; ++step) {
@@ -37,8 +31,6 @@ Outcome train(nn::Module& net, ops::Fusion fusion, const char* rows, std::int64_
   net.eval();
   made.evaluated = net(Variable(x)).value();
   made.state = state_crc(net.state());
-  kernels::force_kernels("");
-  ops::set_fusion(before);
   return made;
 }
 
@@ -46,7 +38,7 @@ template <class Make>
 void expect_same_training(const Make& make, std::int64_t pixels) {
   const Outcome decomposed = train(*make(), ops::Fusion::off, "", pixels);
   EXPECT_NE(decomposed.losses.back(), decomposed.losses.front());
-  for (const char* rows : {kReferenceRows, ""}) {
+  for (const char* rows : {kReferenceConvBnRows, ""}) {
     const Outcome fused = train(*make(), ops::Fusion::integers, rows, pixels);
     EXPECT_EQ(fused.losses, decomposed.losses) << rows;
     EXPECT_TRUE(same_bits(fused.evaluated, decomposed.evaluated)) << rows;

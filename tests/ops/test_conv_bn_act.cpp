@@ -10,9 +10,8 @@
 #include "core/profile_data.h"
 #include "core/random.h"
 #include "gradcheck.h"
-#include "kernels/select.h"
-#include "ops/ops.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/fusion_form.h"
 #include "tests/support/tensors.h"
 
 namespace octet::test {
@@ -22,23 +21,8 @@ using ops::Activation;
 using ops::Deferred;
 using ops::Fusion;
 
-constexpr const char* kReferenceRows =
-    "conv2d_bn_fwd:reference,conv2d_bn_bwd:reference,dwconv2d_bn_fwd:reference,dwconv2d_bn_bwd:reference";
-
-/// Fusion and forced rows for one scope.
-class Form {
- public:
-  explicit Form(Fusion fusion, const char* rows = kReferenceRows) : before_(ops::fusion()) {
-    ops::set_fusion(fusion);
-    kernels::force_kernels(rows);
-  }
-  ~Form() {
-    ops::set_fusion(before_);
-    kernels::force_kernels("");
-  }
-
- private:
-  Fusion before_;
+struct Form : FusionForm {
+  explicit Form(Fusion fusion, const char* rows = kReferenceConvBnRows) : FusionForm(fusion, rows) {}
 };
 
 struct Case {
@@ -129,7 +113,7 @@ TEST(ConvBnAct, FusedEqualsDecomposedBitForBit) {
   for (const Case& p : cases()) {
     const Named decomposed = run_layer(p, Fusion::off, "", p.depthwise ? "dwconv2d" : "conv2d");
     const char* fused = p.depthwise ? "dwconv2d_bn" : "conv2d_bn";
-    expect_same(run_layer(p, Fusion::floats, kReferenceRows, fused), decomposed, p.name + ", reference rows");
+    expect_same(run_layer(p, Fusion::floats, kReferenceConvBnRows, fused), decomposed, p.name + ", reference rows");
     expect_same(run_layer(p, Fusion::floats, "", nullptr), decomposed, p.name + ", selected rows");
   }
 }
@@ -186,7 +170,7 @@ void expect_chains_agree(const std::function<Variable(Chain&)>& run, const std::
     return chain.results(y);
   };
   const Named decomposed = in_form(Fusion::off, "");
-  expect_same(in_form(Fusion::floats, kReferenceRows), decomposed, where + ", reference rows");
+  expect_same(in_form(Fusion::floats, kReferenceConvBnRows), decomposed, where + ", reference rows");
   expect_same(in_form(Fusion::floats, ""), decomposed, where + ", selected rows");
 }
 
@@ -432,7 +416,7 @@ TEST(IntegerForward, IsTheExactSumTimesOneFactor) {
     for (const bool per_channel : {false, true})
       for (const std::int64_t stride : {1, 2})
         for (const auto& [c, k] : {std::pair{5, 3}, {64, 48}, {96, 33}})
-          for (const char* rows : {kReferenceRows, ""}) {
+          for (const char* rows : {kReferenceConvBnRows, ""}) {
             if (rows[0] == 0 && stride != 1) continue;  // reference rows alone take these
             IntegerLayer layer(grid, c, k, per_channel, stride);
             EXPECT_TRUE(same_bits(layer.run(Fusion::integers, rows).z.value(), layer.exact(stride)))
@@ -443,12 +427,12 @@ TEST(IntegerForward, IsTheExactSumTimesOneFactor) {
 // Each float sum of K products is within K·ε/2·Σ|products| of the exact one.
 TEST(IntegerForward, StaysWithinRoundingOfTheFloatForm) {
   IntegerLayer layer(grid_of(0.013f, 0, 0, 255), 96, 20, true);
-  const Tensor integers = layer.run(Fusion::integers, kReferenceRows).z.value();
-  const Tensor floats = layer.run(Fusion::floats, kReferenceRows).z.value();
+  const Tensor integers = layer.run(Fusion::integers, kReferenceConvBnRows).z.value();
+  const Tensor floats = layer.run(Fusion::floats, kReferenceConvBnRows).z.value();
   EXPECT_FALSE(same_bits(integers, floats));
   IntegerLayer magnitudes(grid_of(0.013f, 0, 0, 255), 96, 20, true);
   for (float& w : magnitudes.weight.value().span<float>()) w = std::fabs(w);
-  const Tensor bound = magnitudes.run(Fusion::floats, kReferenceRows).z.value();
+  const Tensor bound = magnitudes.run(Fusion::floats, kReferenceConvBnRows).z.value();
   for (std::int64_t i = 0; i < floats.numel(); ++i)
     EXPECT_NEAR(integers.at(i), floats.at(i), 96 * std::numeric_limits<float>::epsilon() * bound.at(i)) << i;
 }
@@ -457,7 +441,7 @@ TEST(IntegerForward, StaysWithinRoundingOfTheFloatForm) {
 TEST(IntegerForward, BackwardIsThatOfTheFloats) {
   const auto gradients = [](Fusion fusion) {
     IntegerLayer layer(grid_of(0.013f, 0, 0, 255), 24, 20, true);
-    const Variable z = layer.run(fusion, kReferenceRows).z;
+    const Variable z = layer.run(fusion, kReferenceConvBnRows).z;
     z.backward(random_f32(z.shape(), 6));
     return Named{{"d_z", layer.src.z.grad()}, {"d_affine", layer.src.affine.grad()}, {"d_weight", layer.weight.grad()}};
   };
@@ -468,7 +452,7 @@ TEST(IntegerForward, BackwardIsThatOfTheFloats) {
 TEST(IntegerForward, SumsThatMayOverflowStayInFloats) {
   IntegerLayer fits(grid_of(0.013f, 0, 0, 255), 66311, 1, true), overflows(grid_of(0.013f, 0, 0, 255), 66312, 1, true);
   const auto in_floats = [](IntegerLayer& layer) {
-    return same_bits(layer.run(Fusion::integers, kReferenceRows).z.value(), layer.run(Fusion::floats, kReferenceRows).z.value());
+    return same_bits(layer.run(Fusion::integers, kReferenceConvBnRows).z.value(), layer.run(Fusion::floats, kReferenceConvBnRows).z.value());
   };
   EXPECT_FALSE(in_floats(fits));
   EXPECT_TRUE(in_floats(overflows));
@@ -477,12 +461,12 @@ TEST(IntegerForward, SumsThatMayOverflowStayInFloats) {
 TEST(IntegerForward, WeightCodesMustFit) {
   IntegerLayer layer(grid_of(0.013f, 0, 0, 255), 8, 4, true);
   layer.args.weight_codes->params.zero_point = 1;
-  EXPECT_ERROR(layer.run(Fusion::integers, kReferenceRows), "weight codes must be symmetric");
+  EXPECT_ERROR(layer.run(Fusion::integers, kReferenceConvBnRows), "weight codes must be symmetric");
   layer.args.weight_codes->params.zero_point = 0;
   layer.args.weight_codes->params.scale.pop_back();
-  EXPECT_ERROR(layer.run(Fusion::integers, kReferenceRows), "one per filter");
+  EXPECT_ERROR(layer.run(Fusion::integers, kReferenceConvBnRows), "one per filter");
   layer.args.weight_codes->codes = Tensor(Shape{4, 1, 1, 9}, DType::s8);
-  EXPECT_ERROR(layer.run(Fusion::integers, kReferenceRows), "weight codes must be s8 4x1x1x8");
+  EXPECT_ERROR(layer.run(Fusion::integers, kReferenceConvBnRows), "weight codes must be s8 4x1x1x8");
 }
 
 /// Operands in bf16 for one scope.

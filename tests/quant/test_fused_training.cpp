@@ -5,22 +5,20 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/select.h"
 #include "nn/models.h"
-#include "ops/ops.h"
 #include "optim/momentum.h"
 #include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
+#include "tests/support/fusion_form.h"
 #include "tests/support/tensors.h"
 
 namespace octet::quant {
 namespace {
 
 using ops::Fusion;
+using test::kReferenceConvBnRows;
 using test::random_f32;
 
-constexpr const char* kReferenceRows =
-    "conv2d_bn_fwd:reference,conv2d_bn_bwd:reference,dwconv2d_bn_fwd:reference,dwconv2d_bn_bwd:reference";
 constexpr std::int64_t kPixels = 12;
 
 struct Outcome {
@@ -30,9 +28,7 @@ struct Outcome {
 };
 
 Outcome train(nn::Module& net, Fusion fusion, const char* rows, int steps = 3) {
-  const Fusion before = ops::fusion();
-  ops::set_fusion(fusion);
-  kernels::force_kernels(rows);
+  const test::FusionForm form(fusion, rows);
   const Tensor x = random_f32({6, kPixels, kPixels, 3}, 3), labels = Tensor::from<std::int32_t>({6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
   optim::Momentum optimizer(net.named_parameters(), {.lr = 0.003});
   Outcome made;
@@ -47,8 +43,6 @@ Outcome train(nn::Module& net, Fusion fusion, const char* rows, int steps = 3) {
   net.eval();
   made.evaluated = net(Variable(x)).value();
   made.state = test::state_crc(net.state());
-  kernels::force_kernels("");
-  ops::set_fusion(before);
   return made;
 }
 
@@ -87,7 +81,7 @@ TEST(FusedQat, FloatsGiveTheSameBits) {
   for (const auto& [name, config] : variants()) {
     const Outcome decomposed = train(*mobilenet(config), Fusion::off, "");
     EXPECT_NE(decomposed.losses.back(), decomposed.losses.front()) << name;
-    for (const char* rows : {kReferenceRows, ""}) {
+    for (const char* rows : {kReferenceConvBnRows, ""}) {
       const Outcome fused = train(*mobilenet(config), Fusion::floats, rows);
       EXPECT_EQ(fused.losses, decomposed.losses) << name << " " << rows;
       EXPECT_TRUE(test::same_bits(fused.evaluated, decomposed.evaluated)) << name << " " << rows;
@@ -102,7 +96,7 @@ TEST(FusedQat, SmallResNetGivesTheSameBits) {
     prepare(*made, {1, kPixels, kPixels, 3}, {});
     return made;
   };
-  EXPECT_EQ(train(*net(), Fusion::floats, kReferenceRows).state, train(*net(), Fusion::off, "").state);
+  EXPECT_EQ(train(*net(), Fusion::floats, kReferenceConvBnRows).state, train(*net(), Fusion::off, "").state);
 }
 
 bool runs_in_integers(const Variant& variant) {
@@ -115,8 +109,8 @@ bool runs_in_integers(const Variant& variant) {
 // pictures to normalise over, whole nets agree closely for a step, not to the bit.
 TEST(FusedQat, IntegerForwardStartsTheSameTraining) {
   for (const Variant& variant : variants()) {
-    const Outcome floats = train(*mobilenet(variant.config), Fusion::floats, kReferenceRows, 2);
-    const Outcome integers = train(*mobilenet(variant.config), Fusion::integers, kReferenceRows, 2);
+    const Outcome floats = train(*mobilenet(variant.config), Fusion::floats, kReferenceConvBnRows, 2);
+    const Outcome integers = train(*mobilenet(variant.config), Fusion::integers, kReferenceConvBnRows, 2);
     EXPECT_EQ(integers.state != floats.state, runs_in_integers(variant)) << variant.name;
     EXPECT_NEAR(integers.losses[0], floats.losses[0], 0.05 * floats.losses[0]) << variant.name;
     for (const double loss : integers.losses) EXPECT_TRUE(std::isfinite(loss)) << variant.name;
@@ -124,7 +118,7 @@ TEST(FusedQat, IntegerForwardStartsTheSameTraining) {
 }
 
 Tensor raw_output(nn::ConvBnAct& block, const ops::Deferred& src, Fusion fusion) {
-  ops::set_fusion(fusion);
+  const test::FusionForm form(fusion);
   return block(src).z.value();
 }
 
@@ -133,7 +127,7 @@ Tensor raw_output(nn::ConvBnAct& block, const ops::Deferred& src, Fusion fusion)
 TEST(FusedQat, EachLayerOfTheIntegerNetIsWithinRounding) {
   const auto net = mobilenet({});
   train(*net, Fusion::integers, "", 3);
-  kernels::force_kernels(kReferenceRows);
+  const test::FusionForm form(Fusion::integers, kReferenceConvBnRows);
   NoGrad no_grad;
   ops::Deferred x;
   x.z = Variable(random_f32({6, kPixels, kPixels, 3}, 8));
@@ -150,17 +144,15 @@ TEST(FusedQat, EachLayerOfTheIntegerNetIsWithinRounding) {
     for (const float v : ops::materialise(x).value().span<float>()) largest_source = std::max(largest_source, std::fabs(static_cast<double>(v)));
     const double bound = pointwise ? k * std::numeric_limits<float>::epsilon() * k * largest_weight * largest_source : 0;
     for (std::int64_t i = 0; i < floats.numel(); ++i) ASSERT_NEAR(integers.at(i), floats.at(i), bound) << name << " " << i;
-    ops::set_fusion(Fusion::integers);
     x = (*block)(x);
   }
-  kernels::force_kernels("");
   EXPECT_EQ(in_integers, 13);
 }
 
 // Same weights and ranges, first step: the codes that the integer forward multiplies are the float form's weights.
 TEST(FusedQat, WeightCodesAreTheFloatWeights) {
   const auto net = mobilenet({});
-  train(*net, Fusion::integers, kReferenceRows, 1);
+  train(*net, Fusion::integers, kReferenceConvBnRows, 1);
   int checked = 0;
   for (const auto& [name, module] : net->named_modules()) {
     const auto quantizer = std::dynamic_pointer_cast<WeightQuantizer>(module->slot("weight_transform"));
