@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "apps/mnv1_qat/json_lines.h"
 #include "core/error.h"
 #include "core/file.h"
 
@@ -34,23 +35,14 @@ std::ptrdiff_t rank_of(const std::string& stage) {
   return std::find(kStages.begin(), kStages.end(), stage) - kStages.begin();
 }
 
-void write_lines(const std::string& path, const std::vector<Json>& lines) {
-  std::string text;
-  for (const Json& line : lines) text += line.dump() + "\n";
-  write_file_atomically(path, text);
-}
-
 }  // namespace
 
 std::vector<Json> read_events(const std::string& path) {
-  std::istringstream text(std::filesystem::exists(path) ? read_file(path) : "");
-  std::vector<Json> lines;
-  for (std::string line; std::getline(text, line);) {
-    Json j = Json::parse(line, nullptr, false);
-    const bool good = j.is_object() && j.contains("stage") && j["stage"].is_string() && j.contains("event") &&
-                      j["event"].is_string() && (!j.contains("step") || j["step"].is_number_integer());
-    if (good) lines.push_back(std::move(j));
-  }
+  std::vector<Json> lines = read_json_lines(path);
+  std::erase_if(lines, [](const Json& j) {
+    return !j.contains("stage") || !j["stage"].is_string() || !j.contains("event") || !j["event"].is_string() ||
+           (j.contains("step") && !j["step"].is_number_integer());
+  });
   return lines;
 }
 
@@ -121,7 +113,7 @@ void Metrics::rewind(const std::string& stage, std::int64_t step) {
     const auto rank = rank_of(line["stage"].get<std::string>());
     return rank > rank_of(stage) || (rank == rank_of(stage) && line.value("step", std::int64_t{0}) > step);
   });
-  write_lines(path_, lines);
+  write_json_lines(path_, lines);
 }
 
 void Metrics::write_step(const std::string& stage, const optim::Progress& p) {
@@ -144,7 +136,7 @@ void Metrics::write_scores(const std::string& stage, const optim::Scores& s) {
       std::find_if(lines.begin(), lines.end(), [&](const Json& line) { return line["stage"] == stage; });
   if (earlier == lines.end()) return append_line(path_, j.dump());
   *earlier = j;
-  write_lines(path_, lines);
+  write_json_lines(path_, lines);
 }
 
 Console::Console(const Options& options)

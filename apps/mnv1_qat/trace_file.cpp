@@ -2,8 +2,8 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "apps/mnv1_qat/json_lines.h"
 #include "core/error.h"
 #include "core/file.h"
 
@@ -35,12 +35,9 @@ double number_in(const Json& j, const char* key) {
 }  // namespace
 
 std::vector<TraceLine> read_trace(const std::string& path) {
-  std::istringstream text(std::filesystem::exists(path) ? read_file(path) : "");
   std::vector<TraceLine> lines;
-  for (std::string one; std::getline(text, one);) {
-    const Json j = Json::parse(one, nullptr, false);
-    if (!j.is_object() || !j.contains("step") || !j["step"].is_number_integer() || !j.contains("layers") ||
-        !j["layers"].is_array())
+  for (const Json& j : read_json_lines(path)) {
+    if (!j.contains("step") || !j["step"].is_number_integer() || !j.contains("layers") || !j["layers"].is_array())
       continue;
     TraceLine line{j["step"].get<std::int64_t>(), {}};
     for (const Json& layer : j["layers"]) {
@@ -69,10 +66,11 @@ TraceWriter::TraceWriter(const std::string& dir, nn::Module& model, const Tensor
 }
 
 void TraceWriter::begin(const optim::Progress& progress) {
-  std::string text;
-  for (const TraceLine& line : read_trace(path_))
-    if (line.step <= progress.step) text += json_of(line).dump() + "\n";
-  write_file_atomically(path_, progress.step > 0 ? text : "");
+  std::vector<Json> kept;
+  if (progress.step > 0)
+    for (const TraceLine& line : read_trace(path_))
+      if (line.step <= progress.step) kept.push_back(json_of(line));
+  write_json_lines(path_, kept);
 }
 
 void TraceWriter::step(const optim::Progress& progress) {
