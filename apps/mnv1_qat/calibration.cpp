@@ -17,14 +17,9 @@ void require_calibratable(const LoadedModel& model, const Options& options) {
          "give the fp32.safetensors of a pre-training");
 }
 
-void require_same_classes(const LoadedModel& model, const Options& options, const data::Dataset& data) {
-  OCTET_CHECK(model.notes.class_names == data.class_names, "calibrate",
-              "'{}' was trained on other classes than '{}' has", options.model, data.source);
-}
-
 void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console) {
   require_calibratable(model, options);
-  require_same_classes(model, options, train);
+  require_same_classes("calibrate", options.model, model.notes.class_names, train);
   quant::prepare(*model.net, kPicture, options.quant);
   const quant::CalibrateOptions calibration{.pictures = options.calibrate, .seed = options.seed};
   optim::ProgressBar bar("calibrate", std::min(options.calibrate, train.size()), "pictures", console.bar_style());
@@ -42,7 +37,7 @@ void calibrate_model(LoadedModel& model, const Options& options, const data::Dat
 
 LoadedModel load_quantized(const Options& options, const data::Dataset& train, const Console& console) {
   LoadedModel model = load_net(options.model);
-  require_same_classes(model, options, train);
+  require_same_classes("calibrate", options.model, model.notes.class_names, train);
   if (model.notes.quant.empty()) {
     calibrate_model(model, options, train, console);
   } else if (options.quant_given) {

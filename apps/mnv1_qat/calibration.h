@@ -7,8 +7,6 @@ namespace octet::app {
 /// Throws Error when options and model alone forbid calibrate_model(): the quantizers wanted learn by training, or the
 /// model is quantized already.
 void require_calibratable(const LoadedModel& model, const Options& options);
-/// Throws Error when the model was trained on other classes than the data has.
-void require_same_classes(const LoadedModel& model, const Options& options, const data::Dataset& data);
 /// prepare() by options.quant, then calibrate() on options.calibrate training pictures, with a bar; the model's notes
 /// say so.
 void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console);

@@ -4,13 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/guesses.h"
+#include "apps/mnv1_qat/load_data.h"
+#include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/mosaic.h"
 #include "apps/mnv1_qat/page.h"
 #include "apps/mnv1_qat/pictures.h"
-#include "apps/mnv1_qat/pipeline.h"
 #include "core/file.h"
 #include "data/transform.h"
-#include "ops/ops.h"
 #include "quant/grid_use.h"
 #include "quant/layer_bits.h"
 #include "quant/run_both.h"
@@ -61,18 +62,6 @@ std::vector<Stop> stops_of(const quant::BothRuns& both, const NamedTensors& simu
     stops.push_back(std::move(stop));
   }
   return stops;
-}
-
-struct Guess {
-  std::string name;
-  double probability = 0;
-};
-
-Guess best_of(const Tensor& logits, const std::vector<std::string>& names) {
-  const Tensor p = ops::softmax(logits);
-  const float* end = p.data<float>() + p.numel();
-  const float* best = std::max_element(p.data<float>(), end);
-  return {names[static_cast<std::size_t>(best - p.data<float>())], static_cast<double>(*best)};
 }
 
 std::pair<double, double> range_of(const Tensor& values) {
@@ -174,14 +163,6 @@ Json json_of(const std::vector<Stop>& stops, const Guess& fp32, const Guess& int
           {"values", values}};
 }
 
-Tensor chosen_picture(const Options& options) {
-  if (!options.pictures.empty()) return read_pictures({options.pictures[0]});
-  const data::Dataset test = load_split(options, {1, options.limit_test}, Console(options)).test;
-  const std::int64_t index = options.indices[0];
-  OCTET_CHECK(index < test.size(), kWhere, "picture {} of a test set of {}", index, test.size());
-  return test.pictures.slice(index, index + 1);
-}
-
 std::vector<Stop> chosen_stops(std::vector<Stop> stops, const std::string& pattern) {
   std::string known;
   for (const Stop& stop : stops) known += (known.empty() ? "" : ", ") + stop.name;
@@ -198,14 +179,15 @@ void inspect(const Options& options) {
     fail(kWhere, fmt::format("'{}' has no quantizers", options.model),
          "give qat.safetensors of a run, or ptq.safetensors of a calibration");
   const quant::QuantConfig config = quant::parse_config(model.notes.quant);
-  const Tensor picture = chosen_picture(options), image = data::normalise(picture);
+  const Tensor picture = options.pictures.empty() ? test_pictures(options, kWhere) : read_pictures(options.pictures),
+               image = data::normalise(picture);
   const quant::Plan plan = quant::make_plan(*model.net, kPicture, config);
   const quant::BothRuns both = quant::run_both(*model.net, plan, image);
   NamedTensors simulated;
   const Tensor logits = quant::Simulator(*model.net, kPicture, config).run(image, &simulated);
   std::vector<Stop> stops = stops_of(both, simulated);
-  const Guess fp32 = best_of(both.float_logits, model.notes.class_names),
-              int8 = best_of(logits, model.notes.class_names);
+  const Guess fp32 = likeliest(both.float_logits, model.notes.class_names, 1)[0][0],
+              int8 = likeliest(logits, model.notes.class_names, 1)[0][0];
   const std::string verdict = fmt::format("as floats: {} ({:.1f} %); as integers: {} ({:.1f} %)", fp32.name,
                                           100 * fp32.probability, int8.name, 100 * int8.probability);
   if (!options.layer.empty()) stops = chosen_stops(std::move(stops), options.layer);

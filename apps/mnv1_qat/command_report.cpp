@@ -88,9 +88,8 @@ void report(const Options& options) {
                 {}};
   run.trace =
       read_trace((fs::path(options.trace_dir.empty() ? options.run_dir : options.trace_dir) / kTraceFile).string());
-  run.test = load_split(options, {1, options.limit_test}, console).test;
-  OCTET_CHECK(run.test.class_names == model.notes.class_names, "report",
-              "'{}' was trained on other classes than '{}' has", file, run.test.source);
+  run.test = load_test(options, console);
+  require_same_classes("report", file, model.notes.class_names, run.test);
   run.analysis = quant::analyse(*model.net, kPicture, run.config,
                                 data::normalise(run.test.pictures.slice(0, std::min(kAnalysed, run.test.size()))));
   add_warnings_of(run.trace, run.analysis.warnings);

@@ -1,16 +1,15 @@
 // predict: the likeliest classes of picture files.
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <span>
 
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/guesses.h"
 #include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/pictures.h"
 #include "apps/mnv1_qat/report.h"
 #include "core/error.h"
 #include "data/transform.h"
-#include "ops/ops.h"
 
 namespace octet::app {
 namespace {
@@ -19,24 +18,10 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kBatch = 256, kGuesses = 5;
 
-struct Guess {
-  std::string name;
-  double probability;
-};
 struct Answer {
   std::string picture, error;  ///< why it cannot be read, or empty
   std::vector<Guess> best;
 };
-
-// The likeliest classes of one row of probabilities; the lower class among equals.
-std::vector<Guess> best_of(const float* row, const std::vector<std::string>& names) {
-  std::vector<std::size_t> order(names.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return row[a] > row[b]; });
-  std::vector<Guess> best;
-  for (std::size_t k = 0; k < std::min(kGuesses, order.size()); ++k) best.push_back({names[order[k]], row[order[k]]});
-  return best;
-}
 
 void answer(const Predictor& predictor, std::span<Answer> answers) {
   std::vector<Answer*> of_row;
@@ -53,12 +38,9 @@ void answer(const Predictor& predictor, std::span<Answer> answers) {
   }
   if (count == 0) return;
   const Tensor logits = predictor.predict(data::normalise(pictures.slice(0, count)));
-  OCTET_CHECK(logits.shape() == Shape({count, static_cast<std::int64_t>(predictor.class_names.size())}), "predict",
-              "logits {} for {} pictures of {} classes", logits.shape().str(), count, predictor.class_names.size());
-  const Tensor probabilities = ops::softmax(logits);
-  for (std::int64_t i = 0; i < count; ++i)
-    of_row[static_cast<std::size_t>(i)]->best =
-        best_of(probabilities.data<float>() + i * logits.shape()[1], predictor.class_names);
+  auto guesses = likeliest(logits, predictor.class_names, kGuesses);
+  OCTET_CHECK(guesses.size() == of_row.size(), "predict", "{} rows of logits for {} pictures", guesses.size(), count);
+  for (std::size_t i = 0; i < of_row.size(); ++i) of_row[i]->best = std::move(guesses[i]);
 }
 
 Json to_json(const Answer& one) {

@@ -55,7 +55,7 @@ void ptq(const Options& options) {
   folder.require_no_unfinished_run();
   const Console console(options);
   const data::Split split = load_split(options, {options.limit_train, options.limit_test}, console);
-  require_same_classes(model, options, split.train);
+  require_same_classes("calibrate", options.model, model.notes.class_names, split.train);
   const auto trainer = std::make_unique<optim::Trainer>(model.net);
   const optim::Scores fp32 = score(
       "fp32", [&](const Tensor& x) { return trainer->predict(x); }, split.test, options, console);

@@ -4,8 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/load_data.h"
+#include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/pictures.h"
-#include "apps/mnv1_qat/pipeline.h"
 #include "core/npy.h"
 #include "quant/engine/engine.h"
 
@@ -14,27 +15,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Training pictures are of no use here: one, so that the synthetic ones need not be drawn.
-data::Dataset load_test(const Options& options, const Console& console) { return load_split(options, {1, options.limit_test}, console).test; }
-
-Tensor test_pictures(const Options& options) {
-  const data::Dataset test = load_test(options, Console(options));
-  Tensor all({static_cast<std::int64_t>(options.indices.size()), data::kSide, data::kSide, data::kChannels}, DType::u8);
-  for (std::size_t i = 0; i < options.indices.size(); ++i) {
-    const std::int64_t index = options.indices[i], at = static_cast<std::int64_t>(i);
-    OCTET_CHECK(index < test.size(), "dump-codes", "picture {} of a test set of {}", index, test.size());
-    all.slice(at, at + 1).copy_from(test.pictures.slice(index, index + 1));
-  }
-  return all;
-}
-
 }  // namespace
 
 void evaluate(const Options& options) {
   const Predictor predictor = load_predictor(options.model, options.device);
   const Console console(options);
   const data::Dataset test = load_test(options, console);
-  OCTET_CHECK(test.class_names == predictor.class_names, "evaluate", "'{}' was trained on other classes than '{}' has", options.model, test.source);
+  require_same_classes("evaluate", options.model, predictor.class_names, test);
   Reporter reporter(console, predictor.kind, options.batch_size, test.size(), nullptr);
   const optim::Scores scores = optim::evaluate(predictor.predict, test, options.batch_size, &reporter);
   const Json j{{"model", options.model}, {"kind", predictor.kind}, {"data", test.source}, {"pictures", scores.pictures},
@@ -46,7 +33,7 @@ void evaluate(const Options& options) {
 
 void dump_codes(const Options& options) {
   const auto engine = engine::Engine::load(options.model, options.device);
-  const Tensor pictures = options.pictures.empty() ? test_pictures(options) : read_pictures(options.pictures);
+  const Tensor pictures = options.pictures.empty() ? test_pictures(options, "dump-codes") : read_pictures(options.pictures);
   NamedTensors values;
   engine.run(data::normalise(pictures), &values);
   values.emplace_back("pictures", pictures);

@@ -206,7 +206,7 @@ void verify(const Options& options) {
               options.model);
   const std::string engine_file = options.int8_file.empty() ? made.back().file : options.int8_file;
   const auto engine = engine::Engine::load(engine_file, options.device);
-  const data::Dataset test = load_split(options, {1, options.limit_test}, console).test;
+  const data::Dataset test = load_test(options, console);
   Report report;
   report.scheme = engine.graph().scheme, report.pictures = test.size();
   report.onnx_is_exact = onnx_is_exact(engine.graph());

@@ -7,14 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/comparison.h"
+#include "apps/mnv1_qat/guesses.h"
 #include "apps/mnv1_qat/trace_file.h"
 #include "core/allocator.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "core/profile.h"
-#include "data/download.h"
 #include "nn/graph.h"
-#include "ops/ops.h"
 #include "optim/checkpoint.h"
 #include "quant/compare.h"
 #include "quant/engine/engine.h"
@@ -30,7 +29,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning start here, apart from pre-training's
 constexpr std::int64_t kCompareBatch = 128, kTracedPictures = 32;
-constexpr double kQuietReading = 1;  // seconds of reading pictures without a bar
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -67,24 +65,6 @@ class StageReporter : public Reporter {
 };
 
 }  // namespace
-
-data::Split load_split(const Options& options, const data::Limits& limits, const Console& console) {
-  std::unique_ptr<optim::ProgressBar> bar;
-  if (!options.download) {
-    const auto start = Clock::now();
-    return data::load(options.data, limits, [&](std::int64_t done, std::int64_t total) {
-      if (!bar && seconds_since(start) < kQuietReading) return;
-      if (!bar) bar = std::make_unique<optim::ProgressBar>("read", total, "pictures", console.bar_style(), done);
-      done < total ? bar->update(done, "") : bar->finish("");
-    });
-  }
-  const std::string url = options.download_url.empty() ? data::kCifar10Url : options.download_url;
-  const auto show = [&](std::int64_t done, std::int64_t total) {
-    if (!bar) bar = std::make_unique<optim::ProgressBar>("download", total, "bytes", console.bar_style(), done);
-    done < total ? bar->update(done, "") : bar->finish("");
-  };
-  return data::load(data::download_cifar10(options.download_dir, url, show), limits);
-}
 
 std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
@@ -173,7 +153,7 @@ void Pipeline::pretrain() {
 }
 
 void Pipeline::take_pretrained(const LoadedModel& loaded, const std::string& file) {
-  OCTET_CHECK(loaded.notes.class_names == split_.train.class_names, "qat", "'{}' was trained on other classes than '{}' has", file, split_.train.source);
+  require_same_classes("qat", file, loaded.notes.class_names, split_.train);
   net_ = loaded.net, notes_ = loaded.notes;
   trainer_ = std::make_unique<optim::Trainer>(net_);
   summary_.fp32_bytes = file_bytes(file);
@@ -265,13 +245,12 @@ void Pipeline::show_predictions() const {
   const auto engine = engine::Engine::load(path("int8.safetensors"), options_.device);
   const std::int64_t count = std::min<std::int64_t>(5, split_.test.size());
   const Tensor logits = engine.run(data::normalise(split_.test.pictures.slice(0, count)));
-  const Tensor probabilities = ops::softmax(logits);
-  const auto classes = classes_of(logits);
+  const auto guesses = likeliest(logits, notes_.class_names, 1);
   console_.say("\nA few test pictures in the integer engine:");
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto said = static_cast<std::size_t>(classes[static_cast<std::size_t>(i)]), is = static_cast<std::size_t>(split_.test.labels.data<std::int32_t>()[i]);
-    console_.say(fmt::format("  picture {}: {} ({:.1f} %), in truth {}", i, notes_.class_names[said],
-                             100 * probabilities.at(i * logits.shape()[1] + static_cast<std::int64_t>(said)), notes_.class_names[is]));
+    const Guess& best = guesses[static_cast<std::size_t>(i)][0];
+    const auto is = static_cast<std::size_t>(split_.test.labels.data<std::int32_t>()[i]);
+    console_.say(fmt::format("  picture {}: {} ({:.1f} %), in truth {}", i, best.name, 100 * best.probability, notes_.class_names[is]));
   }
 }
 

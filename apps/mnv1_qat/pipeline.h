@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
+#include "apps/mnv1_qat/load_data.h"
 #include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/report.h"
 #include "apps/mnv1_qat/run_folder.h"
-#include "data/dataset.h"
 #include "quant/qat.h"
 
 namespace octet::app {
@@ -63,8 +63,6 @@ class Pipeline {
   std::vector<std::string> checkpoints_;
 };
 
-/// Applies --download and --data.
-data::Split load_split(const Options& options, const data::Limits& limits, const Console& console);
 /// Options that decide the bits of the pre-trained weights, as text.
 std::string pretrain_tag(const Options& options, const data::Dataset& train);
 
