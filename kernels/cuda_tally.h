@@ -99,7 +99,7 @@ struct MapGradient {
   }
 };
 
-constexpr int kTallyRows = 8;  // lines of 32 threads in a block of the kernels below
+constexpr int kTallyRows = 8;  // lines of 32 threads in a block of tally_matrix()
 
 /// The tallies of a block's lines merged in order: line 0 gets them.
 template <class Tally>
@@ -112,15 +112,29 @@ __device__ Tally merge_lines(const Tally& mine) {
   return all;
 }
 
-/// Every channel's parts, [count][c], merged.
+/// Lanes of finish_tallies(), a channel each: few, so that many blocks share the parts of a narrow map.
+constexpr int kFinishLanes = 4, kFinishRows = 64;
+
+/// Every channel's parts, [count][c], merged: a thread takes every kFinishRows-th, then rows are merged in halves.
 template <class E>
-__global__ void finish_tallies(E epilogue, const typename E::Tally* parts, int count, int c) {
-  const int channel = static_cast<int>(blockIdx.x * 32 + threadIdx.x);
-  typename E::Tally tally = E::Tally::none();
-  for (int part = static_cast<int>(threadIdx.y); channel < c && part < count; part += kTallyRows)
-    tally = tally.merged(parts[static_cast<std::int64_t>(part) * c + channel]);
-  tally = merge_lines(tally);
-  if (threadIdx.y == 0 && channel < c) epilogue.put(channel, tally);
+__global__ void __launch_bounds__(kFinishLanes* kFinishRows)
+    finish_tallies(E epilogue, const typename E::Tally* parts, int count, int c) {
+  using Tally = typename E::Tally;
+  __shared__ Tally rows[kFinishRows][kFinishLanes];
+  const int lane = static_cast<int>(threadIdx.x) % kFinishLanes, row = static_cast<int>(threadIdx.x) / kFinishLanes,
+            channel = static_cast<int>(blockIdx.x) * kFinishLanes + lane;
+  Tally tally = Tally::none();
+  if (channel < c) {
+#pragma unroll 4
+    for (int part = row; part < count; part += kFinishRows)
+      tally = tally.merged(parts[static_cast<std::int64_t>(part) * c + channel]);
+  }
+  rows[row][lane] = tally;
+  for (int half = kFinishRows / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (row < half) rows[row][lane] = tally = tally.merged(rows[row + half][lane]);
+  }
+  if (row == 0 && channel < c) epilogue.put(channel, tally);
 }
 
 /// The epilogue on a matrix [rows, c] that lies in memory, chunk by chunk.
@@ -142,7 +156,8 @@ inline unsigned tally_blocks(int c) { return static_cast<unsigned>((c + 31) / 32
 
 template <class E>
 void launch_finish(const E& epilogue, const typename E::Tally* parts, int count, int c, void* stream) {
-  OCTET_LAUNCH(finish_tallies<E>, tally_blocks(c), dim3(32, kTallyRows), stream, epilogue, parts, count, c);
+  const auto blocks = static_cast<unsigned>((c + kFinishLanes - 1) / kFinishLanes);
+  OCTET_LAUNCH(finish_tallies<E>, blocks, kFinishLanes * kFinishRows, stream, epilogue, parts, count, c);
 }
 
 /// tally_matrix() and its finish.

@@ -88,8 +88,8 @@ void launched(const DeviceSettings& settings, bool quantized, DeviceStep& line) 
   require_finite(loss);
 }
 
-void recorded(const DeviceSettings& settings, DeviceStep& line) {
-  Side side(settings, false);
+void recorded(const DeviceSettings& settings, bool quantized, DeviceStep& line) {
+  Side side(settings, quantized);
   line.loss = side.step().item();
   side.step();  // from now on memory comes from what was given back
   Tensor loss;
@@ -104,9 +104,11 @@ void recorded(const DeviceSettings& settings, DeviceStep& line) {
 std::vector<DeviceStep> measure_device_steps(const DeviceSettings& settings) {
   return {
       measured("fp32", "launched one by one, loss read", [&](DeviceStep& line) { launched(settings, false, line); }),
-      measured("fp32-graph", "recorded once as a graph", [&](DeviceStep& line) { recorded(settings, line); }),
+      measured("fp32-graph", "recorded once as a graph", [&](DeviceStep& line) { recorded(settings, false, line); }),
       measured("qat", "scheme octet, launched one by one, loss read",
-               [&](DeviceStep& line) { launched(settings, true, line); })};
+               [&](DeviceStep& line) { launched(settings, true, line); }),
+      measured("qat-graph", "scheme octet, recorded once as a graph",
+               [&](DeviceStep& line) { recorded(settings, true, line); })};
 }
 
 }  // namespace octet::bench

@@ -96,19 +96,21 @@ struct TallySink {
     }
     store_channels(to + i, sum);
   }
-  /// All threads of the block.
+  /// All threads of the block. Rows of a warp are merged in registers, warps in shared memory.
   __device__ void finish(const ChannelGrid& grid, int c) {
-    __shared__ Tally shared[kChannelThreads];
-    const int lane = static_cast<int>(threadIdx.x & (grid.lanes - 1)),
-              channel = static_cast<int>(blockIdx.x * grid.lanes + lane) * V;
+    constexpr int kWarps = kChannelThreads / 32;
+    __shared__ Tally shared[kWarps][32];
+    const int lanes = static_cast<int>(grid.lanes), thread = static_cast<int>(threadIdx.x),
+              channel = (static_cast<int>(blockIdx.x) * lanes + thread) * V;
+#pragma unroll
     for (int v = 0; v < V; ++v) {
+      Tally all = tallies[v];
+      for (int offset = lanes; offset < 32; offset *= 2) all = all.merged(all.across(offset));
       __syncthreads();
-      shared[threadIdx.x] = tallies[v];
+      shared[thread / 32][thread % 32] = all;
       __syncthreads();
-      if (threadIdx.x >= grid.lanes || channel + v >= c) continue;
-      Tally all = shared[threadIdx.x];
-      for (unsigned from = threadIdx.x + grid.lanes; from < kChannelThreads; from += grid.lanes)
-        all = all.merged(shared[from]);
+      if (thread >= lanes || channel + v >= c) continue;
+      for (int warp = 1; warp < kWarps; ++warp) all = all.merged(shared[warp][thread]);
       parts[static_cast<std::size_t>(blockIdx.y) * static_cast<unsigned>(c) + static_cast<unsigned>(channel + v)] = all;
     }
   }

@@ -12,6 +12,8 @@ namespace {
 /// Blocks of a launch: a few waves of the largest device. Each has a run of rows, so that rows are read again while
 /// they are near.
 constexpr unsigned kBlocks3x3 = 2048;
+/// Of one with tallies, whose blocks leave parts to be merged.
+constexpr unsigned kTalliedBlocks3x3 = 1024;
 
 /// One side of a 3x3 convolution: a map that is read and one that is written.
 struct Sides {
@@ -63,15 +65,15 @@ __global__ void __launch_bounds__(kChannelThreads, 2)
 
 /// Items of a launch over n pictures.
 template <int V, class Shape>
-ChannelGrid grid3x3(Sides& m, int n) {
+ChannelGrid grid3x3(Sides& m, int n, unsigned blocks) {
   m.groups = Shape::groups(m.to_w, m.pad_w);
-  return channel_grid(std::int64_t{n} * m.to_h * m.groups, m.c, V, kBlocks3x3);
+  return channel_grid(std::int64_t{n} * m.to_h * m.groups, m.c, V, blocks);
 }
 
 template <int V, class Shape, class Weights, class Reader>
 void run_windows3x3(const Reader& reader, const Weights& weight, const PlainSink<V>& sink, Sides m, int n,
                     void* stream) {
-  const ChannelGrid grid = grid3x3<V, Shape>(m, n);
+  const ChannelGrid grid = grid3x3<V, Shape>(m, n, kBlocks3x3);
   OCTET_LAUNCH((windows3x3<V, Shape, Weights, Reader, PlainSink<V>>), blocks_of(grid), kChannelThreads, stream, reader,
                weight, sink, m, grid);
 }
@@ -80,7 +82,7 @@ void run_windows3x3(const Reader& reader, const Weights& weight, const PlainSink
 template <int V, class Shape, class Reader, class E>
 void run_tallied3x3(const Reader& reader, const float* weight, const E& epilogue, float* to, Sides m, int n,
                     void* stream) {
-  const ChannelGrid grid = grid3x3<V, Shape>(m, n);
+  const ChannelGrid grid = grid3x3<V, Shape>(m, n, kTalliedBlocks3x3);
   const Scratch<typename E::Tally> parts(std::size_t{grid.chunks} * static_cast<unsigned>(m.c));
   const TallySink<V, E> sink(to, epilogue, parts.data());
   OCTET_LAUNCH((windows3x3<V, Shape, const float*, Reader, TallySink<V, E>>), blocks_of(grid), kChannelThreads, stream,
