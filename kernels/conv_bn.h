@@ -38,6 +38,7 @@ struct ConvBnPointers {
   const float* shift = nullptr;   ///< C (mapped)
   float step = 1;                 ///< of the quantizer
   const float* step_at = nullptr; ///< on a device: 1, which counts instead of `step`; may be null
+  float* x = nullptr;             ///< on a device: as src, or null; fwd leaves map(src) there, bwd finds it
   const float* weight = nullptr;  ///< K,R,S,C (dwconv2d: C,R,S,1); not read by the integer forward
   // forward
   float* dst = nullptr;                       ///< N,P,Q,K

@@ -74,6 +74,14 @@ __device__ inline void for_items(const ChannelPlace& at, F f) {
   for (; item < at.end; item += at.step) f(std::integral_constant<int, 1>{}, item);
 }
 
+/// Loads the channels of a thread's next N pixels.
+template <int V, int N>
+__device__ inline void load_pixels(const float* from, const ChannelPlace& at, int pixel, int c, Channels<V> (&x)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    x[i] = load_channels<V>(from + static_cast<std::size_t>(pixel + i * at.step) * c + at.channel);
+}
+
 /// Elements of shared memory that sum_rows<N> needs.
 constexpr int row_sum_size(int n) { return n * static_cast<int>(kChannelThreads + 32); }
 

@@ -1,7 +1,6 @@
-// What a fused convolution of the device does to values while it loads them (kernels/conv_bn.h): the map in front of
-// it, and the gradient that comes through batch statistics. Both are Reads: load<T>() brings what one or four
-// neighbouring elements (float, float4) are made of, nothing where there are none; value() makes them, of channel c and
-// those behind it.
+// What a fused convolution of the device does to values (kernels/conv_bn.h): the map in front of it, and the gradient
+// that comes through batch statistics. The latter is a Read: load<T>() brings what one or four neighbouring elements
+// (float, float4) are made of, nothing where there are none; value() makes them, of channel k and those behind it.
 #pragma once
 #include "core/gpu/dialect.h"
 #include "kernels/activation.h"
@@ -34,21 +33,6 @@ class ChannelMap {
     return (reinterpret_cast<std::uintptr_t>(scale_) | reinterpret_cast<std::uintptr_t>(shift_)) % 16 == 0;
   }
 
-  template <class T>
-  struct Loaded {
-    T z;
-    bool there;
-  };
-  template <class T>
-  __device__ Loaded<T> load(const float* p) const {
-    return p != nullptr ? Loaded<T>{read_at<T>(p), true} : Loaded<T>{};
-  }
-  __device__ float value(const Loaded<float>& x, int c) const { return value(x.z, scale(c), shift(c)); }
-  __device__ float4 value(const Loaded<float4>& x, int c) const {
-    const float4 by = scales(c), plus = shifts(c);
-    return make_float4(value(x.z.x, by.x, plus.x), value(x.z.y, by.y, plus.y), value(x.z.z, by.z, plus.z),
-                       value(x.z.w, by.w, plus.w));
-  }
   /// Factor and summand of channel c, and of the three behind it.
   __device__ float scale(int c) const { return scale_ != nullptr ? __ldg(scale_ + c) : 1.0f; }
   __device__ float shift(int c) const { return scale_ != nullptr ? __ldg(shift_ + c) : 0.0f; }

@@ -137,12 +137,14 @@ struct Fused {
   Tensor src, affine, weight, z;
   float step = 1;
   Tensor scale;  ///< on a device instead of step
+  Tensor x;      ///< on a device: src behind the map, kept from the forward pass for the backward one
   std::shared_ptr<LateGradient> late, late_of_src;  ///< of z, which it adds; of src, which it announces itself to
 
   ConvBnPointers operands() const {
     ConvBnPointers io;
     io.src = floats(src), io.step = step, io.weight = floats(weight);
     if (scale.defined()) io.step_at = floats(scale);
+    if (Tensor kept = x; kept.defined()) io.x = floats(kept);
     if (affine.defined()) io.scale = floats(affine), io.shift = io.scale + problem.geometry.c;
     return io;
   }
@@ -222,6 +224,8 @@ Deferred fused_form(const Plan& plan, const Deferred& src, const Variable& weigh
   if (src.affine.defined()) fused.affine = src.affine.value();
   fused.scale = src.scale;
   if (src.quant && !src.scale.defined()) fused.step = src.quant->step();
+  const bool has_map = src.affine.defined() || src.act != Activation::none || src.quant;
+  if (has_map && fused.src.device() != Device::cpu) fused.x = detail::empty_like(fused.src);
   fused.z = detail::empty_like(fused.src, Shape{g.n, g.out_h(), g.out_w(), g.k});
   fused.late = std::make_shared<LateGradient>(), fused.late_of_src = src.late;
 

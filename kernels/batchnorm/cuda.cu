@@ -22,14 +22,6 @@ __device__ inline void store_sums(const double (&sums)[2 * V], double* parts, co
   });
 }
 
-/// Loads the channels of a thread's next N pixels.
-template <int V, int N>
-__device__ inline void load_pixels(const float* from, const ChannelPlace& at, int pixel, int c, Channels<V> (&x)[N]) {
-#pragma unroll
-  for (int i = 0; i < N; ++i)
-    x[i] = load_channels<V>(from + static_cast<std::size_t>(pixel + i * at.step) * c + at.channel);
-}
-
 /// Σ z and Σ z² of a chunk.
 template <int V>
 __global__ void __launch_bounds__(kChannelThreads)

@@ -38,8 +38,7 @@ void sum_columns(const float* from, std::int64_t rows, std::int64_t cols, float*
   OCTET_LAUNCH(column_sums, grid, dim3(32, kSumRows), stream, from, partial, static_cast<int>(rows),
                static_cast<int>(cols), static_cast<int>(chunk));
   if (chunks == 1) return;
-  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, nullptr, Activation::none,
-               d_bias, count, static_cast<int>(cols), static_cast<int>(chunks), RowPlaces());
+  add_chunks({partial, nullptr, d_bias, count, static_cast<int>(cols), static_cast<int>(chunks)}, stream);
   gpu::scratch_release(partial, bytes);
 }
 

@@ -8,6 +8,7 @@
 #include "core/gpu/gpu.h"
 #include "kernels/conv2d/cuda_operands.h"
 #include "kernels/conv2d/gemm_plan.h"
+#include "kernels/cuda_channels.h"
 #include "kernels/cuda_tally.h"
 
 namespace octet::kernels {
@@ -288,21 +289,66 @@ __global__ void __launch_bounds__(kGemmThreads, 2) product(A a, B b, Product p, 
   sums.store(p, p.to + static_cast<std::int64_t>(chunk) * p.rows * p.cols, first_row, first_col);
 }
 
-/// to[i] = act(Σ over chunks, in order, of partial[chunk · count + i], plus bias[i mod cols]); rows go to their places.
-__global__ void sum_of_chunks(const float* partial, const float* bias, Activation act, float* to, std::size_t count,
-                              int cols, int chunks, RowPlaces places) {
-  OCTET_GRID_LOOP(i, count) {
-    float sum = partial[i];
-#pragma unroll 8
-    for (int chunk = 1; chunk < chunks; ++chunk)
-      sum = __fadd_rn(sum, partial[static_cast<std::size_t>(chunk) * count + i]);
-    const auto row = static_cast<int>(i / static_cast<unsigned>(cols));
-    const auto col = static_cast<int>(i % static_cast<unsigned>(cols));
-    to[places.of(row) * cols + col] = activate(bias == nullptr ? sum : __fadd_rn(sum, bias[col]), act);
+inline bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+
+/// What the chunks of a product leave to be added: to[i] = act(Σ of partial[chunk · count + i] + bias[i mod cols]),
+/// rows at their places.
+struct ChunkSums {
+  const float *partial, *bias;
+  float* to;
+  std::size_t count;
+  int cols, chunks;
+  Activation act = Activation::none;
+  RowPlaces places = {};
+};
+
+/// V neighbours a thread. The threads of a block stand in `rows` that take the chunks in turns, each in order, and are
+/// then added in order.
+template <int V>
+__global__ void __launch_bounds__(gpu::kLoopThreads) sum_of_chunks(ChunkSums s, unsigned rows) {
+  __shared__ Channels<V> shared[gpu::kLoopThreads];
+  const unsigned lanes = gpu::kLoopThreads / rows, lane = threadIdx.x % lanes, row = threadIdx.x / lanes;
+  const std::size_t i = (std::size_t{blockIdx.x} * lanes + lane) * V;
+  Channels<V> sum = {};
+  if (i < s.count) {
+#pragma unroll 4
+    for (unsigned chunk = row; chunk < static_cast<unsigned>(s.chunks); chunk += rows) {
+      const Channels<V> x = load_channels<V>(s.partial + chunk * s.count + i);
+#pragma unroll
+      for (int v = 0; v < V; ++v) sum.of[v] = chunk == row ? x.of[v] : __fadd_rn(sum.of[v], x.of[v]);
+    }
   }
+  shared[threadIdx.x] = sum;
+  __syncthreads();
+  if (row != 0 || i >= s.count) return;
+  for (unsigned other = 1; other < rows; ++other) {
+#pragma unroll
+    for (int v = 0; v < V; ++v) sum.of[v] = __fadd_rn(sum.of[v], shared[other * lanes + lane].of[v]);
+  }
+  const auto line = static_cast<int>(i / static_cast<unsigned>(s.cols)),
+             col = static_cast<int>(i % static_cast<unsigned>(s.cols));
+#pragma unroll
+  for (int v = 0; v < V; ++v)
+    sum.of[v] = activate(s.bias == nullptr ? sum.of[v] : __fadd_rn(sum.of[v], s.bias[col + v]), s.act);
+  store_channels(s.to + s.places.of(line) * s.cols + col, sum);
 }
 
-inline bool aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+template <int V>
+void launch_sum_of_chunks(const ChunkSums& s, void* stream) {
+  constexpr std::size_t kEnough = 300'000;  // threads, that a large device is full of
+  constexpr unsigned kMostRows = 16, kLeastChunks = 4;
+  unsigned rows = 1;
+  while (rows < kMostRows && 2 * rows * kLeastChunks <= static_cast<unsigned>(s.chunks) && s.count / V * rows < kEnough)
+    rows *= 2;
+  const std::size_t lanes = gpu::kLoopThreads / rows;
+  const auto blocks = static_cast<unsigned>((s.count / V + lanes - 1) / lanes);
+  OCTET_LAUNCH(sum_of_chunks<V>, blocks, gpu::kLoopThreads, stream, s, rows);
+}
+inline void add_chunks(const ChunkSums& s, void* stream) {
+  if (s.count == 0) return;
+  s.cols % 4 == 0 && aligned(s.to) && aligned(s.partial) ? launch_sum_of_chunks<4>(s, stream)
+                                                         : launch_sum_of_chunks<1>(s, stream);
+}
 
 constexpr int tiles(int extent, int tile) { return extent / tile + (extent % tile != 0); }
 
@@ -350,8 +396,7 @@ void multiply(const A& a, const B& b, std::int64_t rows, std::int64_t cols, std:
   auto* partial = static_cast<float*>(gpu::scratch_acquire(bytes));
   p.to = partial, p.bias = nullptr, p.quads = cols % 4 == 0, p.act = Activation::none, p.places = {};
   launch(a, b, p, plan, vectors, stream);
-  OCTET_LAUNCH(sum_of_chunks, gpu::loop_blocks(count), gpu::kLoopThreads, stream, partial, bias, act, to, count,
-               i32(cols), plan.chunks, result.places);
+  add_chunks({partial, bias, to, count, i32(cols), plan.chunks, act, result.places}, stream);
   gpu::scratch_release(partial, bytes);
 }
 

@@ -1,8 +1,10 @@
-// Fused convolutions on the device: the source is mapped, and the late gradient added, while the product loads its
-// operands; tallies are taken from its tiles. Only the map's gradient behind windows is a pass of its own.
+// Fused convolutions on the device: the source is mapped by a pass of its own, the late gradient added while the
+// product loads its operands; tallies are taken from its tiles, those of the map's gradient behind windows by a pass of
+// their own.
 #include "kernels/conv2d/conv2d.h"
 #include "kernels/conv2d/cuda_readers.h"
 #include "kernels/conv2d_bn/conv2d_bn.h"
+#include "kernels/cuda_map_source.h"
 
 namespace octet::kernels {
 namespace {
@@ -11,40 +13,36 @@ int i32(std::int64_t x) { return static_cast<int>(x); }
 
 bool has_map(const ConvBnProblem& p) { return p.mapped || p.act != Activation::none || p.quantized; }
 
-/// Can operands that the channels of src, or of dst, run along be read by quads?
-bool src_by_quads(const ConvBnProblem& p, const ConvBnPointers& io) {
-  return p.geometry.c % 4 == 0 && aligned(io.src) && aligned(io.weight) && aligned(io.scale) && aligned(io.shift);
+/// Can operands that the channels of src (x: behind its map), or of dst, run along be read by quads?
+bool src_by_quads(const ConvBnProblem& p, const float* x, const ConvBnPointers& io) {
+  return p.geometry.c % 4 == 0 && aligned(x) && aligned(io.weight);
 }
 bool dst_by_quads(const ConvBnProblem& p, const ConvBnPointers& io) {
   return p.geometry.k % 4 == 0 && aligned(io.d_dst) && aligned(io.z_dst) && aligned(io.slope) && aligned(io.offset);
 }
 
-/// Elements of src behind the map, of d_dst with the late gradient; as they are where there is neither.
-template <class Operand>
-Through<Operand, ChannelMap> mapped(const ConvBnProblem& p, const ConvBnPointers& io, const Operand& src) {
-  return {src, ChannelMap(p, io)};
-}
+/// Elements of d_dst with the late gradient, or as they are where there is none.
 template <class Operand>
 Through<Operand, LateSum> with_late(const ConvBnPointers& io, const Operand& d) {
   return {d, LateSum(io)};
 }
 
 template <class Pixels>
-void forward(const ConvBnProblem& p, const ConvBnPointers& io, const Pixels& pixels, void* stream) {
+void forward(const ConvBnProblem& p, const ConvBnPointers& io, const Pixels& pixels, bool vectors, void* stream) {
   const ConvGeometry& g = p.geometry;
   const std::int64_t depth = g.r * g.s * g.c;
   const Rows weight{io.weight, i32(g.k), depth};
   const TakeMoments moments(p, io);
   if (moments.wanted())
-    multiply_tallied(pixels, weight, g.out_pixels(), g.k, depth, src_by_quads(p, io), moments, io.dst, stream);
+    multiply_tallied(pixels, weight, g.out_pixels(), g.k, depth, vectors, moments, io.dst, stream);
   else
-    multiply(pixels, weight, g.out_pixels(), g.k, depth, src_by_quads(p, io), nullptr, io.dst, stream);
+    multiply(pixels, weight, g.out_pixels(), g.k, depth, vectors, nullptr, io.dst, stream);
 }
 
 void source_gradient(const ConvBnProblem& p, const ConvBnPointers& io, void* stream) {
   const ConvGeometry& g = p.geometry;
   const std::int64_t pixels = g.n * g.h * g.w;
-  const bool vectors = src_by_quads(p, io) && dst_by_quads(p, io);
+  const bool vectors = src_by_quads(p, io.src, io) && dst_by_quads(p, io);
   const MapGradient through(p, io);
   if (g.is_pointwise())
     return multiply_tallied(with_late(io, Rows{io.d_dst, i32(pixels), g.k}), Columns{io.weight, i32(g.c)}, pixels, g.c,
@@ -56,14 +54,15 @@ void source_gradient(const ConvBnProblem& p, const ConvBnPointers& io, void* str
 
 void weight_gradient(const ConvBnProblem& p, const ConvBnPointers& io, void* stream) {
   const ConvGeometry& g = p.geometry;
+  const MappedSource x(p, io, true, stream);
   const auto run = [&](const auto& src) {
-    multiply(with_late(io, Columns{io.d_dst, i32(g.k)}), mapped(p, io, src), g.k, g.r * g.s * g.c, g.out_pixels(),
-             src_by_quads(p, io) && dst_by_quads(p, io), nullptr, io.d_weight, stream);
+    multiply(with_late(io, Columns{io.d_dst, i32(g.k)}), src, g.k, g.r * g.s * g.c, g.out_pixels(),
+             src_by_quads(p, x.data(), io) && dst_by_quads(p, io), nullptr, io.d_weight, stream);
   };
   if (g.is_pointwise())
-    run(Columns{io.src, i32(g.c)});
+    run(Columns{x.data(), i32(g.c)});
   else
-    run(WindowColumns{Gather(g), io.src});
+    run(WindowColumns{Gather(g), x.data()});
 }
 
 const char* refusal(const ConvBnProblem& p) {
@@ -76,11 +75,12 @@ const char* refusal(const ConvBnProblem& p) {
 const char* OCTET_GPU_WHY_NOT(conv2d_bn_fwd_f32)(const ConvBnProblem& p) { return refusal(p); }
 void OCTET_GPU_NAME(conv2d_bn_fwd_f32)(const ConvBnProblem& p, const ConvBnPointers& io, const Context& context) {
   const ConvGeometry& g = p.geometry;
-  const auto run = [&](const auto& pixels) { forward(p, io, mapped(p, io, pixels), context.stream); };
+  const MappedSource x(p, io, false, context.stream);
+  const bool vectors = src_by_quads(p, x.data(), io);
   if (g.is_pointwise())
-    run(Rows{io.src, i32(g.out_pixels()), g.c});
+    forward(p, io, Rows{x.data(), i32(g.out_pixels()), g.c}, vectors, context.stream);
   else
-    run(WindowRows{Gather(g), io.src});
+    forward(p, io, WindowRows{Gather(g), x.data()}, vectors, context.stream);
 }
 
 const char* OCTET_GPU_WHY_NOT(conv2d_bn_bwd_f32)(const ConvBnProblem& p) { return refusal(p); }

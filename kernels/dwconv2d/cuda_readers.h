@@ -16,24 +16,6 @@ struct PlainReader {
   __device__ static Channels<V> value(const Channels<V>& x) { return x; }
 };
 
-/// The map in front of a fused convolution.
-template <int V>
-struct MappedReader {
-  const float* from;
-  ChannelMap map;
-  float scale[V] = {}, shift[V] = {};
-  MappedReader(const ConvBnProblem& p, const ConvBnPointers& io) : from(io.src), map(p, io) {}
-  __device__ void start(int channel, bool any) {
-    for (int v = 0; any && v < V; ++v) scale[v] = map.scale(channel + v), shift[v] = map.shift(channel + v);
-  }
-  __device__ Channels<V> at(std::size_t i) const { return load_channels<V>(from + i); }
-  __device__ Channels<V> value(Channels<V> x) const {
-#pragma unroll
-    for (int v = 0; v < V; ++v) x.of[v] = map.value(x.of[v], scale[v], shift[v]);
-    return x;
-  }
-};
-
 /// d_dst with the gradient that comes through batch statistics.
 template <int V>
 struct LateReader {

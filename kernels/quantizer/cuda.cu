@@ -6,30 +6,39 @@ namespace {
 
 constexpr unsigned kObserveThreads = 256;
 
+/// What `merge` makes of all threads' values, in halves; thread 0 gets it.
+template <class T, class Merge>
+__device__ T merge_block(T mine, Merge merge) {
+  __shared__ T values[kObserveThreads];
+  values[threadIdx.x] = mine;
+  for (unsigned half = kObserveThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) values[threadIdx.x] = mine = merge(mine, values[threadIdx.x + half]);
+  }
+  return mine;
+}
+
 /// One block: its first thread keeps the state, all of them look through a ring.
 __global__ void observe(QuantizerProblem p, QuantizerPointers x) {
-  __shared__ float tops[kObserveThreads];
   if (threadIdx.x == 0 && (x.range != nullptr || x.top != nullptr)) join_state(p, x);
-  __syncthreads();
   float top = 0;
-  if (p.kind == ObserverKind::range_abs_max)
+  if (p.kind == ObserverKind::range_abs_max) {
+    __syncthreads();
     for (std::int64_t i = 1 + threadIdx.x; i < p.count; i += kObserveThreads) top = larger(x.state[i], top);
-  tops[threadIdx.x] = top;
-  __syncthreads();
+    top = merge_block(top, [](float a, float b) { return larger(b, a); });
+  }
   if (threadIdx.x != 0 || x.scale == nullptr) return;
-  for (unsigned i = 1; i < kObserveThreads; ++i) top = larger(tops[i], top);
   *x.scale = clipped_scale(p, seen_top(p, x.state, top), x.alpha);
 }
 
 __global__ void deferred_range(QuantizerProblem p, QuantizerPointers x) {
-  __shared__ SeenRange ranges[kObserveThreads];
   SeenRange range{__int_as_float(0x7f800000), -__int_as_float(0x7f800000)};
   for (std::int64_t c = threadIdx.x; c < p.count; c += kObserveThreads) widen_by_channel(p, x, c, range);
-  ranges[threadIdx.x] = range;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (unsigned i = 1; i < kObserveThreads; ++i) range.widen(ranges[i].low, ranges[i].high);
-  store_range(range, x.range2);
+  range = merge_block(range, [](SeenRange a, const SeenRange& b) {
+    a.widen(b.low, b.high);
+    return a;
+  });
+  if (threadIdx.x == 0) store_range(range, x.range2);
 }
 
 __global__ void grid_scales(QuantizerProblem p, QuantizerPointers x) {
