@@ -142,7 +142,7 @@ struct Field {
 const char* preprocess_text(Preprocess p) { return p == Preprocess::pact ? "PACT" : "None"; }
 
 std::span<const Field> fields() {
-  static const std::array<Field, 14> all{{
+  static const std::array<Field, 15> all{{
       FIELD(scheme, value_of(kSchemes, k, string_at(j, k)), name_of(c.scheme)),
       FIELD(weight_preprocess_type, preprocess_at(j, k), preprocess_text(c.weight_preprocess_type)),
       FIELD(activation_preprocess_type, preprocess_at(j, k), preprocess_text(c.activation_preprocess_type)),
@@ -150,6 +150,7 @@ std::span<const Field> fields() {
       FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
       FIELD(weight_bits, integer_at(j, k), c.weight_bits),
       FIELD(activation_bits, integer_at(j, k), c.activation_bits),
+      FIELD(first_last_bits, integer_at(j, k), c.first_last_bits),
       FIELD(layer_bits, all_layer_bits_at(j, k), written(c.layer_bits)),
       FIELD(moving_rate, number_at(j, k), c.moving_rate),
       FIELD(window_size, integer_at(j, k), c.window_size),
@@ -180,6 +181,7 @@ bool QuantConfig::quantizes_linear() const { return lists(*this, "Linear"); }
 void QuantConfig::check() const {
   check_bits("weight_bits", weight_bits);
   check_bits("activation_bits", activation_bits);
+  if (first_last_bits != 0) check_bits("first_last_bits", first_last_bits);
   for (const LayerBits& entry : layer_bits) {
     OCTET_CHECK(!entry.layer.empty(), kWhere, "layer_bits has an entry without a name");
     const std::string where = fmt::format("layer_bits of '{}'", entry.layer);

@@ -30,6 +30,7 @@ struct QuantConfig {
   ActivationQuantize activation_quantize_type = ActivationQuantize::moving_average_abs_max;
   int weight_bits = 8;         ///< 2 to 8
   int activation_bits = 8;     ///< 2 to 8; under octet and tensorrt the picture keeps 8
+  int first_last_bits = 0;     ///< of weights and input of the first and the last quantized layer, 2 to 8; 0: as the others
   /// Other bits for single layers, in order: JSON {"fc": 8, "blocks.*.dw.conv": {"weight_bits": 8}}. A value that several
   /// modules read has the most bits that one of them asks for.
   std::vector<LayerBits> layer_bits;

@@ -20,8 +20,13 @@ std::shared_ptr<Pact> pact_if(Preprocess preprocess) { return preprocess == Prep
 /// The bits that the configuration wants for each module, and which of its entries were of use.
 class BitsOfLayers {
  public:
-  BitsOfLayers(const nn::Module& model, const QuantConfig& config) : config_(config) {
+  BitsOfLayers(const nn::Module& model, const nn::Graph& graph, const QuantConfig& config) : config_(config) {
     for (const auto& [path, module] : model.named_modules()) paths_[module] = path;
+    for (const nn::GraphNode& node : graph.nodes) {
+      if (!is_quantized_layer(node, config)) continue;
+      if (first_ == nullptr) first_ = node.module;
+      last_ = node.module;
+    }
   }
   int of_weight(const nn::Module* module) { return of(module).weight_bits; }
   int of_input(const nn::Module* module) { return of(module).activation_bits; }
@@ -39,9 +44,12 @@ class BitsOfLayers {
   LayerBits of(const nn::Module* module) {
     const std::string& path = paths_.at(module);
     asked_.insert(path);
+    if (config_.first_last_bits != 0 && (module == first_ || module == last_))
+      return bits_of(config_.layer_bits, path, config_.first_last_bits, config_.first_last_bits);
     return bits_of(config_.layer_bits, path, config_.weight_bits, config_.activation_bits);
   }
   const QuantConfig& config_;
+  const nn::Module *first_ = nullptr, *last_ = nullptr;  ///< quantized layers
   std::map<const nn::Module*, std::string> paths_;
   std::set<std::string> asked_;
 };
@@ -149,7 +157,7 @@ void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
     fold_batch_norms(graph);
     graph = nn::trace(model, shape);
   }
-  BitsOfLayers layers(model, config);
+  BitsOfLayers layers(model, graph, config);
   if (config.scheme == Scheme::paddle)
     quantize_layer_inputs(graph, config, layers);
   else

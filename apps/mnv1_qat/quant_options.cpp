@@ -20,7 +20,7 @@ struct Key {
 };
 
 constexpr const char* kPreprocess = "None|PACT";
-constexpr std::array<Key, 11> kKeys{{
+constexpr std::array<Key, 12> kKeys{{
     {"--scheme", "scheme", "octet|paddle|tensorrt",
      "octet: the contract of docs/quantization.md; paddle: the tutorial's arithmetic; tensorrt: all activations signed [octet]", Form::text},
     {"--weight-preprocess-type", "weight_preprocess_type", kPreprocess, "before weights are quantized", Form::text},
@@ -30,6 +30,7 @@ constexpr std::array<Key, 11> kKeys{{
      Form::text},
     {"--weight-bits", "weight_bits", "N", "2 to 8", Form::number_or_bool},
     {"--activation-bits", "activation_bits", "N", "2 to 8", Form::number_or_bool},
+    {"--first-last-bits", "first_last_bits", "N", "2 to 8 for the first and the last layer; 0: as the others [0]", Form::number_or_bool},
     {"--moving-rate", "moving_rate", "R", "weight of the old value in moving averages", Form::number_or_bool},
     {"--window-size", "window_size", "N", "batches that range_abs_max looks back on", Form::number_or_bool},
     {"--fuse-conv-bn", "fuse_conv_bn", "true|false", "fold batch norms before fine-tuning", Form::number_or_bool},

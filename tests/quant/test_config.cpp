@@ -48,6 +48,7 @@ TEST(QuantConfig, JsonComesBackEqual) {
   config.weight_quantize_type = WeightQuantize::channel_wise_lsq;
   config.activation_quantize_type = ActivationQuantize::lsq;
   config.weight_bits = 2;
+  config.first_last_bits = 7;
   config.moving_rate = 0.123;
   config.quantizable_layer_type = {"Linear"};
   EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
@@ -64,6 +65,8 @@ TEST(QuantConfig, BitsOfSingleLayers) {
   EXPECT_EQ(bits("blocks.3.dw.conv"), (LayerBits{"blocks.3.dw.conv", 8, 5}));
   EXPECT_EQ(parse_config(to_json(config)).layer_bits, config.layer_bits);
 
+  EXPECT_EQ(parse_config(R"({"first_last_bits": 8})").first_last_bits, 8);
+  EXPECT_ERROR(parse_config(R"({"first_last_bits": 1})"), "first_last_bits is 1, it must be 2 to 8");
   EXPECT_ERROR(parse_config(R"({"layer_bits": 4})"), "layer_bits must be an object of layer names");
   EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": 9}})"), "layer_bits of 'fc' is 9, it must be 2 to 8");
   EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"weight_bits": 0}}})"), "layer_bits of 'fc' is 0, it must be 2 to 8");

@@ -121,6 +121,7 @@ TEST(Executors, MixedPrecision) {
       config.scheme = scheme;
       config.weight_bits = 3, config.activation_bits = 4;
       config.layer_bits = {{"fc", 8, 8}, {"*.0.*", 8, 8}, {"*.2.*", 2, 0}, {"*.1.*", 0, 5}};
+      config.first_last_bits = 7;
       const RandomNet net{model, {4, 32, 32, 3}};
       prepare_and_show(net, config, 1);
       const Executed all = run_all(net, config, 1);

@@ -139,6 +139,33 @@ TEST_F(MobileNet, LayersMayHaveBitsOfTheirOwn) {
   EXPECT_ERROR(prepare(*other, {1, 32, 32, 3}, config), "layer_bits names 'conv2.*', which is no quantized layer ---> HINT known: ");
 }
 
+TEST_F(MobileNet, FirstAndLastLayerMayKeepTheirBits) {
+  const auto prepared = [](const QuantConfig& config) {
+    auto net = nn::mobilenet_v1({.scale = 0.25});
+    prepare(*net, {1, 32, 32, 3}, config);
+    net->train();
+    NoGrad no_grad;
+    (*net)(Variable(pictures({2, 32, 32, 3})));
+    return net;
+  };
+  const auto top = [&](nn::Module& net, const char* path, const char* name) { return slot(net, path, name)->params()->hi; };
+  QuantConfig config;
+  config.weight_bits = config.activation_bits = 4, config.first_last_bits = 8;
+  const auto net = prepared(config);
+  EXPECT_EQ(top(*net, "conv1.conv", "weight_transform"), 127);
+  EXPECT_EQ(top(*net, "blocks.0.dw.conv", "weight_transform"), 7);
+  EXPECT_EQ(top(*net, "blocks.0.dw.conv", "input_transform"), 15);
+  EXPECT_EQ(top(*net, "blocks.12.pw.conv", "weight_transform"), 7);
+  EXPECT_EQ(top(*net, "fc", "weight_transform"), 127);
+  EXPECT_EQ(top(*net, "fc", "input_transform"), 255);
+  config.layer_bits = {{"fc", 6, 0}};
+  EXPECT_EQ(top(*prepared(config), "fc", "weight_transform"), 31) << "an entry of its own counts";
+  config.quantizable_layer_type = {"Conv2D"}, config.layer_bits.clear();
+  EXPECT_EQ(top(*prepared(config), "blocks.12.pw.conv", "weight_transform"), 127) << "the last one that is quantized";
+  config.scheme = Scheme::paddle;
+  EXPECT_EQ(top(*prepared(config), "conv1.conv", "input_transform"), 127) << "where the picture has the bits of the layer";
+}
+
 TEST(Prepare, ASharedValueHasTheMostBitsThatIsAskedFor) {
   auto net = nn::small_resnet({});
   QuantConfig config;
