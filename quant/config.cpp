@@ -1,7 +1,6 @@
 #include "quant/config.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -21,17 +20,26 @@ struct Name {
   E value;
   const char* text;
 };
-constexpr std::array<Name<Scheme>, 3> kSchemes{{{Scheme::octet, "octet"}, {Scheme::paddle, "paddle"}, {Scheme::tensorrt, "tensorrt"}}};
-constexpr std::array<Name<WeightQuantize>, 4> kWeightTypes{{{WeightQuantize::channel_wise_abs_max, "channel_wise_abs_max"},
-                                                            {WeightQuantize::abs_max, "abs_max"},
-                                                            {WeightQuantize::channel_wise_lsq, "channel_wise_lsq"},
-                                                            {WeightQuantize::lsq, "lsq"}}};
-constexpr std::array<Name<ActivationQuantize>, 5> kActivationTypes{{{ActivationQuantize::moving_average_abs_max, "moving_average_abs_max"},
-                                                                    {ActivationQuantize::abs_max, "abs_max"},
-                                                                    {ActivationQuantize::range_abs_max, "range_abs_max"},
-                                                                    {ActivationQuantize::min_max, "min_max"},
-                                                                    {ActivationQuantize::lsq, "lsq"}}};
-constexpr std::array<const char*, 3> kLayers{"Conv2D", "DepthwiseConv2D", "Linear"};
+constexpr Name<Scheme> kSchemes[] = {{Scheme::octet, "octet"}, {Scheme::paddle, "paddle"}, {Scheme::tensorrt, "tensorrt"}};
+constexpr Name<WeightQuantize> kWeightTypes[] = {
+    {WeightQuantize::channel_wise_abs_max, "channel_wise_abs_max"},
+    {WeightQuantize::abs_max, "abs_max"},
+    {WeightQuantize::channel_wise_lsq, "channel_wise_lsq"},
+    {WeightQuantize::lsq, "lsq"},
+    {WeightQuantize::channel_wise_percentile, "channel_wise_percentile"},
+    {WeightQuantize::percentile, "percentile"},
+    {WeightQuantize::channel_wise_mse, "channel_wise_mse"},
+    {WeightQuantize::mse, "mse"},
+};
+constexpr Name<ActivationQuantize> kActivationTypes[] = {
+    {ActivationQuantize::moving_average_abs_max, "moving_average_abs_max"},
+    {ActivationQuantize::abs_max, "abs_max"},
+    {ActivationQuantize::range_abs_max, "range_abs_max"},
+    {ActivationQuantize::min_max, "min_max"},
+    {ActivationQuantize::lsq, "lsq"},
+};
+constexpr Name<Ste> kStes[] = {{Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}};
+constexpr const char* kLayers[] = {"Conv2D", "DepthwiseConv2D", "Linear"};
 
 template <class Names>
 const char* text_of(const Names& names, auto value) {
@@ -82,6 +90,15 @@ std::vector<std::string> strings_at(const Json& json, const std::string& key) {
   std::vector<std::string> all;
   for (const Json& entry : json) all.push_back(string_at(entry, key));
   return all;
+}
+
+void check_percentile(const char* key, double percentile) {
+  OCTET_CHECK(percentile > 50 && percentile <= 100, kWhere, "{} is {}, it must be more than 50 and at most 100", key, percentile);
+}
+/// A clipping threshold from the values and one from gradients at once.
+void check_pact(const char* key, const char* type, bool learns, bool clips) {
+  if (learns) fail(kWhere, fmt::format("{} {} learns its own threshold, PACT would learn another", key, type), "use one of the two");
+  if (clips) fail(kWhere, fmt::format("{} {} chooses a threshold, PACT would learn another", key, type), "use one of the two");
 }
 
 void check_bits(const std::string& key, int bits) {
@@ -142,12 +159,14 @@ struct Field {
 const char* preprocess_text(Preprocess p) { return p == Preprocess::pact ? "PACT" : "None"; }
 
 std::span<const Field> fields() {
-  static const std::array<Field, 15> all{{
+  static const Field all[] = {
       FIELD(scheme, value_of(kSchemes, k, string_at(j, k)), name_of(c.scheme)),
       FIELD(weight_preprocess_type, preprocess_at(j, k), preprocess_text(c.weight_preprocess_type)),
       FIELD(activation_preprocess_type, preprocess_at(j, k), preprocess_text(c.activation_preprocess_type)),
       FIELD(weight_quantize_type, value_of(kWeightTypes, k, string_at(j, k)), name_of(c.weight_quantize_type)),
       FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
+      FIELD(weight_percentile, number_at(j, k), c.weight_percentile),
+      FIELD(ste, value_of(kStes, k, string_at(j, k)), text_of(kStes, c.ste)),
       FIELD(weight_bits, integer_at(j, k), c.weight_bits),
       FIELD(activation_bits, integer_at(j, k), c.activation_bits),
       FIELD(first_last_bits, integer_at(j, k), c.first_last_bits),
@@ -158,7 +177,7 @@ std::span<const Field> fields() {
       FIELD(fuse_conv_bn, bool_at(j, k), c.fuse_conv_bn),
       FIELD(dtype, string_at(j, k), c.dtype),
       FIELD(onnx_format, bool_at(j, k), c.onnx_format),
-  }};
+  };
   return all;
 }
 #undef FIELD
@@ -173,6 +192,15 @@ bool lists(const QuantConfig& config, const char* layer) {
 const char* name_of(Scheme scheme) { return text_of(kSchemes, scheme); }
 const char* name_of(WeightQuantize type) { return text_of(kWeightTypes, type); }
 const char* name_of(ActivationQuantize type) { return text_of(kActivationTypes, type); }
+bool is_per_channel(WeightQuantize type) {
+  return type == WeightQuantize::channel_wise_abs_max || type == WeightQuantize::channel_wise_lsq ||
+         type == WeightQuantize::channel_wise_percentile || type == WeightQuantize::channel_wise_mse;
+}
+bool clips(WeightQuantize type) {
+  return !is_learned(type) && type != WeightQuantize::channel_wise_abs_max && type != WeightQuantize::abs_max;
+}
+bool is_learned(ActivationQuantize type) { return type == ActivationQuantize::lsq; }
+bool is_learned(WeightQuantize type) { return type == WeightQuantize::lsq || type == WeightQuantize::channel_wise_lsq; }
 Scheme parse_scheme(const std::string& text) { return value_of(kSchemes, "scheme", text); }
 
 bool QuantConfig::quantizes_conv(bool depthwise) const { return lists(*this, "Conv2D") || (depthwise && lists(*this, "DepthwiseConv2D")); }
@@ -194,16 +222,15 @@ void QuantConfig::check() const {
   if (dtype != "int8") fail(kWhere, fmt::format("dtype '{}' is unknown", dtype), "known: int8");
   OCTET_CHECK(!quantizable_layer_type.empty(), kWhere, "quantizable_layer_type is empty: nothing would be quantized");
   for (const std::string& layer : quantizable_layer_type)
-    if (std::find(kLayers.begin(), kLayers.end(), layer) == kLayers.end())
+    if (std::find(std::begin(kLayers), std::end(kLayers), layer) == std::end(kLayers))
       fail(kWhere, fmt::format("quantizable_layer_type '{}' is unknown", layer), "known: Conv2D, DepthwiseConv2D, Linear");
   if (scheme != Scheme::octet && activation_quantize_type == ActivationQuantize::min_max)
     fail(kWhere, fmt::format("activation_quantize_type min_max has zero points, which scheme {} has not", name_of(scheme)), "use scheme octet");
-  if (activation_quantize_type == ActivationQuantize::lsq && activation_preprocess_type == Preprocess::pact)
-    fail(kWhere, "activation_quantize_type lsq learns its own threshold, PACT would learn another", "use one of the two");
-  const bool weight_lsq = weight_quantize_type == WeightQuantize::lsq || weight_quantize_type == WeightQuantize::channel_wise_lsq;
-  if (weight_lsq && weight_preprocess_type == Preprocess::pact)
-    fail(kWhere, fmt::format("weight_quantize_type {} learns its own threshold, PACT would learn another", name_of(weight_quantize_type)),
-         "use one of the two");
+  check_percentile("weight_percentile", weight_percentile);
+  if (activation_preprocess_type == Preprocess::pact)
+    check_pact("activation_quantize_type", name_of(activation_quantize_type), is_learned(activation_quantize_type), false);
+  if (weight_preprocess_type == Preprocess::pact)
+    check_pact("weight_quantize_type", name_of(weight_quantize_type), is_learned(weight_quantize_type), clips(weight_quantize_type));
 }
 
 void merge_config(QuantConfig& config, const std::string& json_text) {

@@ -11,14 +11,26 @@ namespace octet::quant {
 /// activation s8 symmetric, zero point 0.
 enum class Scheme { octet, paddle, tensorrt };
 enum class Preprocess { none, pact };
-/// Weights. channel_wise_*: a scale per output channel. lsq: the step is learned (Esser et al. 2020).
-enum class WeightQuantize { channel_wise_abs_max, abs_max, channel_wise_lsq, lsq };
+/// Weights. channel_wise_*: a scale per output channel. lsq: the step is learned (Esser et al. 2020); the others: see
+/// weight_range.h.
+enum class WeightQuantize {
+  channel_wise_abs_max, abs_max, channel_wise_lsq, lsq, channel_wise_percentile, percentile, channel_wise_mse, mse
+};
 /// Activations, always one scale per tensor; see observer.h. min_max is affine (zero point), schemes octet only.
 enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq };
+/// Which gradients pass a quantizer that rounds straight-through. masked: those of values inside the grid; plain: all;
+/// scheme: masked under octet and tensorrt, plain under paddle.
+enum class Ste { scheme, masked, plain };
 
 const char* name_of(Scheme);
 const char* name_of(WeightQuantize);
 const char* name_of(ActivationQuantize);
+bool is_per_channel(WeightQuantize);
+/// By gradients.
+bool is_learned(WeightQuantize);
+bool is_learned(ActivationQuantize);
+/// Does the grid end below the largest value, by a rule other than learning?
+bool clips(WeightQuantize);
 /// "octet", "paddle" or "tensorrt"; throws Error naming the known ones.
 Scheme parse_scheme(const std::string& text);
 
@@ -28,6 +40,9 @@ struct QuantConfig {
   Preprocess activation_preprocess_type = Preprocess::none;
   WeightQuantize weight_quantize_type = WeightQuantize::channel_wise_abs_max;
   ActivationQuantize activation_quantize_type = ActivationQuantize::moving_average_abs_max;
+  double weight_percentile = 99.9;  ///< of |w| (of a channel, or of all) that percentile keeps, in (50, 100]
+  /// Of quantizers without PACT or a learned step, whose gradients are their papers'. A weight's abs-max clips nothing.
+  Ste ste = Ste::scheme;
   int weight_bits = 8;         ///< 2 to 8
   int activation_bits = 8;     ///< 2 to 8; under octet and tensorrt the picture keeps 8
   int first_last_bits = 0;     ///< of weights and input of the first and the last quantized layer, 2 to 8; 0: as the others

@@ -50,6 +50,8 @@ QuantParams Grid::over(const Range& range) const {
   return params;
 }
 
+bool masks(Ste ste, QuantRule rule) { return ste == Ste::scheme ? rule == QuantRule::onnx : ste == Ste::masked; }
+
 void FakeQuantizer::restart() {
   reads_ = 0;
   done_.clear();
@@ -81,7 +83,7 @@ std::optional<nn::DeferredQuant> FakeQuantizer::defer(const Tensor& range, Devic
   if (device != Device::cpu && !works_there()) return std::nullopt;
   if (watches()) watch_range(range, true);
   if (!quantizing()) return nn::DeferredQuant{};
-  return device == Device::cpu ? nn::DeferredQuant{params(), {}, true} : grid_there();
+  return device == Device::cpu ? nn::DeferredQuant{params(), {}, is_masked()} : grid_there();
 }
 
 Tensor FakeQuantizer::steps() const {
@@ -108,8 +110,8 @@ nn::DeferredQuant FixedQuantizer::grid_there() {
   return {params_, scale_, true};
 }
 
-ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact)
-    : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)) {
+ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact, Ste ste)
+    : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)), masked_(pact_ == nullptr && masks(ste, grid.rule)) {
   register_module("observer", observer_);
   if (pact_) register_module("pact", pact_);
 }
@@ -135,7 +137,7 @@ void ActivationQuantizer::watch_range(const Tensor& range, bool starts_step) {
 nn::DeferredQuant ActivationQuantizer::grid_there() {
   if (!observer_->seen()) return {};
   if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_.bounds(), {});
-  return {grid_.bounds(), scale_, true};
+  return {grid_.bounds(), scale_, masked_};
 }
 
 void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
@@ -152,18 +154,17 @@ void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
 Variable ActivationQuantizer::quantize(const Variable& src) {
   if (!observer_->seen()) return src;
   const Variable clipped = pact_ ? pact_->apply(src) : src;
-  const bool masked = pact_ == nullptr && grid_.rule == QuantRule::onnx;
   if (grid_.affine) {
     const auto grid = params();
     scale_ = Tensor::from(Shape{1}, grid->scale).to(src.value().device());
-    return ops::fake_quant(clipped, *grid, scale_, masked);
+    return ops::fake_quant(clipped, *grid, scale_, masked_);
   }
   if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_.bounds(), alpha());
-  return ops::fake_quant(clipped, grid_.bounds(), scale_, masked);
+  return ops::fake_quant(clipped, grid_.bounds(), scale_, masked_);
 }
 
-WeightQuantizer::WeightQuantizer(const Grid& grid, bool per_channel, std::shared_ptr<Pact> pact)
-    : grid_(grid), per_channel_(per_channel), pact_(std::move(pact)) {
+WeightQuantizer::WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact, Ste ste)
+    : grid_(grid), range_(range), pact_(std::move(pact)), masked_(range.clipping != Clipping::none && masks(ste, grid.rule)) {
   if (pact_) register_module("pact", pact_);
 }
 
@@ -182,7 +183,7 @@ std::optional<QuantParams> WeightQuantizer::params() const {
 std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) const { return grid_with(scales_of(weight)); }
 
 Tensor WeightQuantizer::scales_of(const Tensor& weight) const {
-  const Tensor tops = abs_max(weight, per_channel_ ? weight.shape()[0] : 1);
+  const Tensor tops = thresholds(range_, weight, grid_.bounds());
   if (tops.device() == Device::cpu)
     for (const float top : tops.span<float>())
       if (!std::isfinite(top)) fail("quantizer", fmt::format("a weight's range up to {} has no grid", top), "training diverged: try a smaller learning rate");
@@ -203,20 +204,19 @@ std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
 }
 
 std::optional<nn::WeightTarget> WeightQuantizer::weight_target(const Tensor& weight) {
-  if (!per_channel_ || pact_ != nullptr || !quantizing() || weight.dtype() != DType::f32 || weight.device() == Device::cpu) return std::nullopt;
+  if (!is_plain_channels() || !quantizing() || weight.dtype() != DType::f32 || weight.device() == Device::cpu) return std::nullopt;
   const gpu::OutsideGraph outside;
   if (!target_.value.defined())
     target_ = {grid_.bounds(), Tensor(weight.shape(), DType::f32, weight.device()), Tensor(Shape{weight.shape()[0]}, DType::f32, weight.device())};
   return target_;
 }
 
-// Its own abs-max clips nothing, so the gradient passes unmasked.
 Variable WeightQuantizer::quantize(const Variable& src) {
   if (target_filled_ && is_training()) {
     scale_ = target_.scale;
     return ops::quantized_already(src, grid_.bounds(), target_.scale, target_.value);
   }
-  if (per_channel_ && pact_ == nullptr && src.value().dtype() == DType::f32) {
+  if (is_plain_channels() && src.value().dtype() == DType::f32) {
     const ops::QuantizedWeight made = ops::fake_quant_weight(src, grid_.bounds());
     scale_ = made.scale, codes_ = made.codes.codes;
     return made.value;
@@ -225,7 +225,7 @@ Variable WeightQuantizer::quantize(const Variable& src) {
   // The threshold's floor first: the scale follows from it.
   const Variable clipped = pact_ ? pact_->apply(src) : src;
   scale_ = scales_of(src.value());
-  const Variable dst = ops::fake_quant(clipped, grid_.bounds(), scale_, false);
+  const Variable dst = ops::fake_quant(clipped, grid_.bounds(), scale_, masked_);
   const bool multiplies_codes = grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32 && src.value().device() == Device::cpu;
   if (multiplies_codes) codes_ = codes_of(dst.value(), *params());
   return dst;

@@ -8,6 +8,7 @@
 #include "nn/transform.h"
 #include "quant/observer.h"
 #include "quant/pact.h"
+#include "quant/weight_range.h"
 
 namespace octet::quant {
 
@@ -25,6 +26,9 @@ struct Grid {
   /// [min(min, 0), max(max, 0)], where 0 is a code.
   QuantParams over(const Range& range) const;
 };
+
+/// Does a quantizer of this rule stop the gradients of what it clips?
+bool masks(Ste ste, QuantRule rule);
 
 /// Base of all. One quantizer may sit in several slots (its class of values): a tensor read several times within a forward
 /// pass is quantized once. Switches: observing (in training), quantizing, calibrating (which has the last word on both).
@@ -55,6 +59,8 @@ class FakeQuantizer : public nn::Transform {
   virtual bool is_plain() const { return false; }
   /// watch() of a tensor with this range, f32 {2}; only where is_plain().
   virtual void watch_range(const Tensor& range, bool starts_step) { (void)range, (void)starts_step; }
+  /// Of the gradient that quantize() lets pass; where is_plain().
+  virtual bool is_masked() const { return true; }
   /// Can it do without the host on a device? Where is_plain().
   virtual bool works_there() const { return true; }
   /// What a fused operation on a device needs to know; only where is_plain().
@@ -95,12 +101,13 @@ class FixedQuantizer : public FakeQuantizer {
   Tensor scale_;
 };
 
-/// An activation's quantizer: observer, optional PACT in front ("pact"), straight-through gradient (masked outside the grid under
-/// the onnx rule; PACT does its own clipping). Passes tensors through until data was seen. An affine grid, whose zero point follows from
+/// An activation's quantizer: observer, optional PACT in front ("pact"), straight-through gradient (masked outside the grid as
+/// `ste` says; PACT does its own clipping). Passes tensors through until data was seen. An affine grid, whose zero point follows from
 /// the range, waits for a device in every step; others do not.
 class ActivationQuantizer : public FakeQuantizer {
  public:
-  ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact = nullptr);
+  ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact = nullptr,
+                      Ste ste = Ste::scheme);
   std::string kind() const override { return "ActivationQuantizer"; }
   std::optional<QuantParams> params() const override;
   const Grid& grid() const { return grid_; }
@@ -110,6 +117,7 @@ class ActivationQuantizer : public FakeQuantizer {
   void watch_range(const Tensor& range, bool starts_step) override;
   Variable quantize(const Variable& src) override;
   bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr; }
+  bool is_masked() const override { return masked_; }
   Tensor scale_there() const override { return scale_; }
   bool works_there() const override { return !grid_.affine; }
   nn::DeferredQuant grid_there() override;
@@ -119,14 +127,16 @@ class ActivationQuantizer : public FakeQuantizer {
   Grid grid_;
   std::shared_ptr<Observer> observer_;
   std::shared_ptr<Pact> pact_;
+  bool masked_;
   Tensor scale_;           ///< that watch() or quantize() used last
   bool scale_is_new_ = false;  ///< watch() made it, for the quantize() that follows
 };
 
-/// A weight's quantizer: abs-max of the tensor itself at each forward, per output channel or for the whole; PACT optional.
+/// A weight's quantizer: its grid follows from the tensor itself at each forward, by `range`; PACT optional. The gradient of
+/// weights beyond a threshold passes as `ste` says; the abs-max has none beyond.
 class WeightQuantizer : public FakeQuantizer {
  public:
-  WeightQuantizer(const Grid& grid, bool per_channel, std::shared_ptr<Pact> pact = nullptr);
+  WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact = nullptr, Ste ste = Ste::scheme);
   std::string kind() const override { return "WeightQuantizer"; }
   /// Of the last tensor applied to. Waits for a device.
   std::optional<QuantParams> params() const override;
@@ -140,12 +150,15 @@ class WeightQuantizer : public FakeQuantizer {
   Tensor scale_there() const override { return scale_; }
 
  private:
+  /// May one sweep find the scales and round (ops::fake_quant_weight)?
+  bool is_plain_channels() const { return range_.per_channel && range_.clipping == Clipping::none && pact_ == nullptr; }
   /// Of a weight's grids, where it lies.
   Tensor scales_of(const Tensor& weight) const;
   QuantParams grid_with(const Tensor& scale) const;
   Grid grid_;
-  bool per_channel_;
+  WeightRange range_;
   std::shared_ptr<Pact> pact_;
+  bool masked_;
   Tensor scale_, codes_;  ///< of what quantize() returned last
   nn::WeightTarget target_;
   bool target_filled_ = false;

@@ -62,7 +62,8 @@ std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, i
   grid.narrow = config.scheme == Scheme::paddle;
   if (config.activation_quantize_type == ActivationQuantize::lsq) return LearnedStepQuantizer::for_activation(grid);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  return std::make_shared<ActivationQuantizer>(grid, make_observer(config), pact_if(config.activation_preprocess_type));
+  return std::make_shared<ActivationQuantizer>(grid, make_observer(config), pact_if(config.activation_preprocess_type),
+                                               config.ste);
 }
 
 std::shared_ptr<FakeQuantizer> picture_quantizer() {
@@ -79,7 +80,7 @@ std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int b
   if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
   if (type == WeightQuantize::channel_wise_lsq) return LearnedStepQuantizer::for_weight(grid, channels);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  return std::make_shared<WeightQuantizer>(grid, type == WeightQuantize::channel_wise_abs_max, pact_if(config.weight_preprocess_type));
+  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type), config.ste);
 }
 
 void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {

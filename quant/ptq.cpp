@@ -39,9 +39,9 @@ void require_calibratable(const QuantConfig& config) {
   };
   if (config.weight_preprocess_type == Preprocess::pact) learns("weight_preprocess_type", "PACT");
   if (config.activation_preprocess_type == Preprocess::pact) learns("activation_preprocess_type", "PACT");
-  if (config.activation_quantize_type == ActivationQuantize::lsq) learns("activation_quantize_type", "lsq");
-  if (config.weight_quantize_type == WeightQuantize::lsq ||
-      config.weight_quantize_type == WeightQuantize::channel_wise_lsq)
+  if (is_learned(config.activation_quantize_type))
+    learns("activation_quantize_type", name_of(config.activation_quantize_type));
+  if (is_learned(config.weight_quantize_type))
     learns("weight_quantize_type", name_of(config.weight_quantize_type));
 }
 

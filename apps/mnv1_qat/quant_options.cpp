@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -20,14 +19,16 @@ struct Key {
 };
 
 constexpr const char* kPreprocess = "None|PACT";
-constexpr std::array<Key, 12> kKeys{{
+constexpr Key kKeys[] = {
     {"--scheme", "scheme", "octet|paddle|tensorrt",
      "octet: the contract of docs/quantization.md; paddle: the tutorial's arithmetic; tensorrt: all activations signed [octet]", Form::text},
     {"--weight-preprocess-type", "weight_preprocess_type", kPreprocess, "before weights are quantized", Form::text},
     {"--activation-preprocess-type", "activation_preprocess_type", kPreprocess, "before activations are quantized", Form::text},
-    {"--weight-quantize-type", "weight_quantize_type", "channel_wise_abs_max|abs_max|channel_wise_lsq|lsq", "scales of weights", Form::text},
+    {"--weight-quantize-type", "weight_quantize_type", "[channel_wise_]abs_max|lsq|percentile|mse", "scales of weights", Form::text},
     {"--activation-quantize-type", "activation_quantize_type", "moving_average_abs_max|abs_max|range_abs_max|min_max|lsq", "scales of activations",
      Form::text},
+    {"--weight-percentile", "weight_percentile", "P", "share of |w| that weights' percentile keeps, in % [99.9]", Form::number_or_bool},
+    {"--ste", "ste", "scheme|masked|plain", "gradients beyond a grid: as the scheme has it, stopped, passed [scheme]", Form::text},
     {"--weight-bits", "weight_bits", "N", "2 to 8", Form::number_or_bool},
     {"--activation-bits", "activation_bits", "N", "2 to 8", Form::number_or_bool},
     {"--first-last-bits", "first_last_bits", "N", "2 to 8 for the first and the last layer; 0: as the others [0]", Form::number_or_bool},
@@ -35,7 +36,7 @@ constexpr std::array<Key, 12> kKeys{{
     {"--window-size", "window_size", "N", "batches that range_abs_max looks back on", Form::number_or_bool},
     {"--fuse-conv-bn", "fuse_conv_bn", "true|false", "fold batch norms before fine-tuning", Form::number_or_bool},
     {"--quantizable-layers", "quantizable_layer_type", "Conv2D,Linear,…", "layer types to quantize, separated by commas", Form::list},
-}};
+};
 
 Json value_of(const Key& key, const std::string& text) {
   if (key.form == Form::text) return text;
@@ -49,8 +50,8 @@ Json value_of(const Key& key, const std::string& text) {
 void QuantOptions::add_to(CLI::App& app) {
   const char* group = "Quantization";
   app.add_option("--quant-config", file_, "JSON file with the tutorial's keys; the options below replace its values")->type_name("FILE")->take_last()->group(group);
-  texts_.resize(kKeys.size());
-  for (std::size_t i = 0; i < kKeys.size(); ++i)
+  texts_.resize(std::size(kKeys));
+  for (std::size_t i = 0; i < std::size(kKeys); ++i)
     options_.push_back(app.add_option(kKeys[i].flag, texts_[i], kKeys[i].help)->type_name(kKeys[i].type)->take_last()->group(group));
 }
 

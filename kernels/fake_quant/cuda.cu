@@ -102,6 +102,67 @@ struct RangeOut {
   }
 };
 
+/// A channel for each block: the bits of |x| are ordered as the values, so that their digits, the highest first, lead
+/// to the element of a rank.
+__global__ void quantile(const float* src, float* out, std::size_t length, std::size_t rank) {
+  constexpr unsigned kDigits = 256, kInfinity = 0x7f800000u;
+  __shared__ unsigned counts[kDigits];
+  __shared__ unsigned found;
+  __shared__ std::size_t left;
+  const float* row = src + blockIdx.x * length;
+  if (threadIdx.x == 0) found = 0, left = rank;
+  int lost = 0;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    counts[threadIdx.x] = 0;
+    __syncthreads();
+    const unsigned known = shift == 24 ? 0u : 0xffffffffu << (shift + 8), wanted = found;
+    for (std::size_t i = threadIdx.x; i < length; i += kDigits) {
+      const unsigned bits = Top::of(row[i]).bits;
+      lost |= static_cast<int>(bits >= kInfinity);
+      if ((bits & known) == wanted) atomicAdd(&counts[bits >> shift & (kDigits - 1)], 1u);
+    }
+    lost = __syncthreads_or(lost);
+    if (threadIdx.x == 0) {
+      unsigned digit = 0;
+      while (left > counts[digit]) left -= counts[digit++];
+      found |= digit << shift;
+    }
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) out[blockIdx.x] = __int_as_float(static_cast<int>(lost != 0 ? 0x7fc00000u : found));
+}
+
+/// The squared errors of a channel under one of its thresholds: row = channel · kMseSteps + threshold.
+struct ErrorSource {
+  const float *src, *tops;
+  std::int32_t hi;
+  std::size_t length;
+  template <int kWidth>
+  __device__ void add(Sum& sum, std::size_t row, std::size_t unit) const {
+    const std::size_t channel = row / kMseSteps, units = length / kWidth;
+    const float threshold = mse_candidate(tops[channel], static_cast<int>(row % kMseSteps));
+    const float step = grid_scale(QuantRule::onnx, threshold, hi);
+    for (const float v : load_pack<kWidth>(src, unit - (row - channel) * units).at) {
+      const auto e = static_cast<double>(rounding_error(fabsf(v), step, hi));
+      sum.sum = __fma_rn(e, e, sum.sum);
+    }
+  }
+};
+struct ErrorOut {
+  double* sums;
+  __device__ void put(std::size_t row, Sum sum) const { sums[row] = sum.sum; }
+};
+/// The threshold of least error, in place of the largest value.
+__global__ void choose_threshold(const double* sums, float* tops, std::size_t channels) {
+  OCTET_GRID_LOOP(c, channels) {
+    int best = 0;
+    for (int k = 1; k < kMseSteps; ++k)
+      if (sums[c * kMseSteps + k] < sums[c * kMseSteps + best]) best = k;
+    const bool finite = tops[c] < __int_as_float(0x7f800000);
+    tops[c] = finite ? mse_candidate(tops[c], best) : __int_as_float(0x7fc00000);
+  }
+}
+
 /// A channel for each team: its abs-max, the grid, its elements on the grid.
 template <int kWarps, int kWidth>
 __global__ void weight_quant(const float* src, float* dst, float* out, std::int8_t* codes, Grid grid, std::size_t rows,
@@ -184,6 +245,31 @@ const char* OCTET_GPU_WHY_NOT(min_max_f32)(const FakeQuantProblem& p) { return t
 void OCTET_GPU_NAME(min_max_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
   fold<Range>(RangeSource{floats(x.src)}, RangeOut{floats(x.out)}, rows_of(p), length_of(p), wide(p, {x.src}),
               context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(quantile_f32)(const FakeQuantProblem& p) {
+  if (p.rank < 1 || p.rank > p.inner || p.inner > 0x7fffffff)
+    return "a rank outside 1 to inner, or inner beyond 2^31 - 1";
+  return too_many_channels(p);
+}
+void OCTET_GPU_NAME(quantile_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  OCTET_LAUNCH(quantile, static_cast<unsigned>(p.channels), 256u, context.stream, floats(x.src), floats(x.out),
+               length_of(p), static_cast<std::size_t>(p.rank));
+}
+
+const char* OCTET_GPU_WHY_NOT(mse_top_f32)(const FakeQuantProblem& p) {
+  return p.channels > 0x7fffffff / kMseSteps ? "channels beyond 2^24" : too_many_channels(p);
+}
+void OCTET_GPU_NAME(mse_top_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  const bool four = wide(p, {x.src});
+  fold<Top>(TopSource{floats(x.src)}, TopOut{floats(x.out)}, rows_of(p), length_of(p), four, context.stream);
+  const std::size_t rows = rows_of(p) * kMseSteps, bytes = rows * sizeof(double);
+  auto* sums = static_cast<double*>(gpu::scratch_acquire(bytes));
+  fold<Sum>(ErrorSource{floats(x.src), floats(x.out), p.hi, length_of(p)}, ErrorOut{sums}, rows, length_of(p), four,
+            context.stream);
+  OCTET_LAUNCH(choose_threshold, loop_blocks(rows_of(p)), kLoopThreads, context.stream,
+               static_cast<const double*>(sums), floats(x.out), rows_of(p));
+  gpu::scratch_release(sums, bytes);
 }
 
 const char* OCTET_GPU_WHY_NOT(weight_quant_fwd_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }

@@ -7,13 +7,18 @@
 //                   under QuantRule::paddle Σ d_dst · (q/hi − t inside, −1 or 1 outside); then mask must be on. Where
 //                   t is NaN its code is z whatever the scale: it is outside and adds nothing to d_scale.
 //   abs_max:        out[channel] = max |src|, NaN if any element is NaN
-//   min_max:        out[2·channel] = min, out[2·channel + 1] = max, both NaN if any element is NaN; zeros come out as +0
+//   min_max:        out[2·channel] = min, out[2·channel + 1] = max, both NaN if any element is NaN; zeros are +0
+//   quantile:       out[channel] = the rank-th smallest |src| (rank from 1 to inner), NaN if any is not finite
+//   mse_top:        out[channel] = the threshold t of least squared error: of top·k/128, top = max |src|, k = 1 … 128,
+//                   that whose symmetric grid up to hi has the least Σ e², e = |x| − min(rint(|x|/s), hi)·s in f32,
+//                   s = grid_scale(onnx, t, hi); the largest of equals; NaN if any is not finite
 //   weight_quant_fwd: abs_max, its grid and fake_quant_fwd of each channel in one sweep (f32 only, zero point 0):
 //                   out[channel] = grid_scale(abs_max), dst as fake_quant_fwd on it, codes as quantize_fwd f32s8 when
 //                   wanted; where a channel is not finite, neither is out, and dst and codes mean nothing
-// Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i goes
-// to partial sum i mod 16, the partial sums l and l + 8 are added, then l and l + 4, l + 2, l + 1; chunk sums are added
-// in order. NaN payloads are not part of the contract (here and in every room).
+// Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i
+// goes to partial sum i mod 16, the partial sums l and l + 8 are added, then l and l + 4, l + 2, l + 1; chunk sums are
+// added in order. mse_top sums a channel as one such chunk. NaN payloads are not part of the contract (here and in
+// every room).
 #pragma once
 #include "core/qmath.h"
 #include "kernels/problem.h"
@@ -26,17 +31,18 @@ struct FakeQuantProblem {
   std::int32_t zero_point = 0, lo = -127, hi = 127;
   QuantRule rule = QuantRule::onnx;
   bool masked = true;
+  std::int64_t rank = 1;  ///< quantile
   std::string str() const;
 };
 struct FakeQuantPointers {
-  const void* src = nullptr;      ///< channels,inner
-  const float* scale = nullptr;   ///< channels (steps, or thresholds under QuantRule::paddle)
-  void* dst = nullptr;            ///< channels,inner
-  const void* d_dst = nullptr;    ///< channels,inner
-  void* d_src = nullptr;          ///< channels,inner; may be d_dst
-  void* d_scale = nullptr;        ///< channels, same dtype as src, or null
-  void* out = nullptr;            ///< abs_max, weight_quant_fwd: channels; min_max: 2·channels
-  void* codes = nullptr;          ///< channels,inner s8, or null (weight_quant_fwd)
+  const void* src = nullptr;     ///< channels,inner
+  const float* scale = nullptr;  ///< channels (steps, or thresholds under QuantRule::paddle)
+  void* dst = nullptr;           ///< channels,inner
+  const void* d_dst = nullptr;   ///< channels,inner
+  void* d_src = nullptr;         ///< channels,inner; may be d_dst
+  void* d_scale = nullptr;       ///< channels, same dtype as src, or null
+  void* out = nullptr;           ///< abs_max, quantile, mse_top, weight_quant_fwd: channels; min_max: 2·channels
+  void* codes = nullptr;         ///< channels,inner s8, or null (weight_quant_fwd)
 };
 using FakeQuantRow = Row<FakeQuantProblem, FakeQuantPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(FakeQuantProblem, FakeQuantPointers, __VA_ARGS__)
@@ -53,9 +59,15 @@ inline OCTET_HD float grid_scale(QuantRule rule, float top, std::int32_t hi) {
   return scale < floor ? floor : scale;
 }
 
+/// Thresholds that mse_top tries, and the k-th of them, from 0: downwards from `top`.
+constexpr int kMseSteps = 128;
+inline OCTET_HD float mse_candidate(float top, int k) {
+  return top * (static_cast<float>(kMseSteps - k) / static_cast<float>(kMseSteps));
+}
+
 }  // namespace
 
-/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max, weight_quant_fwd.
+/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max, quantile, mse_top, weight_quant_fwd.
 std::span<const FakeQuantRow> fake_quant_rows();
 
 }  // namespace octet::kernels

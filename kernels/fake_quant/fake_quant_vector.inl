@@ -28,43 +28,60 @@ struct Chunk {
 };
 
 /// Gradients of the elements from i on; adds d_dst · slope to the sums when `learned`.
-template <bool masked, bool learned, class Grid, class Lanes>
-OCTET_SIMD void element_gradients(const Grid& grid, const Chunk& a, std::int64_t i, Lanes part, VecD& low, VecD& high) {
-  const VecF x = load(a.src + i, part), d = load(a.d_dst + i, part);
-  const VecF t = grid.position(x);
-  if (learned) {
-    VecF slope = grid.place(grid.code_at(x, t)) - t;
-    slope = select(t < grid.lo, grid.lo, select(t > grid.hi, grid.hi, slope));
-    slope = select(is_nan(t), VecF::zero(), slope);
-    low = fma(widen_low(d), widen_low(slope), low);
-    high = fma(widen_high(d), widen_high(slope), high);
-  }
-  store(masked ? select((t >= grid.lo) & (t <= grid.hi), d, VecF::zero()) : d, a.d_src + i, part);
-}
-
-/// Gradients within one chunk of one channel; returns the chunk's Σ d_dst · slope when `learned`.
 template <bool masked, bool learned, class Grid>
-double chunk_gradients(const Grid& grid, const Chunk& a) {
+struct GradientTerm {
+  const Grid& grid;
+  const Chunk& a;
+  template <class Lanes>
+  OCTET_SIMD void operator()(std::int64_t i, Lanes part, VecD& low, VecD& high) const {
+    const VecF x = load(a.src + i, part), d = load(a.d_dst + i, part);
+    const VecF t = grid.position(x);
+    if (learned) {
+      VecF slope = grid.place(grid.code_at(x, t)) - t;
+      slope = select(t < grid.lo, grid.lo, select(t > grid.hi, grid.hi, slope));
+      slope = select(is_nan(t), VecF::zero(), slope);
+      low = fma(widen_low(d), widen_low(slope), low);
+      high = fma(widen_high(d), widen_high(slope), high);
+    }
+    store(masked ? select((t >= grid.lo) & (t <= grid.hi), d, VecF::zero()) : d, a.d_src + i, part);
+  }
+};
+
+/// Adds the squared errors of the elements from i on, on a grid of this step up to code `top`.
+struct ErrorTerm {
+  const float* src;
+  VecF step, top;
+  template <class Lanes>
+  OCTET_SIMD void operator()(std::int64_t i, Lanes part, VecD& low, VecD& high) const {
+    const VecF size = abs(load(src + i, part));  // lanes beyond the data are 0 and lose nothing
+    const VecF e = size - round_even(min(size / step, top)) * step;
+    low = fma(widen_low(e), widen_low(e), low);
+    high = fma(widen_high(e), widen_high(e), high);
+  }
+};
+
+/// term(i, Whole or Part, low, high) for every vector of a chunk; where `wanted`, the sum of what the terms add to the
+/// lanes of low and high, in the order that the header fixes.
+template <bool wanted, class Term>
+double sum_of_lanes(std::int64_t length, Term term) {
   constexpr int kLanes = 16, kVectors = kLanes / VecF::width;
   VecD low[kVectors], high[kVectors];
   for (int k = 0; k < kVectors; ++k) low[k] = high[k] = VecD::zero();
   std::int64_t i = 0;
-  for (; i + kLanes <= a.length; i += kLanes) {
+  for (; i + kLanes <= length; i += kLanes) {
     OCTET_UNROLL
-    for (int k = 0; k < kVectors; ++k) {
-      element_gradients<masked, learned>(grid, a, i + k * VecF::width, Whole{}, low[k], high[k]);
-    }
+    for (int k = 0; k < kVectors; ++k) term(i + k * VecF::width, Whole{}, low[k], high[k]);
   }
   OCTET_UNROLL
   for (int k = 0; k < kVectors; ++k, i += VecF::width) {
-    const std::int64_t rest = a.length - i;
+    const std::int64_t rest = length - i;
     if (rest >= VecF::width) {
-      element_gradients<masked, learned>(grid, a, i, Whole{}, low[k], high[k]);
+      term(i, Whole{}, low[k], high[k]);
     } else if (rest > 0) {
-      element_gradients<masked, learned>(grid, a, i, Part{static_cast<int>(rest)}, low[k], high[k]);
+      term(i, Part{static_cast<int>(rest)}, low[k], high[k]);
     }
   }
-  if (!learned) return 0;
+  if (!wanted) return 0;
   double lanes[kLanes];
   for (int k = 0; k < kVectors; ++k) {
     low[k].store(lanes + k * VecF::width);
@@ -74,6 +91,12 @@ double chunk_gradients(const Grid& grid, const Chunk& a) {
     for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
   }
   return lanes[0];
+}
+
+/// Gradients within one chunk of one channel; returns the chunk's Σ d_dst · slope when `learned`.
+template <bool masked, bool learned, class Grid>
+double chunk_gradients(const Grid& grid, const Chunk& a) {
+  return sum_of_lanes<learned>(a.length, GradientTerm<masked, learned, Grid>{grid, a});
 }
 
 template <class Grid, bool masked, bool learned>
@@ -176,6 +199,31 @@ void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
       });
 }
 
+// Every threshold of every channel is a task of its own, so that a whole tensor is searched by all threads.
+void mse_top(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  abs_max(p, x);
+  float* out = floats(x.out);
+  const std::int64_t count = p.channels * kMseSteps;
+  const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(double);
+  double* sums = static_cast<double*>(scratch_acquire(bytes));
+  for_rows(count, p.inner, [&](std::int64_t i) {
+    const std::int64_t c = i / kMseSteps;
+    const float candidate = mse_candidate(out[c], static_cast<int>(i % kMseSteps));
+    const VecF step = VecF::set1(grid_scale(QuantRule::onnx, candidate, p.hi)),
+               hi = VecF::set1(static_cast<float>(p.hi));
+    sums[i] = sum_of_lanes<true>(p.inner, ErrorTerm{floats(x.src) + c * p.inner, step, hi});
+  });
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    const double* of_channel = sums + c * kMseSteps;
+    int best = 0;
+    for (int k = 1; k < kMseSteps; ++k) {
+      if (of_channel[k] < of_channel[best]) best = k;
+    }
+    out[c] = out[c] < __builtin_inff() ? mse_candidate(out[c], best) : __builtin_nanf("");
+  }
+  scratch_release(sums, bytes);
+}
+
 /// Largest |x| of a row, NaN when there is one. Four vectors at a time: a maximum waits for the one before.
 float largest_of(const float* src, std::int64_t length) {
   VecF top[4] = {VecF::zero(), VecF::zero(), VecF::zero(), VecF::zero()};
@@ -226,6 +274,7 @@ ROW(fake_quant_fwd, codes_too_wide)
 ROW(fake_quant_bwd, codes_too_wide)
 ROW(abs_max, takes_all)
 ROW(min_max, takes_all)
+ROW(mse_top, takes_all)
 ROW(weight_quant_fwd, codes_too_wide)
 #undef ROW
 

@@ -1,8 +1,11 @@
 // The definition of fake quantization, its gradients and its observers, in f32 (through core/qmath.h) and f64 (the same
 // formulas in double).
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "core/allocator.h"
+#include "kernels/blocks.h"
 #include "kernels/fake_quant/element.h"
 
 namespace octet::kernels {
@@ -21,6 +24,14 @@ void fake_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   }
 }
 
+/// The partial sums added in the order that the header fixes.
+double folded(double (&lanes)[kLanes]) {
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  }
+  return lanes[0];
+}
+
 /// Sum over one channel in the order that the header fixes.
 template <class T>
 double scale_gradient(const FakeQuantProblem& p, const T* src, const T* d_dst, float scale) {
@@ -34,10 +45,7 @@ double scale_gradient(const FakeQuantProblem& p, const T* src, const T* d_dst, f
       double& lane = lanes[(j - begin) % kLanes];
       lane = std::fma(static_cast<double>(d_dst[j]), static_cast<double>(scale_slope(grid, src[j], scale)), lane);
     }
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-    }
-    total += lanes[0];
+    total += folded(lanes);
   }
   return total;
 }
@@ -91,6 +99,46 @@ void min_max(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   }
 }
 
+void quantile(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  for_rows(p.channels, p.inner, [&](std::int64_t c) {
+    const float* src = static_cast<const float*>(x.src) + c * p.inner;
+    const std::size_t bytes = static_cast<std::size_t>(p.inner) * sizeof(float);
+    float* sizes = static_cast<float*>(scratch_acquire(bytes));
+    bool lost = false;
+    for (std::int64_t j = 0; j < p.inner; ++j) {
+      sizes[j] = std::fabs(src[j]);
+      lost = lost || !std::isfinite(src[j]);
+    }
+    float& out = static_cast<float*>(x.out)[c];
+    out = std::numeric_limits<float>::quiet_NaN();
+    if (!lost) {
+      std::nth_element(sizes, sizes + p.rank - 1, sizes + p.inner);
+      out = sizes[p.rank - 1];
+    }
+    scratch_release(sizes, bytes);
+  });
+}
+
+void mse_top(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  abs_max<float>(p, x);
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    const float* src = static_cast<const float*>(x.src) + c * p.inner;
+    const float top = static_cast<float*>(x.out)[c];
+    double least = std::numeric_limits<double>::infinity();
+    for (int k = 0; k < kMseSteps && std::isfinite(top); ++k) {
+      const float candidate = mse_candidate(top, k), s = grid_scale(QuantRule::onnx, candidate, p.hi);
+      double lanes[kLanes] = {};
+      for (std::int64_t j = 0; j < p.inner; ++j) {
+        const double e = rounding_error(std::fabs(src[j]), s, p.hi);
+        lanes[j % kLanes] = std::fma(e, e, lanes[j % kLanes]);
+      }
+      const double sum = folded(lanes);
+      if (sum < least) least = sum, static_cast<float*>(x.out)[c] = candidate;
+    }
+    if (!std::isfinite(top)) static_cast<float*>(x.out)[c] = std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
 template <class T>
 void weight_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   abs_max<T>(p, x);
@@ -122,5 +170,12 @@ ROW(min_max, f32, float)
 ROW(min_max, f64, double)
 ROW(weight_quant_fwd, f32, float)
 #undef ROW
+
+const char* quantile_f32_reference_why_not(const FakeQuantProblem& p) {
+  return p.rank < 1 || p.rank > p.inner ? "a rank outside 1 to inner" : nullptr;
+}
+void quantile_f32_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) { quantile(p, x); }
+const char* mse_top_f32_reference_why_not(const FakeQuantProblem&) { return nullptr; }
+void mse_top_f32_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) { mse_top(p, x); }
 
 }  // namespace octet::kernels

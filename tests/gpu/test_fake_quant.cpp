@@ -133,6 +133,31 @@ TEST_F(GpuFakeQuant, ObserversHaveTheReferencesBits) {
     }
 }
 
+TEST_F(GpuFakeQuant, ThresholdsHaveTheReferencesBits) {
+  for (const Extent& extent : kExtents)
+    for (const std::int32_t hi : {1, 127}) {
+      const bool large = extent.channels * extent.inner > 2000;
+      if (large && hi == 1) continue;
+      FakeQuantProblem p{extent.channels, extent.inner};
+      p.hi = hi;
+      for (const std::int64_t rank : {std::int64_t{1}, (p.inner + 1) / 2, p.inner}) {
+        p.rank = rank;
+        const std::vector<float> src = hostile::random_values<float>(p.channels * p.inner, 6, -3, 2);
+        expect_observed("quantile", p, src);
+        // Sums in another order decide alike unless two thresholds lose the same to a part in 10^15.
+        if (rank == 1) expect_observed("mse_top", p, src);
+      }
+      for (const float lost : {std::nanf(""), INFINITY}) {
+        if (large) continue;
+        std::vector<float> src = hostile::random_values<float>(p.channels * p.inner, 9);
+        src[src.size() / 2] = lost;
+        expect_observed("quantile", p, src);
+        expect_observed("mse_top", p, src);
+      }
+      expect_observed("quantile", p, std::vector<float>(static_cast<std::size_t>(p.channels * p.inner), -0.0f));
+    }
+}
+
 TEST_F(GpuFakeQuant, NoElementsHaveTheReferencesBounds) {
   for (const char* pass : {"abs_max", "min_max"}) expect_observed(pass, {3, 0}, {});
 }

@@ -8,10 +8,12 @@
 #include "data/dataset.h"
 #include "nn/models.h"
 #include "optim/trainer.h"
+#include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
 #include "tests/gpu/device.h"
 #include "tests/support/fusion_form.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/tensors.h"
 
 namespace octet {
 namespace {
@@ -164,6 +166,19 @@ TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
     for (const auto& net : {here, there}) quant::prepare(*net, Shape{1, 32, 32, 3}, config);
     EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 0.05);
     EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 0.1) << "with ranges seen";
+  }
+}
+
+TEST_F(GpuTraining, ThresholdsOfWeightsAreThoseOfTheProcessor) {
+  const Tensor here = test::random_f32({5, 3, 3, 4}, 3);
+  for (const quant::Clipping clipping : {quant::Clipping::percentile, quant::Clipping::mse}) {
+    quant::Grid grid;
+    grid.bits = 4, grid.narrow = true;
+    quant::WeightQuantizer on_host(grid, {true, clipping, 90}), on_device(grid, {true, clipping, 90});
+    const Tensor wanted = on_host.apply(Variable(here)).value();
+    const Tensor got = on_device.apply(Variable(here.to(Device::cuda))).value();
+    EXPECT_TRUE(test::same_bits(wanted, got.to(Device::cpu)));
+    EXPECT_EQ(on_host.params(), on_device.params());
   }
 }
 

@@ -122,6 +122,85 @@ TEST(FakeQuant, ObserverRowsEqualReference) {
   });
 }
 
+TEST(FakeQuant, ThresholdRowsEqualReference) {
+  for_threads([] {
+    for (Extent extent : kExtents) {
+      if (extent.inner == 0) continue;
+      for (const std::int32_t hi : {1, 7, 127}) {
+        FakeQuantProblem p{.channels = extent.channels, .inner = extent.inner, .hi = hi};
+        p.rank = hi == 7 ? 1 : (extent.inner + 1) / 2;
+        SCOPED_TRACE(p.str());
+        std::vector<float> values = random_values<float>(p.channels * p.inner, 5, -2, 2);
+        values[0] = -40;
+        if (p.channels > 2) std::fill_n(values.begin() + p.inner, p.inner, 0.0f);
+        for (const bool lost : {false, true}) {
+          if (lost) values[values.size() / 2] = hi == 1 ? std::nanf("") : -INFINITY;
+          const PageEnd<float> src(values);
+          for (const char* pass : {"quantile", "mse_top"}) {
+            std::vector<float> wanted(static_cast<std::size_t>(p.channels));
+            reference_row(fake_quant_rows(), pass, "f32").run(p, {.src = src.data(), .out = wanted.data()}, {});
+            EXPECT_EQ(std::isnan(wanted[static_cast<std::size_t>(p.channels / 2)]), lost);
+            for_own_rows(fake_quant_rows(), pass, "f32", [&](const FakeQuantRow& row) {
+              PageEnd<float> got(p.channels);
+              row.run(p, {.src = src.data(), .out = got.data()}, {});
+              EXPECT_TRUE(same_bits(wanted, got)) << pass;
+            });
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(FakeQuant, QuantileIsTheElementOfThatRank) {
+  const std::vector<float> src{3, -1, 0, -2, 5, -5, 4, 0};
+  for (std::int64_t rank = 1; rank <= 8; ++rank) {
+    const float sorted[] = {0, 0, 1, 2, 3, 4, 5, 5};
+    FakeQuantProblem p{.channels = 1, .inner = 8};
+    p.rank = rank;
+    float out = -1;
+    reference_row(fake_quant_rows(), "quantile", "f32").run(p, {.src = src.data(), .out = &out}, {});
+    EXPECT_EQ(out, sorted[rank - 1]);
+  }
+  FakeQuantProblem p{.channels = 1, .inner = 8};
+  for (const std::int64_t outside : {0, 9}) {
+    p.rank = outside;
+    EXPECT_NE(reference_row(fake_quant_rows(), "quantile", "f32").why_not(p), nullptr);
+  }
+}
+
+// No other of the thresholds that are tried loses less; and for many normal values the best is the one in the literature.
+TEST(FakeQuant, MseThresholdLosesLeast) {
+  const std::vector<float> values = [] {
+    std::vector<float> all(1 << 16);
+    Random random(6, Purpose::test);
+    for (float& x : all) x = static_cast<float>(random.normal());
+    return all;
+  }();
+  for (const std::int32_t hi : {1, 3, 7, 127}) {
+    const FakeQuantProblem p{.channels = 1, .inner = static_cast<std::int64_t>(values.size()), .hi = hi};
+    float threshold = 0, top = 0;
+    reference_row(fake_quant_rows(), "mse_top", "f32").run(p, {.src = values.data(), .out = &threshold}, {});
+    reference_row(fake_quant_rows(), "abs_max", "f32").run(p, {.src = values.data(), .out = &top}, {});
+    const auto loss = [&](float t) {
+      const float step = t / static_cast<float>(hi);
+      double sum = 0;
+      for (const float x : values) {
+        const double e = x - step * std::clamp(std::rint(x / step), static_cast<float>(-hi), static_cast<float>(hi));
+        sum += e * e;
+      }
+      return sum;
+    };
+    const double least = loss(threshold);
+    for (int k = 1; k <= 128; ++k) EXPECT_LE(least, loss(top * static_cast<float>(k) / 128) * (1 + 1e-5)) << hi << ' ' << k;
+    // Steps of the best uniform quantizers with 3, 7 and 15 levels of a normal distribution (Max 1960; odd numbers of levels
+    // lie between his even ones): 1.2240, 0.6508 and 0.3534.
+    const double best = hi == 1 ? 1.2240 : hi == 3 ? 0.6508 : 0.3534;
+    if (hi == 127) continue;
+    EXPECT_NEAR(threshold / static_cast<float>(hi), best, 0.03 * best + top / 256 / static_cast<float>(hi));
+  }
+}
+
 TEST(FakeQuant, WeightRowsEqualReference) {
   for_problems([](FakeQuantProblem p, const std::vector<float>&) {
     if (p.inner == 0) return;

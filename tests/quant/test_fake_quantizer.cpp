@@ -193,7 +193,7 @@ TEST(SharedQuantizer, RefusesNaN) {
 TEST(WeightQuantizer, FollowsTheWeightAtEveryForward) {
   Grid grid = grid_of(8);
   grid.narrow = true;
-  WeightQuantizer per_channel(grid, true), whole(grid, false);
+  WeightQuantizer per_channel(grid, WeightRange{}), whole(grid, WeightRange{.per_channel = false});
   Variable w(Tensor::from<float>({2, 2}, std::vector<float>{12.7f, 1, 1.27f, -0.333f}), true);
   EXPECT_FLOAT_EQ(per_channel.apply(w).value().at(3), -0.33f);
   EXPECT_FLOAT_EQ(whole.apply(w).value().at(3), -0.3f);
@@ -218,7 +218,7 @@ TEST(ShiftRounder, RoundsToTheAccumulatorsStep) {
   auto input = averaging(grid_of(8));
   Grid grid = grid_of(8);
   grid.narrow = true;
-  auto weight = std::make_shared<WeightQuantizer>(grid, true);
+  auto weight = std::make_shared<WeightQuantizer>(grid, WeightRange{});
   ShiftRounder rounder(input, weight);
   const Variable affine(Tensor::from<float>({2, 2}, std::vector<float>{-2, 0.5f, 0.333f, 0.333f}));
   EXPECT_EQ(rounder.apply(affine).node(), affine.node());

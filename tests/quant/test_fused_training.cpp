@@ -66,6 +66,12 @@ std::vector<Variant> variants() {
           {"octet, 4 bits", config_of([](auto& c) { c.weight_bits = c.activation_bits = 4; })},
           {"octet, affine activations", config_of([](auto& c) { c.activation_quantize_type = ActivationQuantize::min_max; })},
           {"octet, per tensor", config_of([](auto& c) { c.weight_quantize_type = WeightQuantize::abs_max; })},
+          {"octet, MSE weights, plain gradients", config_of([](auto& c) {
+             c.weight_quantize_type = WeightQuantize::channel_wise_mse, c.weight_bits = 4, c.ste = Ste::plain;
+           })},
+          {"octet, percentile weights", config_of([](auto& c) {
+             c.weight_quantize_type = WeightQuantize::percentile, c.weight_percentile = 99;
+           })},
           {"octet, depthwise alone", config_of([](auto& c) { c.quantizable_layer_type = {"DepthwiseConv2D"}; })},
           {"octet, fuse_conv_bn", config_of([](auto& c) { c.fuse_conv_bn = true; })},
           {"octet, PACT", config_of([](auto& c) { c.activation_preprocess_type = c.weight_preprocess_type = Preprocess::pact; })},

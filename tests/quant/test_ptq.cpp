@@ -103,12 +103,14 @@ TEST(Calibrate, IsAFunctionOfItsOptions) {
 }
 
 TEST(Calibrate, ConvertsUnderEverySchemeAndOption) {
-  std::vector<QuantConfig> configs(7);
+  std::vector<QuantConfig> configs(9);
   configs[1].scheme = Scheme::paddle, configs[2].scheme = Scheme::tensorrt;
   configs[3].weight_quantize_type = WeightQuantize::abs_max;
   configs[4].activation_quantize_type = ActivationQuantize::min_max;
   configs[5].weight_bits = configs[5].activation_bits = 4;
   configs[6].fuse_conv_bn = true, configs[6].activation_quantize_type = ActivationQuantize::range_abs_max;
+  configs[7].weight_quantize_type = WeightQuantize::channel_wise_mse;
+  configs[8].weight_quantize_type = WeightQuantize::channel_wise_percentile, configs[8].scheme = Scheme::paddle;
   for (const QuantConfig& config : configs) {
     SCOPED_TRACE(to_json(config));
     const auto net = warmed_net();
