@@ -96,7 +96,7 @@ const char* integer_dtypes(const ConvBnProblem& p, const ConvBnActArgs& args) {
 /// The row for operands in the precision that is set, where there is one.
 const ConvBnRow* float_row(const Rooms& rooms, const char* pass, const ConvBnProblem& p, Device device) {
   const ConvBnRow* row = nullptr;
-  if (precision() == Precision::bf16 && grad_enabled() && device == Device::cpu) row = fast_row(rooms, pass, "bf16", p, device);
+  if (precision() == Precision::bf16 && grad_enabled()) row = fast_row(rooms, pass, "bf16", p, device);
   return row != nullptr ? row : fast_row(rooms, pass, "f32", p, device);
 }
 
@@ -277,8 +277,9 @@ Deferred convolve_deferred(const Deferred& src, const Variable& weight, const Va
 void set_fusion(Fusion fusion) { fusion_switch() = fusion; }
 Fusion fusion() { return fusion_switch(); }
 
-void set_precision(Precision precision) {
-  if (precision == Precision::bf16 && !can_dot_bf16() && usable_isa() != Isa::reference)
+void set_precision(Precision precision, Device where) {
+  const bool can = where != Device::cpu || can_dot_bf16() || usable_isa() == Isa::reference;
+  if (precision == Precision::bf16 && !can)
     fail("precision", "this processor, or OCTET_ISA, has no dot product of bf16 (AVX512_BF16)", "stay with f32");
   precision_switch() = precision;
 }

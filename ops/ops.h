@@ -159,11 +159,12 @@ enum class Fusion : std::uint8_t { off, floats, integers };
 void set_fusion(Fusion fusion);
 Fusion fusion();
 
-/// What fused 1x1 convolutions multiply while gradients are recorded: operands in f32, or rounded to bf16 (half to even)
-/// with sums in f32. Weights, activations and gradients in memory, everything else and all evaluation stay f32; so do the
-/// integers of a quantized forward. Process-wide, f32 at start. bf16 throws Error on a processor without bf16 products.
+/// What fused convolutions — on the processor 1x1, on a device all but depthwise — multiply while gradients are recorded:
+/// operands in f32, or rounded to bf16 (half to even) with sums in f32. Weights, activations and gradients in memory,
+/// everything else and all evaluation stay f32; so do the integers of a quantized forward. Process-wide, f32 at start.
+/// bf16 throws Error where nets lie on a processor without bf16 products.
 enum class Precision : std::uint8_t { f32, bf16 };
-void set_precision(Precision precision);
+void set_precision(Precision precision, Device where = Device::cpu);
 Precision precision();
 
 }  // namespace octet::ops

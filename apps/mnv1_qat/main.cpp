@@ -36,7 +36,7 @@ void run_command(const octet::app::Options& options) {
 void dispatch(const octet::app::Options& options) {
   if (options.threads > 0) octet::set_num_threads(options.threads);
   octet::kernels::set_deterministic(options.deterministic);
-  octet::ops::set_precision(options.precision);
+  octet::ops::set_precision(options.precision, options.device);
   if (options.device == octet::Device::cuda) octet::gpu::require();
   octet::app::ProfileSession profile(options);
   run_command(options);

@@ -88,6 +88,12 @@ void launched(const DeviceSettings& settings, bool quantized, DeviceStep& line) 
   require_finite(loss);
 }
 
+/// Products of bf16 while one lives.
+struct Bf16 {
+  Bf16() { ops::set_precision(ops::Precision::bf16, Device::cuda); }
+  ~Bf16() { ops::set_precision(ops::Precision::f32); }
+};
+
 void recorded(const DeviceSettings& settings, bool quantized, DeviceStep& line) {
   Side side(settings, quantized);
   line.loss = side.step().item();
@@ -105,6 +111,11 @@ std::vector<DeviceStep> measure_device_steps(const DeviceSettings& settings) {
   return {
       measured("fp32", "launched one by one, loss read", [&](DeviceStep& line) { launched(settings, false, line); }),
       measured("fp32-graph", "recorded once as a graph", [&](DeviceStep& line) { recorded(settings, false, line); }),
+      measured("bf16-graph", "products of bf16, recorded once as a graph",
+               [&](DeviceStep& line) {
+                 const Bf16 products;
+                 recorded(settings, false, line);
+               }),
       measured("qat", "scheme octet, launched one by one, loss read",
                [&](DeviceStep& line) { launched(settings, true, line); }),
       measured("qat-graph", "scheme octet, recorded once as a graph",

@@ -11,7 +11,7 @@ namespace {
 
 /// d_src of a convolution with windows. read(operand): the operand of d_dst as it is to be read. vectors: d_dst and
 /// weight can be read by quads.
-template <class Read>
+template <class Math = FloatMath, class Read>
 void gather_gradient(const ConvGeometry& g, const float* d_dst, const Read& read, const float* weight, bool vectors,
                      float* d_src, void* stream) {
   // Pixels between the windows.
@@ -23,8 +23,8 @@ void gather_gradient(const ConvGeometry& g, const float* d_dst, const Read& read
       const ReaderClass x = reader_class(g.w, g.s, g.stride_w, g.pad_w, s);
       const std::int64_t pixels = g.n * y.places * x.places;
       if (pixels == 0) continue;
-      multiply(read(WindowRows{Gather(g, y, x), d_dst}), ClassWeights(g, x, r, s, weight), pixels, g.c,
-               y.taps * x.taps * g.k, vectors, nullptr, Result(d_src, RowPlaces(g, y, x)), stream);
+      multiply<Math>(read(WindowRows{Gather(g, y, x), d_dst}), ClassWeights(g, x, r, s, weight), pixels, g.c,
+                     y.taps * x.taps * g.k, vectors, nullptr, Result(d_src, RowPlaces(g, y, x)), stream);
     }
 }
 

@@ -29,7 +29,7 @@ GemmPlan with_chunks(GemmTile tile, std::int64_t depth, std::int64_t wanted) {
 }
 
 /// Estimated time in multiplications of one processor.
-double cost_of(const GemmPlan& plan, double cost, std::int64_t rows, std::int64_t cols) {
+double cost_of(const GemmPlan& plan, double cost, std::int64_t rows, std::int64_t cols, double speed) {
   constexpr double kStart = 48, kSecondKernel = 400'000, kPartial = 0.4;
   const auto [tile_rows, tile_cols] = shape_of(plan.tile);
   const std::int64_t blocks = ceil_div(rows, tile_rows) * ceil_div(cols, tile_cols) * plan.chunks;
@@ -37,12 +37,12 @@ double cost_of(const GemmPlan& plan, double cost, std::int64_t rows, std::int64_
   const double turns = std::max(1.5, static_cast<double>(ceil_div(blocks, kProcessors)));
   const double block = (static_cast<double>(plan.chunk_depth) + kStart) * tile_rows * tile_cols * cost;
   const double partials = static_cast<double>(rows) * static_cast<double>(cols) * plan.chunks;
-  return turns * block + (plan.chunks > 1 ? kSecondKernel + kPartial * partials : 0.0);
+  return turns * block / speed + (plan.chunks > 1 ? kSecondKernel + kPartial * partials : 0.0);
 }
 
 }  // namespace
 
-GemmPlan gemm_plan(std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors) {
+GemmPlan gemm_plan(std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors, double speed) {
   GemmPlan best{};
   double least = 0;
   for (const Candidate& candidate : kCandidates) {
@@ -51,7 +51,7 @@ GemmPlan gemm_plan(std::int64_t rows, std::int64_t cols, std::int64_t depth, boo
     const std::int64_t most = std::min<std::int64_t>({depth / kLeastChunk, room, kMostChunks});
     for (std::int64_t wanted = 1; wanted == 1 || wanted <= most; wanted += std::max<std::int64_t>(1, wanted / 4)) {
       const GemmPlan plan = with_chunks(candidate.tile, depth, wanted);
-      const double cost = cost_of(plan, candidate.cost, rows, cols);
+      const double cost = cost_of(plan, candidate.cost, rows, cols, speed);
       if (best.chunks == 0 || cost < least) best = plan, least = cost;
     }
   }

@@ -37,7 +37,8 @@ struct GemmPlan {
   friend bool operator==(const GemmPlan&, const GemmPlan&) = default;
 };
 
-/// For rows · cols sums over `depth`. vectors: operands can be read in float4; others have the small tiles only.
-GemmPlan gemm_plan(std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors);
+/// For rows · cols sums over `depth`. vectors: operands can be read in float4; others have the small tiles only. speed:
+/// multiplications in the time of one in f32.
+GemmPlan gemm_plan(std::int64_t rows, std::int64_t cols, std::int64_t depth, bool vectors, double speed = 1);
 
 }  // namespace octet::kernels

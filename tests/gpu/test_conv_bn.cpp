@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/random.h"
+#include "kernels/activation.h"
 #include "kernels/conv2d/gemm_plan.h"
 #include "kernels/conv2d_bn/conv2d_bn.h"
 #include "kernels/dwconv2d_bn/dwconv2d_bn.h"
@@ -30,13 +31,15 @@ struct Results {
 Floats floats(const hostile::PageEnd<float>& values) { return {values.data(), values.data() + values.size()}; }
 
 /// One pass of the device's row; the step lies on the device.
-Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c, const ConvBnInputs& in) {
+Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c, const ConvBnInputs& in,
+                  const char* dtypes = "f32", float* x = nullptr) {
   Buffer<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst), z_dst(in.z_dst),
       slope(in.slope), offset(in.offset), step(Floats{c.step});
   const std::size_t k = in.slope.size(), channels = in.scale.size();
   Buffer<float> dst(in.d_dst.size()), mean(k), variance(k), low(k), high(k), d_src(in.src.size()), d_scale(channels),
       d_shift(channels), d_weight(in.weight.size());
   ConvBnPointers io;
+  io.x = x;
   io.src = src, io.step_at = step, io.step = -1, io.weight = weight, io.dst = dst, io.d_dst = d_dst;
   if (c.problem.mapped) io.scale = scale, io.shift = shift;
   if (c.statistics) io.mean = mean, io.variance = variance;
@@ -46,7 +49,7 @@ Results run_there(const ConvBnRoom& room, const char* which, const ConvBnCase& c
   if (c.d_src && c.problem.mapped) io.d_scale = d_scale, io.d_shift = d_shift;
   if (c.d_weight) io.d_weight = d_weight;
   const std::string pass = room.pass(which);
-  if (const ConvBnRow* row = test::device_row(room.rows, pass.c_str(), "f32", c.problem))
+  if (const ConvBnRow* row = test::device_row(room.rows, pass.c_str(), dtypes, c.problem))
     row->run(c.problem, io, context_of(Device::cuda));
   return {dst.values(),   mean.values(),    variance.values(), low.values(),     high.values(),
           d_src.values(), d_scale.values(), d_shift.values(),  d_weight.values()};
@@ -141,6 +144,56 @@ ConvGeometry geometry(std::int64_t n, std::int64_t map, std::int64_t c, std::int
   g.n = n, g.h = map, g.w = map + (map > 2 ? 1 : 0), g.c = c, g.k = k;
   g.r = g.s = window, g.stride_h = g.stride_w = stride, g.pad_h = g.pad_w = window / 2;
   return g;
+}
+
+/// Where the caller has a place for the mapped source, forward leaves it there and backward takes it from there.
+TEST_F(GpuConvBn, TheMappedSourceIsKept) {
+  for (const ConvBnRoom& room : {kConv, kDepthwise}) {
+    ConvBnCase c;
+    c.problem.geometry = geometry(2, 5, 8, 8, 3, 1);
+    c.problem.mapped = true, c.problem.act = Activation::relu6;
+    const ConvBnInputs in = hostile::make_inputs(room, c.problem.geometry, 7, false);
+    Buffer<float> x(in.src.size());
+    const Results without = run_there(room, "fwd", c, in), with = run_there(room, "fwd", c, in, "f32", x);
+    test::expect_same(without.dst, with.dst, "dst");
+    const Floats kept = x.values();
+    const std::size_t channels = in.scale.size();
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      ASSERT_EQ(kept[i], activate(std::fma(in.src[i], in.scale[i % channels], in.shift[i % channels]), Activation::relu6)) << i;
+    test::expect_same(run_there(room, "bwd", c, in).d_weight, run_there(room, "bwd", c, in, "f32", x).d_weight, "d_weight");
+    // What lies there is what counts.
+    Buffer<float> zeros(Floats(in.src.size(), 0.0f));
+    for (const float d : run_there(room, "bwd", c, in, "f32", zeros).d_weight) ASSERT_EQ(d, 0.0f);
+  }
+}
+
+/// Operands within ±1, so that no order of sums comes near this; one product left out would.
+void expect_near_bf16(const hostile::PageEnd<float>& wanted, const Floats& got, const char* what) {
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(wanted[i], got[i], 1e-4 + 1e-5 * std::fabs(wanted[i])) << what << " at " << i;
+}
+
+TEST_F(GpuConvBn, Bf16IsNearItsReference) {
+  std::uint64_t seed = 70;
+  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1), geometry(2, 9, 36, 140, 1, 1),
+                                geometry(9, 1, 260, 64, 1, 1), geometry(2, 6, 3, 8, 3, 2), geometry(1, 7, 4, 20, 3, 1)})
+    for (const bool quantized : {false, true}) {
+      ConvBnCase c;
+      c.problem.geometry = g, c.problem.mapped = true, c.problem.act = Activation::relu;
+      c.problem.quantized = quantized, c.problem.lo = 0, c.problem.hi = 255, c.step = 0.004f;
+      SCOPED_TRACE(c.str());
+      const ConvBnInputs in = hostile::make_inputs(kConv, g, seed++, false);
+      const ConvBnOutputs fwd = hostile::run_row(hostile::reference_row(kConv, kConv.pass("fwd"), "bf16"), c, in),
+                          bwd = hostile::run_row(hostile::reference_row(kConv, kConv.pass("bwd"), "bf16"), c, in);
+      const Results forward = run_there(kConv, "fwd", c, in, "bf16"), backward = run_there(kConv, "bwd", c, in, "bf16");
+      expect_near_bf16(fwd.dst, forward.dst, "dst");
+      expect_near_bf16(fwd.mean, forward.mean, "mean");
+      expect_near_bf16(fwd.low, forward.low, "low");
+      expect_near_bf16(bwd.d_src, backward.d_src, "d_src");
+      expect_near_bf16(bwd.d_weight, backward.d_weight, "d_weight");
+      expect_near_bf16(bwd.d_scale, backward.d_scale, "d_scale");
+      expect_near_bf16(bwd.d_shift, backward.d_shift, "d_shift");
+    }
 }
 
 TEST_F(GpuConvBn, PointwiseWithEveryMap) {
