@@ -23,24 +23,38 @@ inline void load_matrices(unsigned (&to)[4], const void* row, bool transposed) {
   }
 }
 
-inline void mma_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  const int line = lane() / 4, pair = lane() % 4 * 2;
-  // Of line `line` and the one eight below, and of two columns: 16 of the depth, two in 32 bits.
-  float x[2][16], y[2][16];
-  for (int q = 0; q < 4; ++q) {
-    const auto upper = exchange_value(std::uint64_t{a[0]} | std::uint64_t{a[2]} << 32, line * 4 + q),
-               lower = exchange_value(std::uint64_t{a[1]} | std::uint64_t{a[3]} << 32, line * 4 + q);
-    const std::uint64_t columns[2] = {exchange_value(std::uint64_t{b0} | std::uint64_t{b1} << 32, pair * 4 + q),
-                                      exchange_value(std::uint64_t{b0} | std::uint64_t{b1} << 32, pair * 4 + 4 + q)};
-    for (int half = 0; half < 2; ++half)
-      for (int i = 0; i < 2; ++i) {
-        const int shift = 32 * half + 16 * i, d = 8 * half + 2 * q + i;
-        x[0][d] = from_bf16(upper >> shift), x[1][d] = from_bf16(lower >> shift);
-        y[0][d] = from_bf16(columns[0] >> shift), y[1][d] = from_bf16(columns[1] >> shift);
-      }
+/// What a lane's four sums need: of their two lines and two columns, each 8 registers of the depth, in order.
+struct Fragments {
+  unsigned line[2][8], column[2][8];
+  Fragments(const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    const int first = lane() / 4, pair = lane() % 4 * 2;
+    for (int q = 0; q < 4; ++q) {
+      take(line[0], q, a[0], a[2], first * 4 + q), take(line[1], q, a[1], a[3], first * 4 + q);
+      take(column[0], q, b0, b1, pair * 4 + q), take(column[1], q, b0, b1, pair * 4 + 4 + q);
+    }
   }
+
+ private:
+  static void take(unsigned (&to)[8], int q, unsigned near, unsigned far, int from) {
+    const std::uint64_t both = exchange_value(std::uint64_t{near} | std::uint64_t{far} << 32, from);
+    to[q] = static_cast<unsigned>(both), to[q + 4] = static_cast<unsigned>(both >> 32);
+  }
+};
+
+inline void mma_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  const Fragments f(a, b0, b1);
   for (int i = 0; i < 4; ++i)
-    for (int d = 0; d < 16; ++d) sum[i] = __fmaf_rn(x[i / 2][d], y[i % 2][d], sum[i]);
+    for (int d = 0; d < 16; ++d) {
+      const int shift = 16 * (d % 2);
+      sum[i] = __fmaf_rn(from_bf16(f.line[i / 2][d / 2] >> shift), from_bf16(f.column[i % 2][d / 2] >> shift), sum[i]);
+    }
+}
+
+inline void mma_s8(int (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  const Fragments f(a, b0, b1);
+  for (int i = 0; i < 4; ++i)
+    for (int d = 0; d < 8; ++d)
+      sum[i] = __dp4a(static_cast<int>(f.line[i / 2][d]), static_cast<int>(f.column[i % 2][d]), sum[i]);
 }
 
 }  // namespace octet::gpu::emulator

@@ -56,5 +56,18 @@ __device__ inline void mma_bf16(float (&sum)[4], const unsigned (&a)[4], unsigne
 #endif
 }
 
+/// The same for s8: sum (16x8) += a (16x32) · b (32x8), four neighbours of the depth to a register, exact while sums
+/// fit.
+__device__ inline void mma_s8(int (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+#if defined(__CUDACC__)
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else
+  emulator::mma_s8(sum, a, b0, b1);
+#endif
+}
+
 }  // namespace
 }  // namespace octet::gpu

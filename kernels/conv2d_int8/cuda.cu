@@ -1,7 +1,9 @@
 // The convolution as a product of matrices whose left one is gathered: pixels by depth, four codes to a word, times
-// depth by filters. A block computes kPixels by kFilters outputs, kStep words of the depth at a time, by dp4a. Where
-// that makes few blocks, each takes a chunk of the depth only, and a second kernel adds the chunks' sums.
+// depth by filters. A block computes kPixels by kFilters outputs, kStep words of the depth at a time, on
+// tensor cores. Where that makes few blocks, each takes a chunk of the depth only, and a second kernel adds the chunks'
+// sums.
 #include "core/gpu/gpu.h"
+#include "core/gpu/mma.h"
 #include "kernels/conv2d_int8/cuda_store.h"
 #include "kernels/conv2d_int8/depth_split.h"
 #include "kernels/conv2d_int8/device_row.h"
@@ -13,7 +15,8 @@ using Byte = std::uint8_t;
 using gpu::Pack;
 
 constexpr int kPixels = 64, kFilters = 64, kStep = 16, kThreads = 256;
-constexpr int kLine = kPixels + 4;  // a line of the gathered tile, kept apart from the next one's banks
+constexpr int kLine = kPixels + 8;  // a line of a tile: four of them, eight words each, lie in different banks
+static_assert(kFilters == kPixels);
 
 /// Panels of kFilters filters; weights [panel][tap][word of its channels][filter].
 PackedLayout layout_of(const IntConvProblem& p) {
@@ -80,10 +83,12 @@ __device__ __forceinline__ Pack<unsigned, 4> gather(const Layer& l, const Window
   return codes;
 }
 
-/// The tiles of kStep words, twice: one is filled while the other is read.
-struct alignas(16) Tiles {
-  unsigned codes[2][kStep][kLine];
-  unsigned weights[2][kStep][kFilters];
+/// The tiles of kStep words, twice: one is filled while the other is read. In the end, the sums.
+union alignas(16) Tiles {
+  struct {
+    unsigned codes[2][kStep][kLine], weights[2][kStep][kLine];
+  } words;
+  int sums[kPixels][kLine];
 };
 
 /// This thread's part of the next tiles on its way from memory.
@@ -99,22 +104,58 @@ struct Part {
                              : Pack<unsigned, 4>{};
   }
   __device__ __forceinline__ void put(Tiles& tiles, int buffer) const {
-    for (int i = 0; i < 4; ++i) tiles.codes[buffer][word + i][pixel] = codes.at[i];
-    gpu::store_pack(tiles.weights[buffer][threadIdx.x / 16], threadIdx.x % 16, weights);
+    for (int i = 0; i < 4; ++i) tiles.words.codes[buffer][word + i][pixel] = codes.at[i];
+    gpu::store_pack(tiles.words.weights[buffer][threadIdx.x / 16], threadIdx.x % 16, weights);
   }
 };
 
-/// sum[i][j] of pixel i and filter j of the thread's 4 by 4 outputs.
-__device__ __forceinline__ void multiply(const Tiles& tiles, int buffer, unsigned pixels, unsigned filters,
-                                         int (&sum)[4][4]) {
+/// The sums of one thread. Warps stand in two rows of 32 pixels and four columns of 16 filters, in fragments of 16
+/// by 8.
+class Sums {
+ public:
+  __device__ void add(const Tiles& tiles, int buffer) {
+    const int word = lane() % 4, line = lane() / 4;
 #pragma unroll
-  for (int w = 0; w < kStep; ++w) {
-    const Pack<unsigned, 4> a = gpu::load_pack<4>(tiles.codes[buffer][w], pixels),
-                            b = gpu::load_pack<4>(tiles.weights[buffer][w], filters);
-    for (int i = 0; i < 4; ++i)
-      for (int j = 0; j < 4; ++j) sum[i][j] = __dp4a(static_cast<int>(a.at[i]), static_cast<int>(b.at[j]), sum[i][j]);
+    for (int w = 0; w < kStep; w += 8) {
+      const unsigned *near = tiles.words.codes[buffer][w + word], *far = tiles.words.codes[buffer][w + word + 4],
+                     *near_weights = tiles.words.weights[buffer][w + word],
+                     *far_weights = tiles.words.weights[buffer][w + word + 4];
+      unsigned codes[2][4];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int pixel = first_pixel() + 16 * i + line;
+        codes[i][0] = near[pixel], codes[i][1] = near[pixel + 8], codes[i][2] = far[pixel],
+        codes[i][3] = far[pixel + 8];
+      }
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        const int filter = first_filter() + 8 * j + line;
+#pragma unroll
+        for (int i = 0; i < 2; ++i) gpu::mma_s8(sums_[i][j], codes[i], near_weights[filter], far_weights[filter]);
+      }
+    }
   }
-}
+  /// All threads; the tiles are read no more.
+  __device__ void share(Tiles& tiles) const {
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        int* const to = tiles.sums[first_pixel() + 16 * i + lane() / 4] + first_filter() + 8 * j + lane() % 4 * 2;
+        to[0] = sums_[i][j][0], to[1] = sums_[i][j][1];
+        to[8 * kLine] = sums_[i][j][2], to[8 * kLine + 1] = sums_[i][j][3];
+      }
+    }
+    __syncthreads();
+  }
+
+ private:
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ static int first_pixel() { return static_cast<int>(threadIdx.x) / 128 * 32; }
+  __device__ static int first_filter() { return static_cast<int>(threadIdx.x) / 32 % 4 * 16; }
+  int sums_[2][2][4] = {};
+};
 
 /// A thread's four pixels by four columns, finished.
 template <class To, bool kWhole>
@@ -147,29 +188,37 @@ struct Partials {
   }
 };
 
-template <Gather kGather, class Sums>
-__global__ void __launch_bounds__(kThreads) convolution(const Byte* src, Sums sums, Layer l) {
+template <Gather kGather, class Store>
+__global__ void __launch_bounds__(kThreads) convolution(const Byte* src, Store store, Layer l) {
   __shared__ Tiles tiles;
   const std::size_t first_pixel = static_cast<std::size_t>(blockIdx.x) * kPixels,
                     k = static_cast<std::size_t>(blockIdx.y) * kFilters;
   const unsigned* panel = static_cast<const unsigned*>(l.constants.weight) + k * static_cast<unsigned>(l.words);
   Part<kGather> part;
   const Window window(l, src, first_pixel + static_cast<unsigned>(part.pixel));
-  const unsigned pixels = threadIdx.x / 16, filters = threadIdx.x % 16;
   const int begin = static_cast<int>(blockIdx.z) * l.chunk_words, end = min(begin + l.chunk_words, l.words);
-  int sum[4][4] = {};
+  Sums sums;
   part.load(l, window, panel, begin);
   part.put(tiles, 0);
   __syncthreads();
   int buffer = 0;
   for (int word = begin + kStep; word < end; word += kStep, buffer ^= 1) {
     part.load(l, window, panel, word);
-    multiply(tiles, buffer, pixels, filters, sum);
+    sums.add(tiles, buffer);
     part.put(tiles, buffer ^ 1);
     __syncthreads();
   }
-  multiply(tiles, buffer, pixels, filters, sum);
-  sums.put(l, first_pixel + 4 * pixels, k + 4 * filters, sum);
+  sums.add(tiles, buffer);
+  sums.share(tiles);
+  // A thread stores four pixels by four filters.
+  const unsigned pixel = threadIdx.x / 16 * 4, filter = threadIdx.x % 16 * 4;
+  int sum[4][4];
+#pragma unroll
+  for (unsigned i = 0; i < 4; ++i) {
+#pragma unroll
+    for (unsigned j = 0; j < 4; ++j) sum[i][j] = tiles.sums[pixel + i][filter + j];
+  }
+  store.put(l, first_pixel + pixel, k + filter, sum);
 }
 
 /// Adds the chunks' sums; a thread has four columns of a pixel.

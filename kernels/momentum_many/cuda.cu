@@ -10,21 +10,30 @@ constexpr unsigned kThreads = 256;
 
 __device__ __forceinline__ bool aligned(const void* place) { return reinterpret_cast<std::uintptr_t>(place) % 16 == 0; }
 
-/// The rows of a part on their grids, a warp for each.
+/// The rows of a part on their grids, a warp for each, kWidth neighbours a thread.
+template <int kWidth>
 __device__ void quantize_rows(const MomentumPart& part) {
   FakeQuantProblem problem;
   problem.lo = part.lo, problem.hi = part.hi, problem.rule = part.rule;
   const Grid grid(problem);
-  const unsigned lane = threadIdx.x % 32, inner = static_cast<unsigned>(part.inner),
-                 rows = static_cast<unsigned>(part.count) / inner;
+  const unsigned lane = threadIdx.x % 32, units = static_cast<unsigned>(part.inner) / kWidth,
+                 rows = static_cast<unsigned>(part.count / part.inner);
   for (unsigned row = threadIdx.x / 32; row < rows; row += kThreads / 32) {
-    const float* weight = part.weight + std::size_t{row} * inner;
+    const std::size_t first = std::size_t{row} * units;
     Top top = Top::none();
-    for (unsigned i = lane; i < inner; i += 32) top = top.merged(Top::of(weight[i]));
+#pragma unroll 4
+    for (unsigned i = lane; i < units; i += 32) {
+      const gpu::Pack<float, kWidth> x = gpu::load_pack<kWidth>(part.weight, first + i);
+      for (const float v : x.at) top = top.merged(Top::of(v));
+    }
     const float scale = grid_scale(part.rule, fold_team<1>(top).value(), part.hi);
     if (lane == 0) part.scale[row] = scale;
-    for (unsigned i = lane; i < inner; i += 32)
-      part.quantized[std::size_t{row} * inner + i] = value_of(grid, code_of(grid, weight[i], scale), scale);
+#pragma unroll 4
+    for (unsigned i = lane; i < units; i += 32) {
+      gpu::Pack<float, kWidth> x = gpu::load_pack<kWidth>(part.weight, first + i);
+      for (float& v : x.at) v = value_of(grid, code_of(grid, v, scale), scale);
+      gpu::store_pack(part.quantized, first + i, x);
+    }
   }
 }
 
@@ -44,7 +53,8 @@ __global__ void momentum_many(const MomentumPart* parts, const double* lr, float
     momentum_step<1>(part.gradient, part.velocity, part.weight, step, i);
   if (part.quantized == nullptr) return;
   __syncthreads();
-  quantize_rows(part);
+  part.inner % 4 == 0 && aligned(part.weight) && aligned(part.quantized) ? quantize_rows<4>(part)
+                                                                         : quantize_rows<1>(part);
 }
 
 }  // namespace
