@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "nn/layers.h"
+#include "nn/transform.h"
 
 namespace octet::nn {
 
@@ -19,13 +20,28 @@ BatchNorm2d::BatchNorm2d(std::int64_t channels, double momentum, double epsilon)
 Variable BatchNorm2d::affine(const Variable& z) {
   OCTET_CHECK(!folded_, "BatchNorm2d", "a folded batch norm has no affine map of its own");
   ScopeGuard scope(this);
-  return ops::batchnorm_affine(z, gamma, beta, state, is_training() && !frozen_);
+  return ops::batchnorm_affine(z, gamma, beta, state, is_training() && !frozen_, folds_while_training());
 }
+
+void BatchNorm2d::fold_while_training(Conv2d& conv) {
+  OCTET_CHECK(!folded_ && folded_scale_ == nullptr, "BatchNorm2d", "this batch norm is folded already");
+  OCTET_CHECK(conv.weight.shape()[0] == gamma.shape()[0], "BatchNorm2d", "{} channels cannot fold into {} filters",
+              gamma.shape()[0], conv.weight.shape()[0]);
+  folded_scale_ = std::make_shared<FoldedScale>(FoldedScale{gamma, state, true});
+  conv.folded_scale_ = folded_scale_;
+}
+
+void BatchNorm2d::stop_folding() {
+  if (folded_scale_ != nullptr) folded_scale_->on = false;
+  folded_scale_ = nullptr;
+}
+
+bool BatchNorm2d::folds_while_training() const { return folded_scale_ != nullptr && !TransformBypass::active(); }
 
 Variable BatchNorm2d::transformed_affine(const Variable& affine) const { return through_slot("affine_transform", affine); }
 
 void BatchNorm2d::fold_into(Conv2d& conv) {
-  OCTET_CHECK(!folded_, "BatchNorm2d", "this batch norm is folded already");
+  OCTET_CHECK(!folded_ && folded_scale_ == nullptr, "BatchNorm2d", "this batch norm is folded already");
   NoGrad no_grad;
   const Tensor map = ops::batchnorm_affine({}, gamma, beta, state, false).value();
   const std::int64_t channels = map.shape()[1];

@@ -58,6 +58,7 @@ ops::Deferred ConvBnAct::operator()(const ops::Deferred& src) {
   args.conv = conv->args();
   args.depthwise = conv->options().depthwise;
   args.training = bn->is_training() && !bn->statistics_frozen();
+  args.folded = bn->folds_while_training();
   args.act = act_;
   args.on_affine = [this](const Variable& affine) { return bn->transformed_affine(affine); };
   if (const auto quantizer = conv->slot("weight_transform"); quantizer != nullptr && !TransformBypass::active()) {

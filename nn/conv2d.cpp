@@ -1,5 +1,6 @@
 #include "nn/init.h"
 #include "nn/layers.h"
+#include "nn/transform.h"
 
 namespace octet::nn {
 
@@ -28,10 +29,15 @@ void Conv2d::add_bias(Tensor value) {
   options_.bias = true;
 }
 
+Variable Conv2d::folded(const Variable& parameter) const {
+  const bool folds = folded_scale_ != nullptr && folded_scale_->on && !TransformBypass::active();
+  return folds && parameter.defined() ? ops::fold_batchnorm(parameter, folded_scale_->gamma, folded_scale_->state) : parameter;
+}
+
 Variable Conv2d::forward(const Variable& src) {
   const Variable x = transformed_input(src);
   const Variable w = transformed_weight();
-  const Variable b = bias.defined() ? through_slot("bias_transform", bias) : bias;
+  const Variable b = bias.defined() ? through_slot("bias_transform", folded_bias()) : bias;
   return options_.depthwise ? ops::dwconv2d(x, w, b, args()) : ops::conv2d(x, w, b, args());
 }
 

@@ -17,6 +17,13 @@ struct Conv2dOptions {
   bool bias = true;
   bool depthwise = false;  ///< in_channels == out_channels, one filter per channel
 };
+/// γ/√(running_var + ε) of a batch norm, from its own tensors.
+struct FoldedScale {
+  Variable gamma;
+  ops::BatchNormState state;
+  bool on = true;
+};
+
 /// Slots: input_transform, weight_transform, bias_transform. Parameters: weight, bias.
 class Conv2d : public Module {
  public:
@@ -28,13 +35,19 @@ class Conv2d : public Module {
   ops::Conv2dArgs args() const;
   /// Input and weight after their transforms: what forward() convolves.
   Variable transformed_input(const Variable& src) const { return through_slot("input_transform", src); }
-  Variable transformed_weight() const { return through_slot("weight_transform", weight); }
+  Variable transformed_weight() const { return through_slot("weight_transform", folded_weight()); }
+  /// What the transforms are given: the parameters, with the scale of a batch norm that folds (BatchNorm2d::fold_while_training).
+  Variable folded_weight() const { return folded(weight); }
+  Variable folded_bias() const { return folded(bias); }
   /// Gives a convolution without bias one (a batch norm folded into it).
   void add_bias(Tensor value);
   Variable weight, bias;  ///< bias undefined without one
 
  private:
+  friend class BatchNorm2d;
+  Variable folded(const Variable& parameter) const;
   Conv2dOptions options_;
+  std::shared_ptr<const FoldedScale> folded_scale_;  ///< null: none
 };
 
 /// Slots: input_transform, weight_transform, bias_transform. Parameters: weight {out, in}, bias {out}.
@@ -64,6 +77,13 @@ class BatchNorm2d : public Module {
   /// Running statistics stay as they are, also in training (evaluation formula), when on.
   void freeze_statistics(bool on) { frozen_ = on; }
   bool statistics_frozen() const { return frozen_; }
+  /// From now on the convolution multiplies its weight and bias by γ/√(running_var + ε) on their way to their transforms
+  /// (ops::fold_batchnorm), and the affine counts on it: weights are quantized as deployment will have them. Both keep
+  /// their parameters. The convolution must feed this batch norm alone, which must be fed by it alone.
+  void fold_while_training(Conv2d& conv);
+  void stop_folding();
+  /// Not while slots are bypassed.
+  bool folds_while_training() const;
   /// Scales the convolution's weights by γ/√(running_var + ε), gives it the shift as bias, and from then on is the identity
   /// without parameters. The convolution must feed this batch norm alone.
   void fold_into(Conv2d& conv);
@@ -73,6 +93,7 @@ class BatchNorm2d : public Module {
 
  private:
   bool frozen_ = false;
+  std::shared_ptr<FoldedScale> folded_scale_;  ///< null: none
   bool folded_ = false;
 };
 

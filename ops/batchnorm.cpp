@@ -16,7 +16,7 @@ constexpr const char* kApply = "affine_act";
 /// The statistics that an affine was made from, for its backward pass.
 struct Saved {
   kernels::BatchNormAffineProblem problem;
-  Tensor mean, variance, gamma;
+  Tensor mean, variance, gamma, factor;
   bool through_statistics = false;  ///< gradients flow to z
 };
 
@@ -52,6 +52,8 @@ std::vector<Tensor> affine_backward(const Saved& saved, const Tensor& z, LateGra
   kernels::BatchNormAffinePointers p;
   p.mean = saved.mean.raw(), p.variance = saved.variance.raw(), p.gamma = gamma.raw(), p.d_affine = d_affine.raw();
   p.d_gamma = d_gamma.raw(), p.d_beta = d_beta.raw();
+  Tensor factor = saved.factor;
+  if (factor.defined()) p.factor = factor.raw();
   if (needs_z) {
     slope = detail::empty_like(gamma), offset = detail::empty_like(gamma);
     p.slope = slope.raw(), p.offset = offset.raw();
@@ -86,7 +88,7 @@ void check_batchnorm(const Variable& z, const Variable& gamma, const Variable& b
 }  // namespace
 
 Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state,
-                          bool training) {
+                          bool training, bool folded) {
   check_batchnorm(z, gamma, beta, state, training);
   detail::Statistics batch;
   if (training) {
@@ -98,11 +100,11 @@ Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variab
     kernels::dispatch(kernels::batchnorm_rows(), "batchnorm_stats", detail::row_of(batch.mean), problem, p,
                       detail::context_of(batch.mean));
   }
-  return detail::affine_of(z, gamma, beta, state, training, batch, nullptr);
+  return detail::affine_of(z, gamma, beta, state, training, folded, batch, nullptr);
 }
 
 Variable detail::affine_of(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state,
-                           bool training, const Statistics& batch, std::shared_ptr<LateGradient> late) {
+                           bool training, bool folded, const Statistics& batch, std::shared_ptr<LateGradient> late) {
   check_batchnorm(z, gamma, beta, state, training);
   Saved saved;
   saved.gamma = gamma.value(), saved.through_statistics = training;
@@ -115,12 +117,15 @@ Variable detail::affine_of(const Variable& z, const Variable& gamma, const Varia
   problem.c = gamma.shape()[0], problem.epsilon = state.epsilon;
   if (training) problem.pixels = z.value().numel() / problem.c;
   problem.momentum = state.momentum, problem.unbiased = state.unbiased;
+  using Fold = kernels::BatchNormFold;
+  problem.fold = !folded ? Fold::none : training ? Fold::batch : Fold::running;
 
   Tensor affine = empty_like(saved.gamma, Shape{2, problem.c});
   kernels::BatchNormAffinePointers p;
   p.mean = saved.mean.raw(), p.variance = saved.variance.raw(), p.affine = affine.raw();
   p.gamma = saved.gamma.raw(), p.beta = beta.value().raw();
   if (training) p.running_mean = state.running_mean.raw(), p.running_var = state.running_var.raw();
+  if (problem.fold == Fold::batch) saved.factor = empty_like(saved.gamma), p.factor = saved.factor.raw();
   kernels::dispatch(kernels::batchnorm_affine_rows(), "batchnorm_affine_fwd", row_of(affine), problem, p,
                     context_of(affine));
 
@@ -132,6 +137,7 @@ Variable detail::affine_of(const Variable& z, const Variable& gamma, const Varia
                         {"momentum", state.momentum},
                         {"unbiased", std::int64_t{state.unbiased}},
                         {"training", std::int64_t{training}},
+                        {"folded", std::int64_t{folded}},
                         {"has_z", std::int64_t{z.defined()}}};
   const Tensor saved_z = training && z.requires_grad() ? z.value() : Tensor();
   return record(kAffine, std::move(attributes), std::move(inputs), std::move(affine),

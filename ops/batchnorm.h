@@ -26,7 +26,7 @@ struct Statistics {
 
 /// batchnorm_affine() with the statistics of z given (training) or ignored (evaluation). `late`: see above; may be null.
 Variable affine_of(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training,
-                   const Statistics& batch, std::shared_ptr<LateGradient> late);
+                   bool folded, const Statistics& batch, std::shared_ptr<LateGradient> late);
 
 /// affine_act(), which tells `late` (may be null) when z gets its gradient.
 Variable apply_affine(const Variable& z, const Variable& affine, Activation act, std::shared_ptr<LateGradient> late);

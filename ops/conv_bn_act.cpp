@@ -242,7 +242,7 @@ Deferred fused_form(const Plan& plan, const Deferred& src, const Variable& weigh
                  [fused = std::move(fused)](const Tensor& d_dst, const std::vector<bool>& needs) {
                    return fused.backward(d_dst, needs);
                  });
-  dst.affine = detail::affine_of(dst.z, gamma, beta, state, args.training, batch, dst.late);
+  dst.affine = detail::affine_of(dst.z, gamma, beta, state, args.training, args.folded, batch, dst.late);
   return dst;
 }
 
@@ -251,7 +251,7 @@ Deferred decomposed_form(const Deferred& src, const Variable& weight, const Vari
   const Variable x = materialise(src);
   Deferred dst;
   dst.z = args.depthwise ? dwconv2d(x, weight, {}, args.conv) : conv2d(x, weight, {}, args.conv);
-  dst.affine = batchnorm_affine(dst.z, gamma, beta, state, args.training);
+  dst.affine = batchnorm_affine(dst.z, gamma, beta, state, args.training, args.folded);
   return dst;
 }
 

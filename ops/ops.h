@@ -35,7 +35,13 @@ struct BatchNormState {
 /// Batch normalisation as an affine map (Ioffe & Szegedy 2015): returns {2, c}, row 0 scale = γ/√(var + ε), row 1
 /// shift = β − mean·scale. Training: statistics of z (gradients flow through them) and the state is updated; evaluation:
 /// running statistics, z undefined allowed. z: any rank, channels innermost.
-Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training);
+/// `folded`: the weights of z have been through fold_batchnorm() with this state. Then the map is to be applied to that z: what the
+/// normalisation of z without the factor gives, in evaluation scale = 1 (kernels/batchnorm_affine has the formulas).
+Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training,
+                          bool folded = false);
+/// weight·γ/√(running_var + ε) per entry of axis 0 (Jacob et al. 2018; Krishnamoorthi 2018): a weight, or a bias, as deployment
+/// will have it. Gradients to weight and γ; the running variance counts as a constant.
+Variable fold_batchnorm(const Variable& weight, const Variable& gamma, const BatchNormState& state);
 /// act(fma(z, affine[0], affine[1])), channels innermost; affine {2, c}.
 Variable affine_act(const Variable& z, const Variable& affine, Activation act);
 /// affine_act(z, batchnorm_affine(z, …), act).
@@ -135,6 +141,7 @@ struct ConvBnActArgs {
   Conv2dArgs conv;
   bool depthwise = false;
   bool training = false;
+  bool folded = false;  ///< as in batchnorm_affine()
   Activation act = Activation::none;
   /// Applied to the batch-norm affine {2, K} (QAT rounds the shift here); empty = identity.
   std::function<Variable(const Variable&)> on_affine{};

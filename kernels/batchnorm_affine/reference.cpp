@@ -4,7 +4,10 @@
 
 namespace octet::kernels {
 
-std::string BatchNormAffineProblem::str() const { return fmt::format("c{} pixels{}", c, pixels); }
+std::string BatchNormAffineProblem::str() const { 
+  constexpr const char* kFolds[] = {"", " folded, batch", " folded, running"};
+  return fmt::format("c{} pixels{}{}", c, pixels, kFolds[static_cast<int>(fold)]);
+}
 
 #define OCTET_REFERENCE_ROW(pass, dtypes, channel)                                                    \
   const char* pass##_##dtypes##_reference_why_not(const BatchNormAffineProblem&) { return nullptr; }  \

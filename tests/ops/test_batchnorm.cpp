@@ -73,6 +73,103 @@ TEST(BatchNorm, AffineAloneHasExactGradients) {
   }
 }
 
+/// A 1x1 convolution of a few channels and its batch norm: pictures, weight, γ, β.
+std::vector<Variable> layer() {
+  return {Variable(random_tensor(Shape{3, 2, 3, 4}, 21), true), Variable(random_tensor(Shape{5, 1, 1, 4}, 22), true),
+          Variable(random_tensor(Shape{5}, 23), true), Variable(random_tensor(Shape{5}, 24), true)};
+}
+
+test::Function layer_function(const ops::BatchNormState& state, bool training, bool folded) {
+  return [=](const std::vector<Variable>& v) {
+    ops::BatchNormState copy = copy_of(state, v[0].value().dtype());
+    const Variable weight = folded ? ops::fold_batchnorm(v[1], v[2], copy) : v[1];
+    const Variable z = ops::conv2d(v[0], weight, {});
+    return ops::affine_act(z, ops::batchnorm_affine(z, v[2], v[3], copy, training, folded), ops::Activation::none);
+  };
+}
+
+TEST(FoldedBatchNorm, GradientsMatchDifferences) {
+  for (const bool training : {true, false}) {
+    const ops::BatchNormState state = state_of(5);
+    EXPECT_EQ(gradient_error(layer_function(state, training, true), layer()), "") << training;
+    EXPECT_EQ(f32_error(layer_function(state, training, true), layer(), 1e-4), "") << training;
+    EXPECT_EQ(gradient_error(
+                  [&](const std::vector<Variable>& v) {
+                    ops::BatchNormState copy = copy_of(state, DType::f64);
+                    return ops::batchnorm_affine(v[0], v[1], v[2], copy, training, true);
+                  },
+                  leaves(Shape{6, 5}, 0.5, 0.7)),
+              "")
+        << training;
+  }
+}
+
+/// Without a quantizer in between, the factor cancels out.
+TEST(FoldedBatchNorm, IsBatchNorm) {
+  for (const bool training : {true, false}) {
+    const ops::BatchNormState state = state_of(5);
+    std::vector<Variable> kept = layer(), folded = layer();
+    const Variable a = layer_function(state, training, false)(kept), b = layer_function(state, training, true)(folded);
+    const Tensor gradient = random_tensor(a.shape(), 25);
+    a.backward(gradient), b.backward(gradient);
+    for (std::int64_t i = 0; i < a.value().numel(); ++i) ASSERT_NEAR(a.value().at(i), b.value().at(i), 1e-12);
+    for (std::size_t k = 0; k < kept.size(); ++k)
+      for (std::int64_t i = 0; i < kept[k].value().numel(); ++i)
+        ASSERT_NEAR(kept[k].grad().at(i), folded[k].grad().at(i), 1e-10) << "training " << training << " input " << k;
+  }
+}
+
+TEST(FoldedBatchNorm, RunningStatisticsAreThoseWithoutTheFactor) {
+  const auto in = layer();
+  ops::BatchNormState kept = copy_of(state_of(5), DType::f64), folded = copy_of(kept, DType::f64);
+  const Variable z = ops::conv2d(in[0], in[1], {}), f = ops::conv2d(in[0], ops::fold_batchnorm(in[1], in[2], folded), {});
+  ops::batchnorm_affine(z, in[2], in[3], kept, true);
+  ops::batchnorm_affine(f, in[2], in[3], folded, true, true);
+  for (std::int64_t c = 0; c < 5; ++c) {
+    EXPECT_NEAR(kept.running_mean.at(c), folded.running_mean.at(c), 1e-12);
+    EXPECT_NEAR(kept.running_var.at(c), folded.running_var.at(c), 1e-12);
+  }
+}
+
+TEST(FoldedBatchNorm, EvaluationScalesByExactlyOne) {
+  ops::BatchNormState state = state_of(3, DType::f32);
+  const Variable gamma(random_tensor(Shape{3}, 5, DType::f32)), beta(random_tensor(Shape{3}, 6, DType::f32));
+  const Tensor affine = ops::batchnorm_affine({}, gamma, beta, state, false, true).value();
+  for (std::int64_t c = 0; c < 3; ++c) {
+    const auto factor = static_cast<float>(gamma.value().at(c) / std::sqrt(state.running_var.at(c) + 1e-5));
+    EXPECT_EQ(affine.at(c), 1);
+    EXPECT_EQ(affine.at(3 + c), static_cast<float>(beta.value().at(c) - state.running_mean.at(c) * factor));
+  }
+}
+
+/// γ = 0, next to nothing, and weights that a grid has made 0: nothing that is not finite, nothing learned about a variance.
+TEST(FoldedBatchNorm, DeadChannelsStayFinite) {
+  ops::BatchNormState state = state_of(4, DType::f32);
+  const Tensor var = state.running_var.clone(), mean = state.running_mean.clone();
+  Variable gamma(Tensor::from<float>({4}, std::vector<float>{0, 1e-30f, 1, 1}), true), beta(Tensor::full({4}, 0.5), true);
+  Tensor values = random_tensor(Shape{6, 4}, 3, DType::f32);
+  for (std::int64_t i = 0; i < 6; ++i) values.data<float>()[4 * i] = 0, values.data<float>()[4 * i + 1] *= 1e-30f, values.data<float>()[4 * i + 2] = 0;
+  Variable z(values, true);
+  const Variable y = ops::affine_act(z, ops::batchnorm_affine(z, gamma, beta, state, true, true), ops::Activation::none);
+  y.backward(Tensor::full(y.shape(), 1));
+  for (const Tensor& t : {y.value(), z.grad(), gamma.grad(), beta.grad(), state.running_mean, state.running_var})
+    for (std::int64_t i = 0; i < t.numel(); ++i) EXPECT_TRUE(std::isfinite(t.at(i)));
+  for (std::int64_t i = 0; i < 6; ++i) EXPECT_FLOAT_EQ(static_cast<float>(y.value().at(4 * i + 2)), 0.5f);
+  for (std::int64_t c : {0, 1}) EXPECT_EQ(state.running_mean.at(c), mean.at(c));
+  for (std::int64_t c : {0, 1, 2}) EXPECT_EQ(state.running_var.at(c), var.at(c));
+  EXPECT_FLOAT_EQ(static_cast<float>(state.running_mean.at(2)), static_cast<float>(0.9 * mean.at(2)));
+  EXPECT_NE(state.running_var.at(3), var.at(3));
+}
+
+TEST(FoldedBatchNorm, RefusesWhatDoesNotFit) {
+  ops::BatchNormState state = state_of(3);
+  const Variable gamma(random_tensor(Shape{3}, 5));
+  EXPECT_NE(error_of([&] { ops::fold_batchnorm(Variable(random_tensor(Shape{4, 2}, 1)), gamma, state); }).find("[fold_batchnorm] gamma must have shape 4"),
+            std::string::npos);
+  state.epsilon = 0;
+  EXPECT_NE(error_of([&] { ops::fold_batchnorm(Variable(random_tensor(Shape{3, 2}, 1)), gamma, state); }).find("epsilon 0"), std::string::npos);
+}
+
 TEST(AffineAct, GradientsMatchDifferences) {
   for (const ops::Activation act : {ops::Activation::none, ops::Activation::relu, ops::Activation::relu6}) {
     std::vector<Variable> in{Variable(random_tensor(Shape{3, 2, 2, 3}, 1, DType::f64, 4.0), true),
