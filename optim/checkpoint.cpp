@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <map>
 
 #include "core/safetensors.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr const char* kKind = "octet.kind";
 constexpr const char* kVelocity = "velocity.";
+constexpr const char* kMethod = "method.";
 
 // The whole text as a number, in any locale.
 template <class T>
@@ -39,12 +41,27 @@ void require_kind(const TensorFile& file, const char* kind, const char* what) {
   OCTET_CHECK(at != file.metadata.end() && at->second == kind, "load", "'{}' is no {} of octet", file.name, what);
 }
 
+/// What the file has for each tensor of the methods, in their order.
+std::vector<Tensor> fitting(const nn::Module::NamedTensors& methods, const std::map<std::string, Tensor>& given, const std::string& path) {
+  OCTET_CHECK(given.size() == methods.size(), "resume", "'{}' has {} tensors of training methods, {} expected", path, given.size(),
+              methods.size());
+  std::vector<Tensor> all;
+  for (const auto& [name, tensor] : methods) {
+    const auto at = given.find(name);
+    OCTET_CHECK(at != given.end() && at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(), "resume",
+                "'{}' has no '{}' {} {} of a training method", path, name, name_of(tensor.dtype()), tensor.shape().str());
+    all.push_back(at->second);
+  }
+  return all;
+}
+
 }  // namespace
 
 void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model, const Momentum& optimizer,
-                     const Position& position) {
+                     const Position& position, const nn::Module::NamedTensors& methods) {
   NamedTensors tensors = model.state();
   for (const auto& entry : optimizer.state()) tensors.push_back(entry);
+  for (const auto& [name, tensor] : methods) tensors.emplace_back(kMethod + name, tensor);
   write_safetensors(path, tensors,
                     {{kKind, "checkpoint"},
                      {"octet.tag", tag},
@@ -57,7 +74,8 @@ void save_checkpoint(const std::string& path, const std::string& tag, const nn::
                      {"octet.top5_hits", std::to_string(position.scores.top5_hits)}});
 }
 
-Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer) {
+Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer,
+                         const nn::Module::NamedTensors& methods) {
   const TensorFile file = read_safetensors(path, {.copy = true, .require_checksum = true});
   require_kind(file, "checkpoint", "checkpoint");
   OCTET_CHECK(file.meta("octet.tag") == tag, "resume", "'{}' belongs to other options ('{}', now '{}') ---> HINT resume with the options it began with, or use another --out",
@@ -66,7 +84,14 @@ Position load_checkpoint(const std::string& path, const std::string& tag, nn::Mo
   position.scores = {real(file, "octet.loss_sum"), integer(file, "octet.pictures"), integer(file, "octet.top1_hits"),
                      integer(file, "octet.top5_hits")};
   NamedTensors state, velocities;
-  for (const auto& entry : file.tensors) (entry.first.starts_with(kVelocity) ? velocities : state).push_back(entry);
+  std::map<std::string, Tensor> given;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with(kMethod))
+      given.emplace(name.substr(std::string_view(kMethod).size()), tensor);
+    else
+      (name.starts_with(kVelocity) ? velocities : state).emplace_back(name, tensor);
+  }
+  const std::vector<Tensor> of_methods = fitting(methods, given, path);
   // Each of the two changes only when all fits it; when the second refuses, the first gets back what it had.
   nn::Module::NamedTensors before;
   for (const auto& [name, tensor] : model.state()) before.emplace_back(name, tensor.clone());
@@ -77,6 +102,7 @@ Position load_checkpoint(const std::string& path, const std::string& tag, nn::Mo
     model.load_state(before);
     throw;
   }
+  for (std::size_t i = 0; i < methods.size(); ++i) Tensor(methods[i].second).copy_from(of_methods[i]);
   return position;
 }
 

@@ -1,4 +1,5 @@
-// A fit's whole state in one safetensors file: parameters, buffers (running statistics, observers), velocities, position.
+// A fit's whole state in one safetensors file: parameters, buffers (running statistics, observers), velocities, what methods
+// keep, position.
 #pragma once
 #include <string>
 
@@ -12,12 +13,13 @@ struct Position {
   Scores scores;  ///< of the epoch so far
 };
 
-/// Atomic (core/file.h); no timestamps, so equal states give equal bytes.
+/// Atomic (core/file.h); no timestamps, so equal states give equal bytes. `methods`: Method::state().
 void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model, const Momentum& optimizer,
-                     const Position& position);
-/// Restores model and optimizer. Throws Error when the file is damaged, of another tag, or does not fit the model; model and
-/// optimizer are then as before.
-Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer);
+                     const Position& position, const nn::Module::NamedTensors& methods = {});
+/// Restores model, optimizer and methods. Throws Error when the file is damaged, of another tag, or does not fit them; they are
+/// then as before.
+Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer,
+                         const nn::Module::NamedTensors& methods = {});
 /// What fit the checkpoint belongs to (FitOptions::tag). Throws Error when the file is damaged or no checkpoint.
 std::string checkpoint_tag(const std::string& path);
 

@@ -15,9 +15,11 @@ namespace {
 constexpr int kMostCopyingSteps = 3;
 }  // namespace
 
-DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, const data::Dataset& dataset, const data::LoaderOptions& options, double label_smoothing)
+DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods, const data::Dataset& dataset, const data::LoaderOptions& options,
+                         double label_smoothing)
     : model_(model),
       optimizer_(optimizer),
+      methods_(methods),
       dataset_(dataset),
       batches_(dataset, options, model.device()),
       label_smoothing_(label_smoothing),
@@ -79,8 +81,10 @@ bool DeviceSteps::enqueue(std::int64_t count) {
   const bool copied = gpu::host_copies() != copies;
   const Span span(Kind::phase, "optimizer");
   optimizer_.step();
+  const std::size_t before_methods = gpu::host_copies();
+  methods_.after_update();
   optimizer_.zero_grad();
-  return copied;
+  return copied || gpu::host_copies() != before_methods;
 }
 
 Variable DeviceSteps::loss_of(const data::Batch& batch) {
@@ -90,7 +94,7 @@ Variable DeviceSteps::loss_of(const data::Batch& batch) {
   }();
   const Span span(Kind::phase, "loss");
   check_labels(logits.shape()[-1]);
-  const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, label_smoothing_);
+  const Variable loss = methods_.loss(ops::softmax_cross_entropy(logits, batch.labels, label_smoothing_), batch, logits);
   add_scores(logits, batch.labels, loss);
   return loss;
 }

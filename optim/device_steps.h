@@ -6,6 +6,7 @@
 #include "core/gpu/gpu.h"
 #include "data/resident.h"
 #include "nn/module.h"
+#include "optim/method.h"
 #include "optim/momentum.h"
 #include "optim/trainer.h"
 
@@ -17,14 +18,16 @@ namespace octet::optim {
 /// way the bits are the same. While it lives, the optimizer's update quantizes the weights as well.
 class DeviceSteps {
  public:
-  /// The model and the optimizer must outlive it.
-  DeviceSteps(nn::Module& model, Momentum& optimizer, const data::Dataset& dataset, const data::LoaderOptions& options, double label_smoothing);
+  /// The model, the optimizer and the methods must outlive it.
+  DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods, const data::Dataset& dataset, const data::LoaderOptions& options, double label_smoothing);
 
   ~DeviceSteps() { optimizer_.end_quantizing(); }
   DeviceSteps(const DeviceSteps&) = delete;
 
   /// Makes run() begin with batch `first_batch` of `epoch`, whose scores are `so_far`.
   void start(std::uint64_t epoch, std::int64_t first_batch, const Scores& so_far);
+  /// From now on steps are made otherwise than those recorded so far (Method::begin_epoch).
+  void forget_recorded() { sizes_.clear(); }
   /// Begins the step of batch `index`, the next one, with the optimizer's rate; does not wait for it.
   void run(std::int64_t index);
 
@@ -56,6 +59,7 @@ class DeviceSteps {
 
   nn::Module& model_;
   Momentum& optimizer_;
+  Method& methods_;
   data::Dataset dataset_;
   data::Resident batches_;
   double label_smoothing_;

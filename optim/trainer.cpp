@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -33,6 +34,24 @@ void name_scopes(const nn::Module& model) {
   for (const auto& [path, module] : model.named_modules()) profile::name_scope(module, path, module->kind());
 }
 
+// All parameters, those with a weight decay of their own in groups of their own.
+std::vector<Momentum::Group> groups_of(const nn::Module& model, const Trainer::Settings& settings) {
+  std::vector<Momentum::Group> groups{{{}, 1, settings.optimizer.weight_decay}};
+  std::set<std::string> own;
+  for (const auto& entry : model.named_parameters()) {
+    const auto decay = settings.weight_decays.find(entry.first);
+    if (decay == settings.weight_decays.end()) {
+      groups[0].parameters.push_back(entry);
+      continue;
+    }
+    groups.push_back({{entry}, 1, decay->second});
+    own.insert(entry.first);
+  }
+  for (const auto& [name, decay] : settings.weight_decays)
+    OCTET_CHECK(own.contains(name), "fit", "there is a weight decay for '{}', which is no parameter of the model", name);
+  return groups;
+}
+
 // One call of Trainer::fit: what it holds, and how far it is.
 class Fit {
  public:
@@ -42,15 +61,19 @@ class Fit {
         options_(checked(options)),
         callback_(callback),
         loader_(dataset, options.loader),
-        optimizer_(model.named_parameters(), settings.optimizer),
+        optimizer_(groups_of(model, settings), settings.optimizer),
+        methods_(settings.methods),
         schedule_{settings.schedule, settings.optimizer.lr} {
     progress_.epochs = options.epochs;
     progress_.batches = loader_.batches_per_epoch();
     if (model.device() == Device::cuda)
-      there_ = std::make_unique<DeviceSteps>(model, optimizer_, dataset, options.loader, settings.label_smoothing);
+      there_ = std::make_unique<DeviceSteps>(model, optimizer_, methods_, dataset, options.loader, settings.label_smoothing);
   }
+  ~Fit() { methods_.end_fit(); }
+  Fit(const Fit&) = delete;
 
   FitResult run() {
+    methods_.begin_fit(progress_.batches * options_.epochs);
     if (options_.resume) resume();
     name_scopes(model_);
     optimizer_.zero_grad();
@@ -77,7 +100,7 @@ class Fit {
   void resume() {
     std::error_code error;  // a file that cannot be looked at is not a missing one: loading it tells why
     if (!std::filesystem::exists(options_.checkpoint_path, error) && !error) return;
-    const Position at = load_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_);
+    const Position at = load_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_, methods_.state());
     OCTET_CHECK(at.batch < progress_.batches && at.step == at.epoch * progress_.batches + at.batch, "resume",
                 "'{}' stands at epoch {}, batch {}, step {}, which does not fit epochs of {} batches ---> HINT resume with the options it "
                 "began with",
@@ -100,6 +123,7 @@ class Fit {
   }
 
   void start_epoch() {
+    if (methods_.begin_epoch(progress_.epoch) && there_) there_->forget_recorded();
     const std::uint64_t epoch = options_.first_epoch + static_cast<std::uint64_t>(progress_.epoch);
     if (!there_) return loader_.start(epoch, progress_.batch);
     const auto start = Clock::now();
@@ -123,7 +147,7 @@ class Fit {
 
   Variable loss_of(const Variable& logits, const data::Batch& batch) {
     const Span span(Kind::phase, "loss");
-    const Variable loss = ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing);
+    const Variable loss = methods_.loss(ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing), batch, logits);
     progress_.batch_loss = loss.value().item();
     if (!std::isfinite(progress_.batch_loss)) lost(progress_.batch_loss, progress_.step + 1);
     progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
@@ -142,6 +166,7 @@ class Fit {
   void update() {
     const Span span(Kind::phase, "optimizer");
     optimizer_.step();
+    methods_.after_update();
     optimizer_.zero_grad();
   }
 
@@ -151,6 +176,7 @@ class Fit {
     model_.train();  // a callback may have evaluated
     progress_.lr = schedule_.at(progress_.step, progress_.batches * options_.epochs);
     optimizer_.set_lr(progress_.lr);
+    methods_.begin_step(progress_.step);
     there_ ? there_->run(progress_.batch) : step_here(batch);
     ++progress_.batch, ++progress_.step;
     there_ ? report_there(start) : took(seconds_since(start), 1);
@@ -193,7 +219,7 @@ class Fit {
     if (options_.checkpoint_path.empty()) return;
     const Span span(Kind::phase, "checkpoint");
     save_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_,
-                    {progress_.epoch, progress_.batch, progress_.step, progress_.scores});
+                    {progress_.epoch, progress_.batch, progress_.step, progress_.scores}, methods_.state());
     result_.seconds = seconds_since(start_);
     callback_.on_checkpoint(progress_, result_);
   }
@@ -204,6 +230,7 @@ class Fit {
   Callback& callback_;
   data::Loader loader_;
   Momentum optimizer_;
+  Methods methods_;
   Schedule schedule_;
   Progress progress_;
   FitResult result_;

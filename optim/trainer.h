@@ -2,12 +2,14 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "data/loader.h"
 #include "nn/module.h"
+#include "optim/method.h"
 #include "optim/momentum.h"
 #include "optim/schedule.h"
 
@@ -83,9 +85,12 @@ class Trainer {
   explicit Trainer(std::shared_ptr<nn::Module> model);
 
   struct Settings {
-    MomentumOptions optimizer;
+    MomentumOptions optimizer{};
     ScheduleKind schedule = ScheduleKind::constant;
     double label_smoothing = 0;
+    std::vector<std::shared_ptr<Method>> methods{};
+    /// Of single parameters, by name, instead of the optimizer's.
+    std::map<std::string, double> weight_decays{};
   };
   /// Learning settings for the fits that follow.
   void prepare(const Settings& settings) { settings_ = settings; }

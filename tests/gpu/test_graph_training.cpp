@@ -182,7 +182,8 @@ TEST_F(GpuGraphTraining, AResumedRunHasTheSameBits) {
 /// Steps outside of a fit, to see what was recorded.
 std::int64_t launches_of(nn::Module& model, std::int64_t epochs) {
   optim::Momentum optimizer(model.named_parameters(), kMomentum);
-  DeviceSteps steps(model, optimizer, pictures(), kLoader, 0);
+  optim::Method none;
+  DeviceSteps steps(model, optimizer, none, pictures(), kLoader, 0);
   for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
     steps.start(static_cast<std::uint64_t>(epoch), 0, {});
     for (std::int64_t i = 0; i < 5; ++i) steps.run(i);
@@ -231,7 +232,8 @@ TEST_F(GpuGraphTraining, AWarmQuantizedStepCopiesNothing) {
     SCOPED_TRACE(quant::to_json(config));
     const auto model = quantized_net(config);
     optim::Momentum optimizer(model->named_parameters(), kMomentum);
-    DeviceSteps steps(*model, optimizer, pictures(), kLoader, 0);
+    optim::Method none;
+    DeviceSteps steps(*model, optimizer, none, pictures(), kLoader, 0);
     std::size_t warm = 0;
     for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
       steps.start(static_cast<std::uint64_t>(epoch), 0, {});
@@ -252,7 +254,8 @@ TEST_F(GpuGraphTraining, WeightsAreQuantizedByTheUpdate) {
   const Variable weight = conv.named_parameters()[0].second;
   {
     optim::Momentum optimizer(model->named_parameters(), kMomentum);
-    DeviceSteps steps(*model, optimizer, pictures(), kLoader, 0);
+    optim::Method none;
+    DeviceSteps steps(*model, optimizer, none, pictures(), kLoader, 0);
     steps.start(0, 0, {});
     steps.run(0);
     model->train();

@@ -37,7 +37,7 @@ const data::Dataset& toy_set() {
   return set;
 }
 
-constexpr Trainer::Settings kSettings{{0.05, 0.9, 1e-4, true}, optim::ScheduleKind::cosine, 0.05};
+const Trainer::Settings kSettings{{0.05, 0.9, 1e-4, true}, optim::ScheduleKind::cosine, 0.05};
 
 struct Recorder : Callback {
   std::vector<Progress> steps, epoch_ends;
