@@ -25,8 +25,11 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string closest_name(std::string_view given, const std::vector<std::string>& names) {
-  const auto far = [&](const std::string& name) { return distance(given.substr(0, kLongest), std::string_view(name).substr(0, kLongest)); };
-  const auto best = std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) { return far(a) < far(b); });
+  const auto far = [&](const std::string& name) {
+    return distance(given.substr(0, kLongest), std::string_view(name).substr(0, kLongest));
+  };
+  const auto best =
+      std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) { return far(a) < far(b); });
   return best == names.end() ? "" : *best;
 }
 

@@ -63,6 +63,9 @@ class Linear : public Module {
 /// The weight of a Conv2d or Linear, and its bias, undefined where it has none. Throw Error for other modules.
 const Variable& weight_of(const Module& layer);
 const Variable& bias_of(const Module& layer);
+/// The same as their transforms are given them: with the scale of a batch norm that folds (BatchNorm2d::fold_while_training).
+Variable folded_weight_of(const Module& layer);
+Variable folded_bias_of(const Module& layer);
 
 /// Slot: affine_transform (applied to the affine {2, c}). Parameters gamma, beta; buffers running_mean, running_var.
 class BatchNorm2d : public Module {

@@ -20,5 +20,13 @@ const Variable& weight_of(const Module& layer) {
 const Variable& bias_of(const Module& layer) {
   return in_layer(layer, [](const auto& own) -> const Variable& { return own.bias; });
 }
+Variable folded_weight_of(const Module& layer) {
+  const auto* conv = dynamic_cast<const Conv2d*>(&layer);
+  return conv != nullptr ? conv->folded_weight() : weight_of(layer);
+}
+Variable folded_bias_of(const Module& layer) {
+  const auto* conv = dynamic_cast<const Conv2d*>(&layer);
+  return conv != nullptr ? conv->folded_bias() : bias_of(layer);
+}
 
 }  // namespace octet::nn

@@ -1,5 +1,5 @@
-// What takes part in every step of a fit beside loss and optimizer: another term of the loss, a hand on the weights behind
-// their update, a switch at an epoch.
+// What takes part in every step of a fit beside loss and optimizer: another term of the loss, a hand on the weights
+// behind their update, a switch at an epoch.
 #pragma once
 #include <memory>
 #include <vector>
@@ -9,16 +9,16 @@
 
 namespace octet::optim {
 
-/// A fit calls, in this order: begin_fit, then for each epoch begin_epoch, and for each of its steps begin_step, the model, loss,
-/// the optimizer, after_update; end_fit, whatever ends it. What begin_step decides for a step it must decide from the step's number
-/// and state() alone, so that a resumed fit has the same bits.
+/// A fit calls, in this order: begin_fit, then for each epoch begin_epoch, and for each of its steps begin_step, the
+/// model, loss, the optimizer, after_update; end_fit, whatever ends it. What begin_step decides for a step it must
+/// decide from the step's number and state() alone, so that a resumed fit has the same bits.
 class Method {
  public:
   virtual ~Method() = default;
   /// `steps`: of the whole fit, before any, also of a resumed one.
   virtual void begin_fit(std::int64_t steps) { (void)steps; }
-  /// From 0; a resumed fit begins the epoch that it goes on with. True: the steps from now on are made otherwise than those before, so
-  /// that what a device has recorded of them no longer holds.
+  /// From 0; a resumed fit begins the epoch that it goes on with. True: the steps from now on are made otherwise than
+  /// those before, so that what a device has recorded of them no longer holds.
   virtual bool begin_epoch(std::int64_t epoch) {
     (void)epoch;
     return false;

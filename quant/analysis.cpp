@@ -11,7 +11,8 @@ namespace {
 
 GridUse weight_use(const nn::Module& layer) {
   auto* quantizer = dynamic_cast<FakeQuantizer*>(layer.slot("weight_transform").get());
-  const Tensor& weight = nn::weight_of(layer).value();
+  const NoGrad no_grad;
+  const Tensor weight = nn::folded_weight_of(layer).value();
   return use_of_grid(weight, quantizer->params_for(weight).value());
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "core/closest_name.h"
 #include "core/error.h"
 #include "core/file.h"
 
@@ -39,6 +40,7 @@ constexpr Name<ActivationQuantize> kActivationTypes[] = {
     {ActivationQuantize::lsq, "lsq"},
 };
 constexpr Name<Ste> kStes[] = {{Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}};
+constexpr Name<BatchNormMode> kBatchNormModes[] = {{BatchNormMode::kept, "kept"}, {BatchNormMode::folded, "folded"}};
 constexpr const char* kLayers[] = {"Conv2D", "DepthwiseConv2D", "Linear"};
 
 template <class Names>
@@ -68,6 +70,10 @@ std::string string_at(const Json& json, const std::string& key) {
 double number_at(const Json& json, const std::string& key) {
   OCTET_CHECK(json.is_number(), kWhere, "{} must be a number, it is {}", key, shown(json));
   return json.get<double>();
+}
+std::optional<double> optional_number_at(const Json& json, const std::string& key) {
+  if (json.is_null()) return std::nullopt;
+  return number_at(json, key);
 }
 int integer_at(const Json& json, const std::string& key) {
   const bool fits = json.is_number_integer() && std::fabs(json.get<double>()) < 1e9;
@@ -174,7 +180,11 @@ std::span<const Field> fields() {
       FIELD(moving_rate, number_at(j, k), c.moving_rate),
       FIELD(window_size, integer_at(j, k), c.window_size),
       FIELD(quantizable_layer_type, strings_at(j, k), c.quantizable_layer_type),
+      FIELD(pact_decay, optional_number_at(j, k), c.pact_decay ? Json(*c.pact_decay) : Json()),
       FIELD(fuse_conv_bn, bool_at(j, k), c.fuse_conv_bn),
+      FIELD(batch_norm, value_of(kBatchNormModes, k, string_at(j, k)), name_of(c.batch_norm)),
+      FIELD(batch_norm_freeze_epoch, integer_at(j, k), c.batch_norm_freeze_epoch),
+      FIELD(batch_norm_reestimate_batches, integer_at(j, k), c.batch_norm_reestimate_batches),
       FIELD(dtype, string_at(j, k), c.dtype),
       FIELD(onnx_format, bool_at(j, k), c.onnx_format),
   };
@@ -190,6 +200,7 @@ bool lists(const QuantConfig& config, const char* layer) {
 }  // namespace
 
 const char* name_of(Scheme scheme) { return text_of(kSchemes, scheme); }
+const char* name_of(BatchNormMode mode) { return text_of(kBatchNormModes, mode); }
 const char* name_of(WeightQuantize type) { return text_of(kWeightTypes, type); }
 const char* name_of(ActivationQuantize type) { return text_of(kActivationTypes, type); }
 bool is_per_channel(WeightQuantize type) {
@@ -205,6 +216,30 @@ Scheme parse_scheme(const std::string& text) { return value_of(kSchemes, "scheme
 
 bool QuantConfig::quantizes_conv(bool depthwise) const { return lists(*this, "Conv2D") || (depthwise && lists(*this, "DepthwiseConv2D")); }
 bool QuantConfig::quantizes_linear() const { return lists(*this, "Linear"); }
+
+namespace {
+
+void check_batch_norm(const QuantConfig& c) {
+  OCTET_CHECK(c.batch_norm_freeze_epoch >= -1 && c.batch_norm_freeze_epoch <= 1000000, kWhere,
+              "batch_norm_freeze_epoch is {}, it must be an epoch from 0 on, or -1 for none", c.batch_norm_freeze_epoch);
+  OCTET_CHECK(c.batch_norm_reestimate_batches >= 0 && c.batch_norm_reestimate_batches <= 1000000, kWhere,
+              "batch_norm_reestimate_batches is {}, it must be 0 to 1000000", c.batch_norm_reestimate_batches);
+  if (!c.fuse_conv_bn) return;
+  const char* other = c.batch_norm == BatchNormMode::folded ? "batch_norm folded"
+                      : c.batch_norm_freeze_epoch >= 0      ? "batch_norm_freeze_epoch"
+                      : c.batch_norm_reestimate_batches > 0 ? "batch_norm_reestimate_batches"
+                                                            : nullptr;
+  if (other != nullptr) fail(kWhere, fmt::format("fuse_conv_bn leaves no batch norm to train, and {} needs one", other), "use one of the two");
+}
+
+void check_pact_decay(const QuantConfig& c) {
+  if (!c.pact_decay) return;
+  OCTET_CHECK(*c.pact_decay >= 0 && std::isfinite(*c.pact_decay), kWhere, "pact_decay is {}, it must be 0 or more", *c.pact_decay);
+  const bool has_thresholds = c.weight_preprocess_type == Preprocess::pact || c.activation_preprocess_type == Preprocess::pact;
+  if (!has_thresholds) fail(kWhere, "pact_decay regularises PACT's thresholds, and there are none", "set weight_preprocess_type or activation_preprocess_type to PACT");
+}
+
+}  // namespace
 
 void QuantConfig::check() const {
   check_bits("weight_bits", weight_bits);
@@ -224,6 +259,8 @@ void QuantConfig::check() const {
   for (const std::string& layer : quantizable_layer_type)
     if (std::find(std::begin(kLayers), std::end(kLayers), layer) == std::end(kLayers))
       fail(kWhere, fmt::format("quantizable_layer_type '{}' is unknown", layer), "known: Conv2D, DepthwiseConv2D, Linear");
+  check_batch_norm(*this);
+  check_pact_decay(*this);
   if (scheme != Scheme::octet && activation_quantize_type == ActivationQuantize::min_max)
     fail(kWhere, fmt::format("activation_quantize_type min_max has zero points, which scheme {} has not", name_of(scheme)), "use scheme octet");
   check_percentile("weight_percentile", weight_percentile);
@@ -237,12 +274,14 @@ void merge_config(QuantConfig& config, const std::string& json_text) {
   const Json json = Json::parse(json_text, nullptr, false);
   OCTET_CHECK(!json.is_discarded(), kWhere, "this is no JSON");
   OCTET_CHECK(json.is_object(), kWhere, "a JSON object of keys is expected, not {}", json.type_name());
-  std::string known;
-  for (const Field& field : fields()) known += (known.empty() ? "" : ", ") + std::string(field.key);
+  const auto all = fields();
   for (const auto& [key, value] : json.items()) {
-    const auto all = fields();
     const auto at = std::find_if(all.begin(), all.end(), [&, &key = key](const Field& f) { return key == f.key; });
-    if (at == all.end()) fail(kWhere, fmt::format("key '{}' is unknown", key), "known: " + known);
+    if (at == all.end()) {
+      std::vector<std::string> known;
+      for (const Field& field : all) known.emplace_back(field.key);
+      fail(kWhere, fmt::format("key '{}' is unknown", key), fmt::format("did you mean '{}'? docs/tutorial.md and docs/laboratory.md have all", closest_name(key, known)));
+    }
     at->read(config, value, key);
   }
 }

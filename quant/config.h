@@ -1,5 +1,6 @@
 // What to quantize and how: the tutorial's configuration keys under their own names, checked.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace octet::quant {
 /// activation s8 symmetric, zero point 0.
 enum class Scheme { octet, paddle, tensorrt };
 enum class Preprocess { none, pact };
+/// Batch norm while fine-tuning. kept: weights are quantized as they are, and the batch norm follows. folded: they are multiplied by
+/// γ/√(running_var + ε) first, so that the grid is the deployed one (Krishnamoorthi 2018).
+enum class BatchNormMode { kept, folded };
 /// Weights. channel_wise_*: a scale per output channel. lsq: the step is learned (Esser et al. 2020); the others: see
 /// weight_range.h.
 enum class WeightQuantize {
@@ -23,6 +27,7 @@ enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, 
 enum class Ste { scheme, masked, plain };
 
 const char* name_of(Scheme);
+const char* name_of(BatchNormMode);
 const char* name_of(WeightQuantize);
 const char* name_of(ActivationQuantize);
 bool is_per_channel(WeightQuantize);
@@ -52,7 +57,12 @@ struct QuantConfig {
   double moving_rate = 0.9;    ///< weight of the old value in moving averages, in [0, 1)
   int window_size = 10000;     ///< batches that range_abs_max looks back on, 1 to 1000000
   std::vector<std::string> quantizable_layer_type = {"Conv2D", "Linear"};  ///< also DepthwiseConv2D; Conv2D has those in
-  bool fuse_conv_bn = false;   ///< fold batch norms into the weights before fine-tuning
+  /// L2 regularisation of PACT's thresholds (Choi et al. 2018): pact_decay/2 · α² joins the loss; none: the weights' decay counts
+  std::optional<double> pact_decay;
+  bool fuse_conv_bn = false;   ///< fold batch norms into the weights once, before fine-tuning, and train without them
+  BatchNormMode batch_norm = BatchNormMode::kept;
+  int batch_norm_freeze_epoch = -1;       ///< epoch of fine-tuning, from 0, from which on statistics stay as they are; -1: none
+  int batch_norm_reestimate_batches = 0;  ///< training batches that give statistics anew behind fine-tuning; 0: none
   std::string dtype = "int8";  ///< nothing else is known
   bool onnx_format = true;     ///< of the tutorial; files are safetensors either way
 
@@ -63,7 +73,7 @@ struct QuantConfig {
 };
 
 /// Reads a JSON object with the keys of QuantConfig ("None", null or "PACT" for the preprocess types). Throws Error on an
-/// unknown key, listing the known ones, on a wrong type and on a wrong value, and runs check().
+/// unknown key, naming the one that is most like it, on a wrong type and on a wrong value, and runs check().
 QuantConfig parse_config(const std::string& json_text);
 /// Sets the keys that the object has in an existing configuration, without check(). Throws Error as parse_config() does.
 void merge_config(QuantConfig& config, const std::string& json_text);

@@ -204,7 +204,7 @@ std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
 }
 
 std::optional<nn::WeightTarget> WeightQuantizer::weight_target(const Tensor& weight) {
-  if (!is_plain_channels() || !quantizing() || weight.dtype() != DType::f32 || weight.device() == Device::cpu) return std::nullopt;
+  if (!reads_parameter() || !is_plain_channels() || !quantizing() || weight.dtype() != DType::f32 || weight.device() == Device::cpu) return std::nullopt;
   const gpu::OutsideGraph outside;
   if (!target_.value.defined())
     target_ = {grid_.bounds(), Tensor(weight.shape(), DType::f32, weight.device()), Tensor(Shape{weight.shape()[0]}, DType::f32, weight.device())};

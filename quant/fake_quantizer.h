@@ -42,6 +42,8 @@ class FakeQuantizer : public nn::Transform {
   void set_calibrating(bool on);
   bool observing() const { return observing_; }
   bool quantizing() const { return quantizing_ && !calibrating_; }
+  /// Off: what comes in is not a parameter as the optimizer leaves it, so that the update cannot quantize it (nn::WeightTarget).
+  void set_reads_parameter(bool on) { reads_parameter_ = on; }
   /// How many times the slots of this class are read in one forward pass; prepare() counts them. Default 1.
   void set_reads_per_forward(int reads) { reads_per_forward_ = reads; }
   /// The grid that apply() would use for this tensor in evaluation mode; none when no data was seen. For weights it
@@ -68,11 +70,12 @@ class FakeQuantizer : public nn::Transform {
   /// Of the last apply() on a device; undefined before.
   virtual Tensor scale_there() const { return {}; }
   void on_mode_change() override { restart(); }
+  bool reads_parameter() const { return reads_parameter_; }
 
  private:
   void restart();
   bool watches() const { return calibrating_ || (observing_ && is_training()); }
-  bool observing_ = true, quantizing_ = true, calibrating_ = false;
+  bool observing_ = true, quantizing_ = true, calibrating_ = false, reads_parameter_ = true;
   int reads_per_forward_ = 1;
   int reads_ = 0;  ///< so far in this forward pass
   struct Done {

@@ -154,13 +154,13 @@ Plan make_plan(nn::Module& model, const Shape& shape, const QuantConfig& config)
 
 FoldedLayer fold_node(const Plan& plan, const PlanNode& node) {
   OCTET_CHECK(is_layer(node.op), kWhere, "{} has no weights to fold", node.name);
+  const NoGrad no_grad;
   FoldInput in;
-  in.weight = nn::weight_of(*node.layer).value();
-  if (const Variable& bias = nn::bias_of(*node.layer); bias.defined()) in.bias = bias.value();
+  in.weight = nn::folded_weight_of(*node.layer).value();
+  if (const Variable bias = nn::folded_bias_of(*node.layer); bias.defined()) in.bias = bias.value();
   if (node.batch_norm != nullptr) {
-    NoGrad no_grad;
     nn::BatchNorm2d& bn = *node.batch_norm;
-    in.affine = ops::batchnorm_affine({}, bn.gamma, bn.beta, bn.state, false).value();
+    in.affine = ops::batchnorm_affine({}, bn.gamma, bn.beta, bn.state, false, bn.folds_while_training()).value();
   }
   const auto quantizer = std::dynamic_pointer_cast<FakeQuantizer>(node.layer->slot("weight_transform"));
   OCTET_CHECK(quantizer != nullptr, kWhere, "{}: the weight's transform is no fake quantizer", node.name);

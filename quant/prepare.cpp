@@ -127,7 +127,8 @@ void round_biases(const nn::Graph& graph, const QuantConfig& config) {
   }
 }
 
-void fold_batch_norms(const nn::Graph& graph) {
+/// Convolutions with the batch norm behind each. Throws Error where one cannot be folded into the other; `option` wants it.
+std::map<nn::Conv2d*, nn::BatchNorm2d*> foldable_pairs(const nn::Graph& graph, const char* option) {
   const auto readers = value_readers(graph);
   std::map<nn::Conv2d*, nn::BatchNorm2d*> pairs;
   std::set<nn::BatchNorm2d*> taken;
@@ -141,10 +142,24 @@ void fold_batch_norms(const nn::Graph& graph) {
     const bool known = pairs.contains(conv) && pairs[conv] == batch_norm;
     if (readers[before].size() != 1 || (!known && (pairs.contains(conv) || !taken.insert(batch_norm).second)))
       fail(kWhere, fmt::format("the batch norm behind {} cannot be folded into it", graph.nodes[before].path),
-           "fuse_conv_bn needs each convolution to feed one batch norm of its own; leave the option off");
+           fmt::format("{} needs each convolution to feed one batch norm of its own; leave the option off", option));
     pairs[conv] = batch_norm;
   }
-  for (const auto& [conv, batch_norm] : pairs) batch_norm->fold_into(*conv);
+  return pairs;
+}
+
+void fuse_batch_norms(const nn::Graph& graph) {
+  for (const auto& [conv, batch_norm] : foldable_pairs(graph, "fuse_conv_bn")) batch_norm->fold_into(*conv);
+}
+
+/// Where weights are quantized; elsewhere folding would change nothing.
+void fold_batch_norms(const nn::Graph& graph) {
+  for (const auto& [conv, batch_norm] : foldable_pairs(graph, "batch_norm folded")) {
+    const auto quantizer = std::dynamic_pointer_cast<FakeQuantizer>(conv->slot("weight_transform"));
+    if (quantizer == nullptr) continue;
+    batch_norm->fold_while_training(*conv);
+    quantizer->set_reads_parameter(false);
+  }
 }
 
 }  // namespace
@@ -155,7 +170,7 @@ void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
   const nn::DeviceScope there(model.device());
   nn::Graph graph = nn::trace(model, shape);
   if (config.fuse_conv_bn) {
-    fold_batch_norms(graph);
+    fuse_batch_norms(graph);
     graph = nn::trace(model, shape);
   }
   BitsOfLayers layers(model, graph, config);
@@ -165,6 +180,7 @@ void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
     quantize_shared_values(graph, config, layers);
   quantize_weights(graph, config, layers);
   layers.require_all_used();
+  if (config.batch_norm == BatchNormMode::folded) fold_batch_norms(graph);
   if (config.scheme != Scheme::paddle) round_biases(graph, config);
   OCTET_CHECK(is_prepared(model), kWhere, "the model has no layer to quantize among quantizable_layer_type");
 }
@@ -177,8 +193,10 @@ bool is_prepared(const nn::Module& model) {
 
 void remove_quantizers(nn::Module& model) {
   std::vector<nn::Module*> layers;  // collected first: emptying a slot destroys modules below it
-  for (const auto& [name, module] : model.named_modules())
+  for (const auto& [name, module] : model.named_modules()) {
     if (!module->slot_names().empty()) layers.push_back(module);
+    if (auto* batch_norm = dynamic_cast<nn::BatchNorm2d*>(module)) batch_norm->stop_folding();
+  }
   for (nn::Module* layer : layers)
     for (const std::string& slot : layer->slot_names()) {
       const auto transform = layer->slot(slot);

@@ -15,7 +15,10 @@ namespace {
 constexpr float kMomentum = 0.01f, kOscillates = 0.005f;
 constexpr std::int64_t kRun = 1 << 14;
 
-Tensor host_weight_of(const nn::Module& layer) { return nn::weight_of(layer).value().to(Device::cpu); }
+Tensor host_weight_of(const nn::Module& layer) {
+  const NoGrad no_grad;
+  return nn::folded_weight_of(layer).value().to(Device::cpu);
+}
 
 FakeQuantizer* quantizer_in(const nn::Module& module, const char* slot) {
   return dynamic_cast<FakeQuantizer*>(module.slot(slot).get());

@@ -15,6 +15,7 @@
 #include "core/profile.h"
 #include "nn/graph.h"
 #include "optim/checkpoint.h"
+#include "quant/batch_norm_statistics.h"
 #include "quant/compare.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
@@ -28,6 +29,7 @@ using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning start here, apart from pre-training's
+constexpr std::uint64_t kReestimateEpoch = 1000000000;
 constexpr std::int64_t kCompareBatch = 128, kTracedPictures = 32;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -106,7 +108,7 @@ void Pipeline::keep_timing(StageTime& time, const StageTime& before, const optim
   folder_.keep(timing_);
 }
 
-void Pipeline::fit(const Stage& stage, StageTime& time, TraceWriter* trace) {
+void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additions) {
   const profile::Stage profiled(stage.name);
   checkpoints_.push_back(stage.checkpoint);
   notes_.tag = stage.tag;
@@ -115,7 +117,9 @@ void Pipeline::fit(const Stage& stage, StageTime& time, TraceWriter* trace) {
     console_.say(fmt::format("{}: finished before, taken from {}", stage.name, path(stage.model_file)));
     return;
   }
-  trainer_->prepare({{options_.lr, options_.momentum, options_.weight_decay, false}, options_.schedule, 0});
+  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, false}, options_.schedule, 0};
+  additions.setup.add_to(settings);
+  trainer_->prepare(settings);
   optim::FitOptions fit;
   fit.epochs = stage.epochs;
   fit.loader = {options_.batch_size, true, options_.augment, options_.seed};
@@ -126,13 +130,14 @@ void Pipeline::fit(const Stage& stage, StageTime& time, TraceWriter* trace) {
   fit.resume = options_.resume;
   const StageTime before = options_.resume && folder_.has(stage.checkpoint) ? time : StageTime{};
   const auto keep = [&](const optim::FitResult& so_far) { keep_timing(time, before, so_far); };
-  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep, summary_.first_step_seconds, trace);
+  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep, summary_.first_step_seconds, additions.trace);
   allocator_trim();  // evaluation and training ask for other sizes
   const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
   keep(result);
   data_seconds_ += result.data_seconds, training_seconds_ += result.training_seconds;
   summary_.data_share = training_seconds_ > 0 ? data_seconds_ / training_seconds_ : 0;
   allocator_trim();
+  if (additions.before_saving) additions.before_saving();
   folder_.remove_results_after(stage);
   optim::save_model(path(stage.model_file), *net_, notes_.to_metadata());
 }
@@ -189,7 +194,22 @@ void Pipeline::fine_tune() {
     const Tensor pictures = data::normalise(split_.train.pictures.slice(0, std::min(kTracedPictures, split_.train.size())));
     trace = std::make_unique<TraceWriter>(options_.trace_dir, *net_, pictures, options_.trace_every);
   }
-  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat, trace.get());
+  Additions additions{trace.get(), quant::training_setup(*net_, options_.quant), {}};
+  if (options_.quant.batch_norm_reestimate_batches > 0) additions.before_saving = [this] { reestimate_statistics(); };
+  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat, additions);
+}
+
+void Pipeline::reestimate_statistics() {
+  const profile::Stage profiled("batch norm statistics");
+  quant::ReestimateOptions options;
+  options.batches = options_.quant.batch_norm_reestimate_batches;
+  options.loader = {options_.batch_size, true, options_.augment, options_.seed};
+  options.epoch = kReestimateEpoch;
+  std::unique_ptr<optim::ProgressBar> bar;
+  quant::reestimate_statistics(*net_, split_.train, options, [&](std::int64_t done, std::int64_t total) {
+    if (!bar) bar = std::make_unique<optim::ProgressBar>("batch norm statistics", total, "batches", console_.bar_style());
+    done < total ? bar->update(done, "") : bar->finish("");
+  });
 }
 
 void Pipeline::evaluate_qat() {

@@ -1,6 +1,7 @@
 // The stages of the tutorial, in order, over one folder of results.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "apps/mnv1_qat/report.h"
 #include "apps/mnv1_qat/run_folder.h"
 #include "quant/qat.h"
+#include "quant/training_setup.h"
 
 namespace octet::app {
 
@@ -39,7 +41,15 @@ class Pipeline {
  private:
   std::string path(const std::string& file) const { return folder_.path(file); }
   bool keeps_earlier_stages() const;
-  void fit(const Stage& stage, StageTime& time, class TraceWriter* trace = nullptr);
+  /// What fine-tuning adds to a plain fit.
+  struct Additions {
+    class TraceWriter* trace = nullptr;  ///< may be null
+    quant::TrainingSetup setup;
+    std::function<void()> before_saving;  ///< may be empty
+  };
+  void fit(const Stage& stage, StageTime& time) { fit(stage, time, {}); }
+  void fit(const Stage& stage, StageTime& time, const Additions& additions);
+  void reestimate_statistics();
   double total_seconds() const;
   void keep_timing(StageTime& time, const StageTime& before, const optim::FitResult& so_far);
   optim::Scores evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second);

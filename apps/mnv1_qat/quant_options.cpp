@@ -34,7 +34,12 @@ constexpr Key kKeys[] = {
     {"--first-last-bits", "first_last_bits", "N", "2 to 8 for the first and the last layer; 0: as the others [0]", Form::number_or_bool},
     {"--moving-rate", "moving_rate", "R", "weight of the old value in moving averages", Form::number_or_bool},
     {"--window-size", "window_size", "N", "batches that range_abs_max looks back on", Form::number_or_bool},
-    {"--fuse-conv-bn", "fuse_conv_bn", "true|false", "fold batch norms before fine-tuning", Form::number_or_bool},
+    {"--pact-decay", "pact_decay", "R", "L2 regularisation of PACT's thresholds [as --weight-decay]", Form::number_or_bool},
+    {"--fuse-conv-bn", "fuse_conv_bn", "true|false", "fold batch norms into the weights once, before fine-tuning, which then has none", Form::number_or_bool},
+    {"--batch-norm", "batch_norm", "kept|folded", "fine-tune with batch norms behind the quantized weights, or folded into them at every step [kept]", Form::text},
+    {"--batch-norm-freeze-epoch", "batch_norm_freeze_epoch", "N", "epoch of fine-tuning, from 0, from which on statistics stay as they are; -1: none",
+     Form::number_or_bool},
+    {"--batch-norm-reestimate", "batch_norm_reestimate_batches", "N", "training batches that give statistics anew behind fine-tuning; 0: none", Form::number_or_bool},
     {"--quantizable-layers", "quantizable_layer_type", "Conv2D,Linear,…", "layer types to quantize, separated by commas", Form::list},
 };
 

@@ -12,7 +12,8 @@
 //                         has), offset = −scale·d_shift/pixels − slope·mean
 // Where the weights of z have been multiplied by the factor f = γ/√(running variance + ε), rounded, as deployment will
 // have them (kernels/batchnorm_fold; Krishnamoorthi 2018, section 3.2.2), z/f is what batch norm is about:
-//   folded, batch:   with q = variance + ε·f²:  scale = |γ|/√q, shift = β − mean·scale; running as above with mean/f and
+//   folded, batch:   with q = variance + ε·f²:  scale = |γ|/√q, shift = β − mean·scale; running as above with mean/f
+//   and
 //                    variance/f². f is that of the running variance before, and is kept for the backward pass. Where z
 //                    is 0 all over, nothing is known of its variance, and the running one stays
 //                    backward: d_gamma = sign(γ)·variance·q^(−3/2)·e, slope = −|γ|·q^(−3/2)·e/pixels, the rest as above

@@ -57,8 +57,7 @@ inline OCTET_HD void folded_affine_channel(const BatchNormAffineProblem& p, cons
   store_affine<T>(p, x, i, scale, static_cast<double>(mean) * scale);
   if (channel.dead()) return;
   update(p, *running_mean, mean / channel.factor);
-  if (mean != 0 || variance != 0)
-    update(p, *running_var, unbiased(p, variance / (channel.factor * channel.factor)));
+  if (mean != 0 || variance != 0) update(p, *running_var, unbiased(p, variance / (channel.factor * channel.factor)));
 }
 
 template <class T>

@@ -4,7 +4,7 @@
 
 namespace octet::kernels {
 
-std::string BatchNormAffineProblem::str() const { 
+std::string BatchNormAffineProblem::str() const {
   constexpr const char* kFolds[] = {"", " folded, batch", " folded, running"};
   return fmt::format("c{} pixels{}{}", c, pixels, kFolds[static_cast<int>(fold)]);
 }

@@ -15,12 +15,12 @@ struct BatchNormFoldProblem {
   std::string str() const;
 };
 struct BatchNormFoldPointers {
-  const void* src = nullptr;  ///< channels,inner
+  const void* src = nullptr;                            ///< channels,inner
   const void *gamma = nullptr, *running_var = nullptr;  ///< channels
-  void* dst = nullptr;          ///< fwd: channels,inner
-  const void* d_dst = nullptr;  ///< bwd: channels,inner
-  void* d_src = nullptr;        ///< bwd: channels,inner
-  void* d_gamma = nullptr;      ///< bwd: channels
+  void* dst = nullptr;                                  ///< fwd: channels,inner
+  const void* d_dst = nullptr;                          ///< bwd: channels,inner
+  void* d_src = nullptr;                                ///< bwd: channels,inner
+  void* d_gamma = nullptr;                              ///< bwd: channels
 };
 using BatchNormFoldRow = Row<BatchNormFoldProblem, BatchNormFoldPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(BatchNormFoldProblem, BatchNormFoldPointers, __VA_ARGS__)

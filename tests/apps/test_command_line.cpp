@@ -124,6 +124,13 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
   EXPECT_EQ(q.window_size, 77);
   EXPECT_EQ(q.quantizable_layer_type, (Words{"Conv2D", "Linear"}));
   EXPECT_TRUE(q.fuse_conv_bn);
+  const auto b = parse({"qat", "m", "--batch-norm", "folded", "--batch-norm-freeze-epoch", "3", "--batch-norm-reestimate", "40",
+                        "--activation-preprocess-type", "PACT", "--pact-decay", "0.002"})
+                     .quant;
+  EXPECT_EQ(b.batch_norm, quant::BatchNormMode::folded);
+  EXPECT_EQ(b.batch_norm_freeze_epoch, 3);
+  EXPECT_EQ(b.batch_norm_reestimate_batches, 40);
+  EXPECT_EQ(b.pact_decay, 0.002);
 }
 
 TEST(CommandLine, OtherSubcommands) {
@@ -176,6 +183,11 @@ TEST(CommandLine, WrongQuantizationIsRefused) {
   expect_wrong({"run", "--quantizable-layers", ""}, "quantizable_layer_type");
   expect_wrong({"run", "--moving-rate", "1"}, "moving_rate");
   expect_wrong({"run", "--window-size", "0"}, "window_size");
+  expect_wrong({"run", "--batch-norm", "gone"}, "known: kept, folded");
+  expect_wrong({"run", "--batch-norm", "folded", "--fuse-conv-bn", "true"}, "fuse_conv_bn leaves no batch norm to train");
+  expect_wrong({"run", "--batch-norm-freeze-epoch", "-2"}, "batch_norm_freeze_epoch is -2");
+  expect_wrong({"run", "--batch-norm-reestimate", "x"}, "batch_norm_reestimate_batches");
+  expect_wrong({"run", "--pact-decay", "0.1"}, "there are none");
 }
 
 TEST(CommandLine, ContradictionsAreRefused) {

@@ -36,17 +36,22 @@ TEST_F(GpuBatchNormFold, AffineMapsHaveTheReferencesBits) {
       p.fold = fold, p.unbiased = c == 33;
       const auto n = static_cast<std::size_t>(c);
       Channels in(c);
-      Buffer<float> mean(in.mean), variance(in.variance), gamma(in.gamma), beta(in.beta), running_mean(in.running_mean), running_var(in.running_var),
-          d_affine(in.d_affine), affine(2 * n), factor(n), d_gamma(n), d_beta(n), slope(n), offset(n);
-      std::vector<float> wanted_affine(2 * n), wanted_factor(n), wanted_d_gamma(n), wanted_d_beta(n), wanted_slope(n), wanted_offset(n);
+      Buffer<float> mean(in.mean), variance(in.variance), gamma(in.gamma), beta(in.beta), running_mean(in.running_mean),
+          running_var(in.running_var), d_affine(in.d_affine), affine(2 * n), factor(n), d_gamma(n), d_beta(n), slope(n),
+          offset(n);
+      std::vector<float> wanted_affine(2 * n), wanted_factor(n), wanted_d_gamma(n), wanted_d_beta(n), wanted_slope(n),
+          wanted_offset(n);
       const auto pointers = [&](auto&& there) {
         BatchNormAffinePointers x;
-        x.mean = there(mean, in.mean), x.variance = there(variance, in.variance), x.gamma = there(gamma, in.gamma), x.beta = there(beta, in.beta);
+        x.mean = there(mean, in.mean), x.variance = there(variance, in.variance), x.gamma = there(gamma, in.gamma),
+        x.beta = there(beta, in.beta);
         x.affine = there(affine, wanted_affine), x.d_affine = there(d_affine, in.d_affine);
-        if (fold != BatchNormFold::running) x.running_mean = there(running_mean, in.running_mean), x.running_var = there(running_var, in.running_var);
+        if (fold != BatchNormFold::running)
+          x.running_mean = there(running_mean, in.running_mean), x.running_var = there(running_var, in.running_var);
         if (fold == BatchNormFold::batch) x.factor = there(factor, wanted_factor);
         x.d_gamma = there(d_gamma, wanted_d_gamma), x.d_beta = there(d_beta, wanted_d_beta);
-        if (fold != BatchNormFold::running) x.slope = there(slope, wanted_slope), x.offset = there(offset, wanted_offset);
+        if (fold != BatchNormFold::running)
+          x.slope = there(slope, wanted_slope), x.offset = there(offset, wanted_offset);
         return x;
       };
       const auto here = [](auto&, auto& host) { return host.data(); };
@@ -71,23 +76,42 @@ TEST_F(GpuBatchNormFold, AffineMapsHaveTheReferencesBits) {
 
 /// Channels shorter than a warp, of a warp, of a block, of several blocks; packs and what is no pack.
 TEST_F(GpuBatchNormFold, WeightsAndTheirGradients) {
-  for (const auto& [channels, inner] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {9, 9}, {40, 64}, {3, 1027}, {5, 1536}, {2, 9000}}) {
+  for (const auto& [channels, inner] :
+       {std::pair<std::int64_t, std::int64_t>{1, 1}, {9, 9}, {40, 64}, {3, 1027}, {5, 1536}, {2, 9000}}) {
     const BatchNormFoldProblem p{channels, inner, 1e-5};
     const Channels in(channels);
-    const std::vector<float> src = hostile::mixed_values(channels * inner, 8, 60), d_dst = hostile::random_values<float>(channels * inner, 9);
+    const std::vector<float> src = hostile::mixed_values(channels * inner, 8, 60),
+                             d_dst = hostile::random_values<float>(channels * inner, 9);
     std::vector<float> wanted(src.size()), wanted_d(src.size()), wanted_gamma(static_cast<std::size_t>(channels));
-    Buffer<float> src_there(src), d_there(d_dst), gamma(in.gamma), var(in.running_var), got(src.size()), got_d(src.size()), got_gamma(wanted_gamma.size());
+    Buffer<float> src_there(src), d_there(d_dst), gamma(in.gamma), var(in.running_var), got(src.size()),
+        got_d(src.size()), got_gamma(wanted_gamma.size());
     test::reference_row(batchnorm_fold_rows(), "batchnorm_fold_fwd", "f32")
-        .run(p, {.src = src.data(), .gamma = in.gamma.data(), .running_var = in.running_var.data(), .dst = wanted.data()}, {});
+        .run(p,
+             {.src = src.data(), .gamma = in.gamma.data(), .running_var = in.running_var.data(), .dst = wanted.data()},
+             {});
     test::device_row(batchnorm_fold_rows(), "batchnorm_fold_fwd", "f32", p)
         ->run(p, {.src = src_there, .gamma = gamma, .running_var = var, .dst = got}, context_of(Device::cuda));
     expect_same(wanted, got.values(), p.str());
     const std::vector<float> plain = hostile::random_values<float>(channels * inner, 10);
     Buffer<float> plain_there(plain);
     test::reference_row(batchnorm_fold_rows(), "batchnorm_fold_bwd", "f32")
-        .run(p, {.src = plain.data(), .gamma = in.gamma.data(), .running_var = in.running_var.data(), .d_dst = d_dst.data(), .d_src = wanted_d.data(), .d_gamma = wanted_gamma.data()}, {});
+        .run(p,
+             {.src = plain.data(),
+              .gamma = in.gamma.data(),
+              .running_var = in.running_var.data(),
+              .d_dst = d_dst.data(),
+              .d_src = wanted_d.data(),
+              .d_gamma = wanted_gamma.data()},
+             {});
     test::device_row(batchnorm_fold_rows(), "batchnorm_fold_bwd", "f32", p)
-        ->run(p, {.src = plain_there, .gamma = gamma, .running_var = var, .d_dst = d_there, .d_src = got_d, .d_gamma = got_gamma}, context_of(Device::cuda));
+        ->run(p,
+              {.src = plain_there,
+               .gamma = gamma,
+               .running_var = var,
+               .d_dst = d_there,
+               .d_src = got_d,
+               .d_gamma = got_gamma},
+              context_of(Device::cuda));
     expect_same(wanted_d, got_d.values(), "d_src, " + p.str());
     test::expect_near(wanted_gamma, got_gamma.values(), 1e-6, "d_gamma, " + p.str());
   }

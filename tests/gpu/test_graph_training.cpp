@@ -6,6 +6,7 @@
 #include "optim/device_steps.h"
 #include "optim/trainer.h"
 #include "quant/prepare.h"
+#include "quant/training_setup.h"
 #include "tests/gpu/device.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"
@@ -206,7 +207,7 @@ std::shared_ptr<nn::Module> quantized_net(const quant::QuantConfig& config) {
 std::vector<quant::QuantConfig> quantizers() {
   using quant::ActivationQuantize;
   using quant::WeightQuantize;
-  std::vector<quant::QuantConfig> all(7);
+  std::vector<quant::QuantConfig> all(9);
   all[1].scheme = quant::Scheme::paddle;
   all[2].weight_preprocess_type = all[2].activation_preprocess_type = quant::Preprocess::pact;
   all[3].weight_quantize_type = WeightQuantize::channel_wise_lsq, all[3].activation_quantize_type = ActivationQuantize::lsq;
@@ -214,6 +215,8 @@ std::vector<quant::QuantConfig> quantizers() {
   all[5].activation_quantize_type = ActivationQuantize::abs_max, all[5].weight_bits = 4, all[5].activation_bits = 3;
   all[6].weight_quantize_type = WeightQuantize::channel_wise_percentile, all[6].weight_percentile = 90;
   all[6].ste = quant::Ste::plain;
+  all[7].batch_norm = all[8].batch_norm = quant::BatchNormMode::folded;
+  all[8].weight_quantize_type = WeightQuantize::abs_max;
   return all;
 }
 
@@ -225,6 +228,33 @@ TEST_F(GpuGraphTraining, QuantizedStepsAreRecordedToo) {
     ASSERT_EQ(got.result.epochs.size(), 3u);
     for (std::size_t i = 0; i < 3; ++i) expect_equal(wanted.result.epochs[i], got.result.epochs[i]);
   }
+}
+
+/// What was recorded before statistics froze is not launched behind it.
+TEST_F(GpuGraphTraining, FrozenStatisticsAreRecordedAnew) {
+  quant::QuantConfig config;
+  config.batch_norm_freeze_epoch = 1;
+  const auto fit_for = [&](std::int64_t epochs, bool freezes) {
+    const auto model = quantized_net(config);
+    optim::Trainer trainer(model);
+    optim::Trainer::Settings settings{kMomentum, optim::ScheduleKind::constant, 0};
+    if (freezes) quant::training_setup(*model, config).add_to(settings);
+    trainer.prepare(settings);
+    trainer.fit(pictures(), options_of(epochs));
+    return model;
+  };
+  const auto statistics = [](const nn::Module& model) {
+    std::vector<float> all;
+    for (const auto& [name, tensor] : model.named_buffers()) {
+      const Tensor here = tensor.to(Device::cpu);
+      for (std::int64_t i = 0; name.find("running") != std::string::npos && i < here.numel(); ++i) all.push_back(static_cast<float>(here.at(i)));
+    }
+    return all;
+  };
+  const auto frozen = fit_for(3, true);
+  EXPECT_EQ(statistics(*frozen), statistics(*fit_for(1, false)));
+  EXPECT_NE(statistics(*frozen), statistics(*fit_for(3, false)));
+  EXPECT_NE(crc_of(*frozen), crc_of(*fit_for(1, false))) << "weights go on learning";
 }
 
 TEST_F(GpuGraphTraining, AWarmQuantizedStepCopiesNothing) {

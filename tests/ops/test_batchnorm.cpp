@@ -122,7 +122,8 @@ TEST(FoldedBatchNorm, IsBatchNorm) {
 TEST(FoldedBatchNorm, RunningStatisticsAreThoseWithoutTheFactor) {
   const auto in = layer();
   ops::BatchNormState kept = copy_of(state_of(5), DType::f64), folded = copy_of(kept, DType::f64);
-  const Variable z = ops::conv2d(in[0], in[1], {}), f = ops::conv2d(in[0], ops::fold_batchnorm(in[1], in[2], folded), {});
+  const Variable z = ops::conv2d(in[0], in[1], {}),
+                 f = ops::conv2d(in[0], ops::fold_batchnorm(in[1], in[2], folded), {});
   ops::batchnorm_affine(z, in[2], in[3], kept, true);
   ops::batchnorm_affine(f, in[2], in[3], folded, true, true);
   for (std::int64_t c = 0; c < 5; ++c) {
@@ -142,15 +143,19 @@ TEST(FoldedBatchNorm, EvaluationScalesByExactlyOne) {
   }
 }
 
-/// γ = 0, next to nothing, and weights that a grid has made 0: nothing that is not finite, nothing learned about a variance.
+/// γ = 0, next to nothing, and weights that a grid has made 0: nothing that is not finite, nothing learned about a
+/// variance.
 TEST(FoldedBatchNorm, DeadChannelsStayFinite) {
   ops::BatchNormState state = state_of(4, DType::f32);
   const Tensor var = state.running_var.clone(), mean = state.running_mean.clone();
-  Variable gamma(Tensor::from<float>({4}, std::vector<float>{0, 1e-30f, 1, 1}), true), beta(Tensor::full({4}, 0.5), true);
+  Variable gamma(Tensor::from<float>({4}, std::vector<float>{0, 1e-30f, 1, 1}), true),
+      beta(Tensor::full({4}, 0.5), true);
   Tensor values = random_tensor(Shape{6, 4}, 3, DType::f32);
-  for (std::int64_t i = 0; i < 6; ++i) values.data<float>()[4 * i] = 0, values.data<float>()[4 * i + 1] *= 1e-30f, values.data<float>()[4 * i + 2] = 0;
+  for (std::int64_t i = 0; i < 6; ++i)
+    values.data<float>()[4 * i] = 0, values.data<float>()[4 * i + 1] *= 1e-30f, values.data<float>()[4 * i + 2] = 0;
   Variable z(values, true);
-  const Variable y = ops::affine_act(z, ops::batchnorm_affine(z, gamma, beta, state, true, true), ops::Activation::none);
+  const Variable y =
+      ops::affine_act(z, ops::batchnorm_affine(z, gamma, beta, state, true, true), ops::Activation::none);
   y.backward(Tensor::full(y.shape(), 1));
   for (const Tensor& t : {y.value(), z.grad(), gamma.grad(), beta.grad(), state.running_mean, state.running_var})
     for (std::int64_t i = 0; i < t.numel(); ++i) EXPECT_TRUE(std::isfinite(t.at(i)));
@@ -164,10 +169,15 @@ TEST(FoldedBatchNorm, DeadChannelsStayFinite) {
 TEST(FoldedBatchNorm, RefusesWhatDoesNotFit) {
   ops::BatchNormState state = state_of(3);
   const Variable gamma(random_tensor(Shape{3}, 5));
-  EXPECT_NE(error_of([&] { ops::fold_batchnorm(Variable(random_tensor(Shape{4, 2}, 1)), gamma, state); }).find("[fold_batchnorm] gamma must have shape 4"),
+  EXPECT_NE(error_of([&] {
+              ops::fold_batchnorm(Variable(random_tensor(Shape{4, 2}, 1)), gamma, state);
+            }).find("[fold_batchnorm] gamma must have shape 4"),
             std::string::npos);
   state.epsilon = 0;
-  EXPECT_NE(error_of([&] { ops::fold_batchnorm(Variable(random_tensor(Shape{3, 2}, 1)), gamma, state); }).find("epsilon 0"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::fold_batchnorm(Variable(random_tensor(Shape{3, 2}, 1)), gamma, state);
+            }).find("epsilon 0"),
+            std::string::npos);
 }
 
 TEST(AffineAct, GradientsMatchDifferences) {

@@ -131,7 +131,8 @@ TEST(Method, ItsTermIsPartOfTheLoss) {
 /// A parameter without gradient from the loss moves by its decay alone: p ← p·(1 − lr·decay) a step.
 TEST(Trainer, SingleParametersHaveTheirOwnWeightDecay) {
   struct Idle : nn::Module {
-    explicit Idle(std::shared_ptr<nn::Module> net) : net_(register_module("net", std::move(net))), idle(register_parameter("idle", Tensor::full({1}, 2))) {}
+    explicit Idle(std::shared_ptr<nn::Module> net)
+        : net_(register_module("net", std::move(net))), idle(register_parameter("idle", Tensor::full({1}, 2))) {}
     std::string kind() const override { return "Idle"; }
     Variable forward(const Variable& src) override { return (*net_)(src); }
     std::shared_ptr<nn::Module> net_;
@@ -154,7 +155,8 @@ TEST(Trainer, SingleParametersHaveTheirOwnWeightDecay) {
   EXPECT_NEAR(net->idle.value().item(), 2 * std::pow(1 - 0.1 * 0.5, 3), 1e-6);
   settings.weight_decays = {{"nobody", 0.5}};
   trainer.prepare(settings);
-  EXPECT_ERROR(trainer.fit(toy_set(), toy_options(1)), "[fit] there is a weight decay for 'nobody', which is no parameter");
+  EXPECT_ERROR(trainer.fit(toy_set(), toy_options(1)),
+               "[fit] there is a weight decay for 'nobody', which is no parameter");
 }
 
 }  // namespace

@@ -220,6 +220,7 @@ QuantConfig random_config(std::uint64_t seed) {
   if (random.below(2) == 0) config.activation_bits = 2 + static_cast<int>(random.below(7));
   config.window_size = 3;
   config.fuse_conv_bn = random.below(8) == 0;
+  if (!config.fuse_conv_bn && random.below(3) == 0) config.batch_norm = BatchNormMode::folded;
   return config;
 }
 

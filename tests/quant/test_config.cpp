@@ -94,9 +94,29 @@ TEST(LayerBits, StarsStandForAnyText) {
   EXPECT_FALSE(matches(stars + "c", std::string(20000, 'a') + "b"));
 }
 
+TEST(QuantConfig, BatchNormAndDecay) {
+  QuantConfig config;
+  EXPECT_EQ(config.batch_norm, BatchNormMode::kept);
+  EXPECT_EQ(config.pact_decay, std::nullopt);
+  config = parse_config(R"({"batch_norm": "folded", "batch_norm_freeze_epoch": 2, "batch_norm_reestimate_batches": 30,
+    "weight_preprocess_type": "PACT", "pact_decay": 0.01})");
+  EXPECT_EQ(config.batch_norm, BatchNormMode::folded);
+  EXPECT_EQ(config.batch_norm_freeze_epoch, 2);
+  EXPECT_EQ(config.batch_norm_reestimate_batches, 30);
+  EXPECT_EQ(config.pact_decay, 0.01);
+  EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
+  EXPECT_EQ(parse_config(R"({"pact_decay": null})").pact_decay, std::nullopt);
+  EXPECT_ERROR(parse_config(R"({"batch_norm": "none"})"), "known: kept, folded");
+  EXPECT_ERROR(parse_config(R"({"batch_norm_freeze_epoch": -2})"), "or -1 for none");
+  EXPECT_ERROR(parse_config(R"({"batch_norm_reestimate_batches": -1})"), "must be 0 to 1000000");
+  for (const char* other : {R"("batch_norm": "folded")", R"("batch_norm_freeze_epoch": 1)", R"("batch_norm_reestimate_batches": 9)"})
+    EXPECT_ERROR(parse_config(fmt::format(R"({{"fuse_conv_bn": true, {}}})", other)), "fuse_conv_bn leaves no batch norm to train");
+  EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "PACT", "pact_decay": -1})"), "pact_decay is -1");
+  EXPECT_ERROR(parse_config(R"({"pact_decay": 0.1})"), "and there are none ---> HINT set weight_preprocess_type");
+}
+
 TEST(QuantConfig, RefusesByName) {
-  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT known: ");
-  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "weight_preprocess_type");
+  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT did you mean 'weight_bits'?");
   EXPECT_ERROR(parse_config(R"({"weight_bits": "8"})"), "weight_bits must be a whole number, it is \"8\"");
   EXPECT_ERROR(parse_config(R"({"weight_bits": 8.5})"), "weight_bits must be a whole number");
   EXPECT_ERROR(parse_config(R"({"weight_bits": 1e300})"), "weight_bits must be a whole number");

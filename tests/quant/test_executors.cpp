@@ -80,6 +80,24 @@ TEST(Executors, TrainingModelAgreesWithSimulatorOnRandomNets) {
   EXPECT_GE(agreeing, kNets * 9 / 10) << "of " << kNets;
 }
 
+// Every grid whose codes follow from the folded weight: per tensor, where folding decides them, and the others.
+TEST(Executors, BatchNormFoldedWhileTraining) {
+  int agreeing = 0;
+  constexpr int kNets = 120;
+  for (std::uint64_t seed = 0; seed < kNets; ++seed) {
+    QuantConfig config;
+    config.scheme = static_cast<Scheme>(seed % 3);
+    config.batch_norm = BatchNormMode::folded;
+    config.weight_quantize_type = static_cast<WeightQuantize>(seed / 3 % 4);
+    if (seed % 2 == 0) config.weight_bits = 4;
+    const Executed all = execute(seed, config);
+    EXPECT_EQ(all.mismatches.total(), 0) << "seed " << seed << '\n' << all.mismatches.str();
+    EXPECT_TRUE(equal_bits(all.simulated, all.deployed));
+    agreeing += close(all.trained, all.simulated, 1e-4);
+  }
+  EXPECT_GE(agreeing, kNets * 9 / 10) << "of " << kNets;
+}
+
 TEST(Executors, TiesAreRoundedAlike) {
   // Steps that are powers of two: accumulators fall half way between codes all the time.
   QuantConfig config;

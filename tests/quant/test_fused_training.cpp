@@ -74,6 +74,11 @@ std::vector<Variant> variants() {
            })},
           {"octet, depthwise alone", config_of([](auto& c) { c.quantizable_layer_type = {"DepthwiseConv2D"}; })},
           {"octet, fuse_conv_bn", config_of([](auto& c) { c.fuse_conv_bn = true; })},
+          {"octet, batch norm folded", config_of([](auto& c) { c.batch_norm = BatchNormMode::folded; })},
+          {"octet, batch norm folded per tensor", config_of([](auto& c) {
+             c.batch_norm = BatchNormMode::folded;
+             c.weight_quantize_type = WeightQuantize::abs_max;
+           })},
           {"octet, PACT", config_of([](auto& c) { c.activation_preprocess_type = c.weight_preprocess_type = Preprocess::pact; })},
           {"octet, LSQ", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::channel_wise_lsq;

@@ -1,0 +1,32 @@
+#include "quant/training_setup.h"
+
+#include "quant/batch_norm_statistics.h"
+#include "quant/pact.h"
+
+namespace octet::quant {
+namespace {
+
+/// Weight decays of PACT's thresholds, by the names that the model gives them.
+std::map<std::string, double> threshold_decays(const nn::Module& model, double decay) {
+  std::map<std::string, double> all;
+  for (const auto& [path, module] : model.named_modules())
+    if (dynamic_cast<const Pact*>(module) != nullptr) all[path + ".alpha"] = decay;
+  return all;
+}
+
+}  // namespace
+
+void TrainingSetup::add_to(optim::Trainer::Settings& settings) const {
+  settings.methods.insert(settings.methods.end(), methods.begin(), methods.end());
+  settings.weight_decays.insert(weight_decays.begin(), weight_decays.end());
+}
+
+TrainingSetup training_setup(nn::Module& model, const QuantConfig& config) {
+  TrainingSetup setup;
+  if (config.batch_norm_freeze_epoch >= 0)
+    setup.methods.push_back(std::make_shared<FrozenStatistics>(model, config.batch_norm_freeze_epoch));
+  if (config.pact_decay) setup.weight_decays = threshold_decays(model, *config.pact_decay);
+  return setup;
+}
+
+}  // namespace octet::quant
