@@ -113,7 +113,7 @@ __device__ Tally merge_lines(const Tally& mine) {
 }
 
 /// Lanes of finish_tallies(), a channel each: few, so that many blocks share the parts of a narrow map.
-constexpr int kFinishLanes = 4, kFinishRows = 64;
+constexpr int kFinishLanes = 4, kFinishRows = 128;
 
 /// Every channel's parts, [count][c], merged: a thread takes every kFinishRows-th, then rows are merged in halves.
 template <class E>
