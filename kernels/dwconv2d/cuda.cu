@@ -1,45 +1,11 @@
 // Depthwise convolution on the device, forward and the gradient of its source, with the bits of the reference: taps in
 // (r,s) order by FMA from zero, those outside skipped. 3x3 windows of strides 1 and 2 keep their columns in registers;
 // others go tap by tap.
-#include "kernels/dwconv2d/cuda_windows3x3.h"
+#include "kernels/dwconv2d/cuda_forward.h"
 #include "kernels/dwconv2d/dwconv2d.h"
 
 namespace octet::kernels {
 namespace {
-
-/// sum += x · weight of the tap, channel by channel.
-template <int V>
-__device__ inline void add_tap(Channels<V>& sum, const float* x, const float* weight, int taps) {
-  const Channels<V> a = load_channels<V>(x);
-#pragma unroll
-  for (int v = 0; v < V; ++v) sum.of[v] = __fmaf_rn(a.of[v], weight[static_cast<std::size_t>(v) * taps], sum.of[v]);
-}
-
-/// Any window; an item is a pixel of dst.
-template <int V>
-__global__ void __launch_bounds__(kChannelThreads)
-    any_forward(const float* __restrict__ src, const float* __restrict__ weight, const float* __restrict__ bias,
-                float* __restrict__ dst, WindowMap m, ChannelGrid grid) {
-  const ChannelPlace at = channel_place<V>(grid, m.c);
-  const int taps = m.r * m.s;
-  for (int item = at.begin; item < at.end; item += at.step) {
-    const LinePlace out = line_place(item, m.out_h, m.out_w);
-    const int top = out.line * m.stride_h - m.pad_h, left = out.at * m.stride_w - m.pad_w;
-    const AxisSpan rows = places(out.line, m.stride_h, m.pad_h, m.r, m.h),
-                   columns = places(out.at, m.stride_w, m.pad_w, m.s, m.w);
-    Channels<V> sum = {};
-    for (int y = rows.begin; y < rows.end; ++y) {
-      for (int x = columns.begin; x < columns.end; ++x)
-        add_tap(sum, src + ((static_cast<std::size_t>(out.n) * m.h + y) * m.w + x) * m.c + at.channel,
-                weight + static_cast<std::size_t>(at.channel) * taps + (y - top) * m.s + (x - left), taps);
-    }
-    if (bias != nullptr) {
-#pragma unroll
-      for (int v = 0; v < V; ++v) sum.of[v] += bias[at.channel + v];
-    }
-    store_channels(dst + static_cast<std::size_t>(item) * m.c + at.channel, sum);
-  }
-}
 
 /// Any window; an item is a pixel of d_src.
 template <int V>
@@ -47,7 +13,6 @@ __global__ void __launch_bounds__(kChannelThreads)
     any_backward(const float* __restrict__ d_dst, const float* __restrict__ weight, float* __restrict__ d_src,
                  WindowMap m, ChannelGrid grid) {
   const ChannelPlace at = channel_place<V>(grid, m.c);
-  const int taps = m.r * m.s;
   for (int item = at.begin; item < at.end; item += at.step) {
     const LinePlace in = line_place(item, m.h, m.w);
     const AxisSpan rows = windows(in.line, m.stride_h, m.pad_h, m.r, m.out_h),
@@ -57,8 +22,11 @@ __global__ void __launch_bounds__(kChannelThreads)
     for (int p = rows.end - 1; p >= rows.begin; --p) {
       for (int q = columns.end - 1; q >= columns.begin; --q) {
         const int r = in.line + m.pad_h - p * m.stride_h, s = in.at + m.pad_w - q * m.stride_w;
-        add_tap(sum, d_dst + ((static_cast<std::size_t>(in.n) * m.out_h + p) * m.out_w + q) * m.c + at.channel,
-                weight + static_cast<std::size_t>(at.channel) * taps + r * m.s + s, taps);
+        const Channels<V> d =
+            load_channels<V>(d_dst + ((static_cast<std::size_t>(in.n) * m.out_h + p) * m.out_w + q) * m.c + at.channel);
+        const Channels<V> w = load_tap<V>(weight, at.channel, r * m.s + s, m);
+#pragma unroll
+        for (int v = 0; v < V; ++v) sum.of[v] = __fmaf_rn(d.of[v], w.of[v], sum.of[v]);
       }
     }
     store_channels(d_src + static_cast<std::size_t>(item) * m.c + at.channel, sum);
@@ -70,16 +38,8 @@ float* floats(void* p) { return static_cast<float*>(p); }
 
 template <int V>
 void run_forward(const DwConv2dProblem& g, const DwConv2dPointers& io, const Context& context) {
-  const WindowMap m = window_map(g);
-  const float *src = floats(io.src), *weight = floats(io.weight), *bias = floats(io.bias);
-  const PlainReader<V> reader{src};
-  const PlainSink<V> sink(floats(io.dst), bias);
-  const int stride = stride3x3(g);
-  if (stride == 1) return run_windows3x3<V, Forward3x3<1>>(reader, weight, sink, forward_sides(m), m.n, context.stream);
-  if (stride == 2) return run_windows3x3<V, Forward3x3<2>>(reader, weight, sink, forward_sides(m), m.n, context.stream);
-  const ChannelGrid grid = channel_grid(g.out_pixels(), g.c, V, kBlocks3x3);
-  OCTET_LAUNCH((any_forward<V>), blocks_of(grid), kChannelThreads, context.stream, src, weight, bias, floats(io.dst), m,
-               grid);
+  run_forward_windows<V>(g, floats(io.src), floats(io.weight), PlainSink<V>(floats(io.dst), floats(io.bias)),
+                         context.stream);
 }
 
 template <int V>
