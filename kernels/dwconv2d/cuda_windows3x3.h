@@ -37,12 +37,14 @@ __global__ void __launch_bounds__(kChannelThreads, 2)
     Channels<V> sum[Shape::kOutputs] = {};
 #pragma unroll
     for (int r = 0; r < 3; ++r) {
+      // No branch around a row, so that the loads of all three are on their way together.
       const int y = Shape::row(group.line, r, m.pad_h);
-      if (y < 0 || y >= m.from_h) continue;
+      const bool there = static_cast<unsigned>(y) < static_cast<unsigned>(m.from_h);
       Channels<V> x[Shape::kColumns];
       bool inside[Shape::kColumns];
-      load_columns(reader, (static_cast<std::size_t>(group.n) * m.from_h + y) * m.from_w * m.c + at.channel, left,
-                   m.from_w, m.c, x, inside);
+      load_columns(reader,
+                   (static_cast<std::size_t>(group.n) * m.from_h + (there ? y : 0)) * m.from_w * m.c + at.channel, left,
+                   there ? m.from_w : 0, m.c, x, inside);
 #pragma unroll
       for (int k = 0; k < Shape::kOutputs; ++k) {
 #pragma unroll
