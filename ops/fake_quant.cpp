@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/diverged.h"
 #include "kernels/quantizer/quantizer.h"
 #include "ops/common.h"
 #include "ops/ops.h"
@@ -68,8 +69,8 @@ void check_scales(const char* op, const std::vector<float>& scale, QuantRule rul
     // A threshold of 0 has a meaning under the paddle rule, a step of 0 has none.
     const bool fits = std::isfinite(scale[i]) && (rule == QuantRule::paddle ? scale[i] >= 0 : scale[i] > 0);
     if (!fits)
-      fail(op, fmt::format("scale {} is {}", i, scale[i]),
-           "did the training diverge, or was the quantizer never shown data?");
+      diverged(op, fmt::format("scale {} is {}", i, scale[i]),
+               "did the training diverge, or was the quantizer never shown data?");
   }
 }
 
@@ -81,7 +82,7 @@ void check_scales(const char* op, const Tensor& scale, QuantRule rule) {
 /// The steps as the kernel takes them: f32, at least kMinScale (an update may have driven one through zero).
 Tensor steps_of(const char* op, const Tensor& step) {
   for (std::int64_t i = 0; step.device() == Device::cpu && i < step.numel(); ++i)
-    OCTET_CHECK(std::isfinite(step.at(i)), op, "step {} is {}", i, step.at(i));
+    if (!std::isfinite(step.at(i))) diverged(op, fmt::format("step {} is {}", i, step.at(i)));
   const Tensor floats = step.dtype() == DType::f32 ? step : step.to(DType::f32);
   Tensor steps = detail::empty_like(floats);
   kernels::QuantizerProblem problem;

@@ -20,6 +20,8 @@ using Clock = std::chrono::steady_clock;
 using profile::Kind;
 using profile::Span;
 
+constexpr const char* kLowerRate = "lower --lr; the last checkpoint is intact";
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool all_finite(const Tensor& values) {
@@ -155,7 +157,7 @@ class Fit {
   }
 
   [[noreturn]] void lost(double loss, std::int64_t step) const {
-    fail("fit", fmt::format("the loss is {} at epoch {}, step {}", loss, progress_.epoch + 1, step), "lower --lr; the last checkpoint is intact");
+    diverged("fit", fmt::format("the loss is {} at epoch {}, step {}", loss, progress_.epoch + 1, step), kLowerRate);
   }
 
   Variable forward(const Tensor& images) {
@@ -214,8 +216,7 @@ class Fit {
   // A good checkpoint is never replaced by one whose next loss must be NaN.
   void checkpoint() {
     for (const auto& [name, parameter] : model_.named_parameters())
-      OCTET_CHECK(all_finite(parameter.value()), "fit", "'{}' is not finite after step {} ---> HINT lower --lr; the last checkpoint is intact", name,
-                  progress_.step);
+      if (!all_finite(parameter.value())) diverged("fit", fmt::format("'{}' is not finite after step {}", name, progress_.step), kLowerRate);
     if (options_.checkpoint_path.empty()) return;
     const Span span(Kind::phase, "checkpoint");
     save_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/diverged.h"
 #include "data/loader.h"
 #include "nn/module.h"
 #include "optim/method.h"
@@ -95,8 +96,8 @@ class Trainer {
   /// Learning settings for the fits that follow.
   void prepare(const Settings& settings) { settings_ = settings; }
   /// Trains with a fresh optimizer over the model's parameters as they are now: thresholds that quantization has added
-  /// take part. Throws Error when the loss or a parameter is not finite (the last checkpoint stays), or a checkpoint does
-  /// not fit. A callback may evaluate.
+  /// take part. Throws Diverged when the loss or a parameter is not finite (the last checkpoint stays), Error when a checkpoint
+  /// does not fit. A callback may evaluate.
   FitResult fit(const data::Dataset& dataset, const FitOptions& options, Callback* callback = nullptr);
   /// Evaluation mode, no gradients.
   Scores evaluate(const data::Dataset& dataset, std::int64_t batch_size = 256, Callback* callback = nullptr);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/diverged.h"
 #include "core/gpu/gpu.h"
 #include "kernels/fake_quant/fake_quant.h"
 #include "kernels/quantize/quantize.h"
@@ -36,7 +37,7 @@ QuantParams Grid::bounds() const {
 
 QuantParams Grid::over(const Range& range) const {
   if (!std::isfinite(range.min) || !std::isfinite(range.max))
-    fail("quantizer", fmt::format("the range from {} to {} has no grid", range.min, range.max), "training diverged: try a smaller learning rate");
+    diverged("quantizer", fmt::format("the range from {} to {} has no grid", range.min, range.max));
   QuantParams params = bounds();
   if (!affine) {
     params.scale = {kernels::grid_scale(rule, range.abs_max(), params.hi)};
@@ -186,7 +187,7 @@ Tensor WeightQuantizer::scales_of(const Tensor& weight) const {
   const Tensor tops = thresholds(range_, weight, grid_.bounds());
   if (tops.device() == Device::cpu)
     for (const float top : tops.span<float>())
-      if (!std::isfinite(top)) fail("quantizer", fmt::format("a weight's range up to {} has no grid", top), "training diverged: try a smaller learning rate");
+      if (!std::isfinite(top)) diverged("quantizer", fmt::format("a weight's range up to {} has no grid", top));
   const Tensor alpha = pact_ && pact_->started() ? pact_->alpha().to(tops.device()) : Tensor();
   Tensor scale(tops.shape(), DType::f32, tops.device());
   kernels::QuantizerProblem problem;

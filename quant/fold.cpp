@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.h"
+#include "core/diverged.h"
 
 namespace octet::quant {
 namespace {
@@ -43,7 +43,7 @@ class Folder {
  private:
   void check_finite(std::int64_t c, double value, const char* what) const {
     if (!std::isfinite(value))
-      fail("fold", fmt::format("{}: {} of channel {} is {}", name_, what, c, value), "training diverged: try a smaller learning rate");
+      diverged("fold", fmt::format("{}: {} of channel {} is {}", name_, what, c, value));
   }
 
   Channel read(std::int64_t c) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/diverged.h"
 #include "ops/ops.h"
 #include "quant/floors.h"
 
@@ -51,7 +52,7 @@ std::vector<float> LearnedStepQuantizer::initial_steps(const Tensor& src) const 
   const Tensor here = src.to(Device::cpu);
   for (std::int64_t c = 0; c < channels; ++c) {
     const auto step = static_cast<float>(2 * mean_abs(here, c, src.numel() / channels) / root);
-    if (!std::isfinite(step)) fail("lsq", fmt::format("a first step of {}", step), "training diverged: try a smaller learning rate");
+    if (!std::isfinite(step)) diverged("lsq", fmt::format("a first step of {}", step));
     steps.push_back(std::max(step, kMinScale));
   }
   return steps;

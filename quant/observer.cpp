@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/diverged.h"
 #include "kernels/fake_quant/fake_quant.h"
 
 namespace octet::quant {
@@ -83,7 +84,7 @@ void Observer::check(const Tensor& range) const {
   const float* ends = range.data<float>();
   const float low = range.numel() == 2 ? ends[0] : -ends[0], high = ends[range.numel() - 1];
   if (!std::isfinite(low) || !std::isfinite(high))
-    fail("observer", fmt::format("an activation ranges from {} to {}", low, high), "training diverged: try a smaller learning rate");
+    diverged("observer", fmt::format("an activation ranges from {} to {}", low, high));
 }
 
 void Observer::observe(Range batch, bool starts_step) {

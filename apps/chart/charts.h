@@ -17,8 +17,10 @@ std::vector<double> logarithmic_ticks(double low, double high);
 struct Series {
   std::string name;
   std::vector<Point> points{};
-  bool dots = false;    ///< points alone
-  bool stairs = false;  ///< each y holds up to the next x
+  bool dots = false;             ///< points alone
+  bool stairs = false;           ///< each y holds up to the next x
+  bool marked = false;           ///< points on the line
+  std::vector<double> spread{};  ///< a bar from y − spread to y + spread at each point; empty: none
 };
 
 struct LineChart {

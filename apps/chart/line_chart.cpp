@@ -24,6 +24,8 @@ struct Bounds {
 
 bool finite(const Point& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
 
+double spread_at(const Series& series, std::size_t i) { return i < series.spread.size() ? series.spread[i] : 0; }
+
 /// Where the names of the series stand.
 std::vector<Point> legend_places(const LineChart& chart) {
   std::vector<Point> places;
@@ -47,15 +49,17 @@ class Plot {
         bottom_(chart.height - kBottom) {
     Bounds x, y;
     for (const Series& series : chart.series)
-      for (const Point& point : series.points)
-        if (const Point p = on_axes(point); finite(p)) x.take(p.x), y.take(p.y);
+      for (std::size_t i = 0; i < series.points.size(); ++i)
+        for (const double end : {-spread_at(series, i), spread_at(series, i)})
+          if (const Point p = on_axes({series.points[i].x, series.points[i].y + end}); finite(p))
+            x.take(p.x), y.take(p.y);
     x_ = x.widened(0);
     y_ = chart.low < chart.high && !chart.logarithmic ? Bounds{chart.low, chart.high} : y.widened(0.06);
   }
   Svg drawn() {
     svg_.text({kLeft, 20}, chart_.title, Anchor::start, 14, kInk, "font-weight=\"bold\"");
     axes();
-    for (std::size_t i = 0; i < chart_.series.size(); ++i) curve(chart_.series[i], colour(i));
+    for (std::size_t i = 0; i < chart_.series.size(); ++i) curve(i);
     if (chart_.series.size() > 1) legend();
     return svg_;
   }
@@ -91,23 +95,36 @@ class Plot {
     svg_.text({13, middle}, chart_.y_name, Anchor::middle, 12, kInk,
               fmt::format("transform=\"rotate(-90 13 {:.1f})\"", middle));
   }
-  void curve(const Series& series, const char* colour) {
+  void curve(std::size_t index) {
+    const Series& series = chart_.series[index];
     std::vector<Point> line;
-    for (const Point& p : series.points) {
+    for (std::size_t i = 0; i < series.points.size(); ++i) {
+      const Point& p = series.points[i];
       if (!finite(on_axes(p))) continue;
       const Point to = at(on_axes(p));
       if (series.stairs && !line.empty()) line.push_back({to.x, line.back().y});
       line.push_back(to);
-      if (series.dots)
-        svg_.circle(to, 3.5, filled(colour), fmt::format("{}: {:.6g}, {}", series.name, p.x, number(p.y)));
+      if (const double spread = spread_at(series, i); spread > 0) bar(p, spread, colour(index));
+      if (series.dots || series.marked)
+        svg_.circle(to, series.dots ? 3.5 : 3, filled(colour(index)),
+                    fmt::format("{}: {:.6g}, {}", series.name, p.x, number(p.y)));
     }
-    if (!series.dots && line.size() > 1) svg_.polyline(line, colour, 1.8);
+    if (!series.dots && line.size() > 1) svg_.polyline(line, colour(index), 1.8, dashes(index));
+  }
+  void bar(const Point& p, double spread, const char* colour) {
+    const Point high = on_axes({p.x, p.y + spread}), low = on_axes({p.x, p.y - spread});
+    if (!finite(high) || !finite(low)) return;
+    svg_.line(at(high), at(low), colour, 1.2);
+    for (const Point& end : {at(high), at(low)}) svg_.line({end.x - 3, end.y}, {end.x + 3, end.y}, colour, 1.2);
   }
   /// Below the title, in lines where the names need more than one.
   void legend() {
     const std::vector<Point> places = legend_places(chart_);
     for (std::size_t i = 0; i < places.size(); ++i) {
-      svg_.rect(places[i], 12, 4, filled(colour(i)));
+      if (dashes(i).empty())
+        svg_.rect(places[i], 12, 4, filled(colour(i)));
+      else
+        svg_.line({places[i].x, places[i].y + 2}, {places[i].x + 12, places[i].y + 2}, colour(i), 3, dashes(i));
       svg_.text({places[i].x + 17, places[i].y + 6}, chart_.series[i].name, Anchor::start, 11);
     }
   }

@@ -44,6 +44,12 @@ std::string escaped(const std::string& text) {
 
 const char* colour(std::size_t i) { return kColours[i % std::size(kColours)]; }
 
+std::string dashes(std::size_t i) {
+  constexpr const char* kPatterns[] = {"", "stroke-dasharray=\"7 4\"", "stroke-dasharray=\"2 3\"",
+                                       "stroke-dasharray=\"9 3 2 3\""};
+  return kPatterns[i / std::size(kColours) % std::size(kPatterns)];
+}
+
 std::string filled(const std::string& colour, double opacity) {
   return opacity < 1 ? fmt::format("fill=\"{}\" fill-opacity=\"{:g}\"", colour, opacity)
                      : fmt::format("fill=\"{}\"", colour);

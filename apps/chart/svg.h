@@ -13,6 +13,8 @@ std::string escaped(const std::string& text);
 inline constexpr const char* kInk = "currentColor";
 /// The colour of the i-th of several things; repeats after eight.
 const char* colour(std::size_t i);
+/// Attributes of the i-th of several lines: whole for the first eight, then dashed, in the same colours.
+std::string dashes(std::size_t i);
 
 enum class Anchor { start, middle, end };
 

@@ -4,6 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/file.h"
+#include "optim/checkpoint.h"
+#include "quant/engine/graph_file.h"
 #include "quant/ptq.h"
 
 namespace octet::app {
@@ -33,6 +36,17 @@ void calibrate_model(LoadedModel& model, const Options& options, const data::Dat
                  {"quant", Json::parse(model.notes.quant)},
                  {"from", from.is_object() ? from : Json(model.notes.tag)}};
   model.notes.tag = tag.dump();
+}
+
+void calibrate_and_convert(LoadedModel& model, const Options& options, const data::Dataset& train,
+                           const Console& console, const RunFolder& folder) {
+  calibrate_model(model, options, train, console);
+  quant::ConvertReport report;
+  engine::Graph graph = quant::convert(*model.net, kPicture, options.quant, &report);
+  add_notes(graph, model.notes);
+  engine::save_graph(folder.path("int8.safetensors"), graph);
+  optim::save_model(folder.path("ptq.safetensors"), *model.net, model.notes.to_metadata());
+  write_file_atomically(folder.path("convert.txt"), report.str());
 }
 
 LoadedModel load_quantized(const Options& options, const data::Dataset& train, const Console& console) {

@@ -11,6 +11,10 @@ void require_calibratable(const LoadedModel& model, const Options& options);
 /// say so.
 void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console);
 
+/// calibrate_model() and convert: ptq.safetensors, int8.safetensors and convert.txt of the folder.
+void calibrate_and_convert(LoadedModel& model, const Options& options, const data::Dataset& train,
+                           const Console& console, const RunFolder& folder);
+
 /// A model file with quantizers that have seen data: a QAT or PTQ file as it is, an fp32 file after calibrate_model().
 /// Quantization options beside a file that has quantizers are refused.
 LoadedModel load_quantized(const Options& options, const data::Dataset& train, const Console& console);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/mnv1_qat/config_file.h"
+#include "apps/mnv1_qat/methods.h"
 #include "apps/mnv1_qat/option_groups.h"
 #include "apps/mnv1_qat/quant_options.h"
 
@@ -29,6 +30,7 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   for (CLI::App* s : {run, pretrain, qat}) {
     add_data(s, o);
     add_training(s, o);
+    s->add_flag("--resume", o.resume, "go on where the run in --out stopped")->group("Training");
     add_profile(s, o);
     add_out(s, o.out, "folder of results");
   }
@@ -83,6 +85,29 @@ void add_commands_of_laboratory(CLI::App& app, Options& o, QuantOptionsOf& quant
   add(report, "--batch-size", o.batch_size, "pictures at a time")->check(whole<std::int64_t>(1, kLargestBatch))->group("Data");
   report->add_option("--trace", o.trace_dir, "the folder of a --trace-quant; without it the run's own")->type_name("DIR")->take_last()->group("Data");
   add_page(report, o)->required();
+}
+
+void add_compare(CLI::App& app, Options& o, QuantOptionsOf& quant) {
+  CLI::App* compare = add_command(app, o, "compare", "methods of quantization side by side: every method, number of bits and seed, all from the same fp32 weights", Command::compare);
+  compare->add_option("models", o.models, "fp32.safetensors, one for all seeds or one a seed; without any they are pre-trained first")->type_name("FILE");
+  const char* group = "Grid";
+  const auto list = [&](const char* flag, auto& value, const char* help) {
+    return compare->add_option(flag, value, help)->delimiter(',')->allow_extra_args(false)->capture_default_str()->group(group);
+  };
+  list("--methods", o.methods, "names that --list prints, or all")->type_name("NAME,…");
+  list("--bits", o.bits, "of weights and activations, for example 8,4")->check(whole(2, 8));
+  add(compare, "--seeds", o.seeds, "seeds, from --seed on")->check(whole<std::int64_t>(1, 1000))->group(group);
+  compare->add_flag("--list", o.list, "print the methods")->group(group);
+  compare->add_flag("--keep-models", o.keep_models, "keep every quantized model in --out, for report, sensitivity and inspect")->group(group);
+  add_data(compare, o);
+  add_model(compare, o);
+  add_training(compare, o);
+  add(compare, "--epochs", o.epochs, "epochs of pre-training")->check(whole<std::int64_t>(0, kEpochs))->group("Training");
+  add(compare, "--qat-epochs", o.qat_epochs, "epochs of fine-tuning")->check(whole<std::int64_t>(1, kEpochs))->group("Training");
+  add(compare, "--qat-lr", o.qat_lr, "learning rate of fine-tuning; --lr is that of pre-training")->check(above_zero())->group("Training");
+  add(compare, "--calibrate", o.calibrate, "training pictures that set the ranges of methods without training")->check(whole<std::int64_t>(1, 1000000))->group("Training");
+  add(compare, "-o,--out", o.compare_dir, "folder of results; a grid that stopped there goes on")->group("General");
+  quant[compare].add_to(*compare);
 }
 
 void add_commands_of_use(CLI::App& app, Options& o) {
@@ -149,6 +174,16 @@ void check_contradictions(const Options& o) {
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }
 
+void check_grid(const Options& o) {
+  const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
+  if (o.models.size() > 1 && static_cast<std::int64_t>(o.models.size()) != o.seeds)
+    refuse(fmt::format("compare takes one fp32 file for all seeds, or one for each of the {}; it has {}", o.seeds, o.models.size()));
+  for (std::size_t i = 0; i < o.bits.size(); ++i)
+    if (std::count(o.bits.begin(), o.bits.end(), o.bits[i]) > 1) refuse(fmt::format("--bits has {} twice", o.bits[i]));
+  if (o.quant.weight_bits != quant::QuantConfig{}.weight_bits || o.quant.activation_bits != quant::QuantConfig{}.activation_bits)
+    refuse("compare takes the bits of weights and activations from --bits");
+}
+
 std::string one_line(std::string text) {
   for (char& c : text)
     if (c == '\n' || c == '\r') c = ' ';
@@ -180,6 +215,7 @@ Options parse_command_line(int argc, const char* const* argv) {
   add_commands_of_use(app, options);
   add_commands_of_deployment(app, options);
   add_commands_of_laboratory(app, options, quant);
+  add_compare(app, options, quant);
   std::vector<std::string> words(argv + 1, argv + argc);
   require_known_subcommand(app, words);
   try {
@@ -189,6 +225,7 @@ Options parse_command_line(int argc, const char* const* argv) {
     for (const auto& [subcommand, given] : quant)
       if (subcommand->parsed()) given.apply(options.quant), options.quant_given = given.given();
     options.quant.check();
+    if (options.command == Command::compare) find_methods(options.methods);
   } catch (const CLI::CallForHelp&) {
     throw EarlyExit(0, help_of(app));
   } catch (const CLI::CallForVersion& version) {
@@ -201,6 +238,7 @@ Options parse_command_line(int argc, const char* const* argv) {
     throw EarlyExit(2, std::string("mnv1_qat: ") + error.what());
   }
   check_contradictions(options);
+  if (options.command == Command::compare) check_grid(options);
   return options;
 }
 

@@ -18,5 +18,6 @@ void bench(const Options& options);
 void sensitivity(const Options& options);
 void inspect(const Options& options);
 void report(const Options& options);
+void compare(const Options& options);
 
 }  // namespace octet::app

@@ -4,11 +4,7 @@
 
 #include "apps/mnv1_qat/calibration.h"
 #include "apps/mnv1_qat/commands.h"
-#include "core/file.h"
-#include "core/parallel.h"
-#include "optim/checkpoint.h"
 #include "quant/engine/engine.h"
-#include "quant/engine/graph_file.h"
 
 namespace octet::app {
 namespace {
@@ -17,15 +13,6 @@ using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// Prepares the net, shows it pictures and converts it; the result bears the notes.
-engine::Graph quantize(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console,
-                       quant::ConvertReport& report) {
-  calibrate_model(model, options, train, console);
-  engine::Graph graph = quant::convert(*model.net, kPicture, options.quant, &report);
-  add_notes(graph, model.notes);
-  return graph;
-}
 
 optim::Scores score(const char* stage, const optim::PredictFn& predict, const data::Dataset& test,
                     const Options& options, const Console& console) {
@@ -61,11 +48,8 @@ void ptq(const Options& options) {
       "fp32", [&](const Tensor& x) { return trainer->predict(x); }, split.test, options, console);
 
   const auto start = Clock::now();
-  quant::ConvertReport report;
-  engine::save_graph(folder.path("int8.safetensors"), quantize(model, options, split.train, console, report));
+  calibrate_and_convert(model, options, split.train, console, folder);
   const double seconds = seconds_since(start);
-  optim::save_model(folder.path("ptq.safetensors"), *model.net, model.notes.to_metadata());
-  write_file_atomically(folder.path("convert.txt"), report.str());
 
   const auto engine = engine::Engine::load(folder.path("int8.safetensors"));
   const optim::Scores int8 = score(

@@ -30,6 +30,7 @@ void run_command(const octet::app::Options& options) {
     case Command::sensitivity: return octet::app::sensitivity(options);
     case Command::inspect: return octet::app::inspect(options);
     case Command::report: return octet::app::report(options);
+    case Command::compare: return octet::app::compare(options);
   }
 }
 

@@ -18,6 +18,8 @@ std::map<std::string, std::string> names_of(const Names& names) {
 
 }  // namespace
 
+CLI::Validator above_zero() { return in_range("above 0", std::numeric_limits<double>::denorm_min(), kLargest); }
+
 void add_test_data(CLI::App* app, Options& o) {
   const char* group = "Data";
   add(app, "--data", o.data,
@@ -57,9 +59,7 @@ void add_device(CLI::App* app, Options& o, const std::string& help) {
 void add_training(CLI::App* app, Options& o) {
   const char* group = "Training";
   add(app, "--batch-size", o.batch_size, "pictures a step")->check(whole<std::int64_t>(1, kLargestBatch))->group(group);
-  add(app, "--lr", o.lr, "learning rate")
-      ->check(in_range("above 0", std::numeric_limits<double>::denorm_min(), kLargest))
-      ->group(group);
+  add(app, "--lr", o.lr, "learning rate")->check(above_zero())->group(group);
   add(app, "--momentum", o.momentum, "momentum")
       ->check(in_range("0 or more and below 1", 0.0, std::nextafter(1.0, 0.0)))
       ->group(group);
@@ -83,7 +83,6 @@ void add_training(CLI::App* app, Options& o) {
   add(app, "--checkpoint-every", o.checkpoint_every, "steps between checkpoints; 0: after each epoch only")
       ->check(kCount)
       ->group(group);
-  app->add_flag("--resume", o.resume, "go on where the run in --out stopped")->group(group);
 }
 
 void add_general(CLI::App* app, Options& o) {

@@ -31,6 +31,7 @@ CLI::Validator whole(T low, T high) {
   return in_range(fmt::format("{} to {}", low, high), low, high);
 }
 
+CLI::Validator above_zero();
 inline const auto kCount = in_range<std::int64_t>("0 or more", 0, std::numeric_limits<std::int64_t>::max());
 inline constexpr std::int64_t kEpochs = 100000, kLargestBatch = 100000;
 inline constexpr int kMostThreads = 256;

@@ -12,7 +12,7 @@
 
 namespace octet::app {
 
-enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench, sensitivity, inspect, report };
+enum class Command { run, pretrain, qat, evaluate, export_model, predict, dump_codes, info, ptq, verify, bench, sensitivity, inspect, report, compare };
 
 /// onnx: the integer model as Q/DQ pairs; onnx_fp32: the floats behind it.
 enum class ExportFormat { safetensors, onnx, onnx_fp32 };
@@ -69,6 +69,13 @@ struct Options {
   std::string layer;                       ///< inspect: names of values, '*' for any text; empty: all
   std::string page;                        ///< inspect, report: an HTML page to write; empty: none
   std::string run_dir;                     ///< report: the folder of a run
+  std::vector<std::string> models;         ///< compare: fp32.safetensors, none, one, or one a seed
+  std::vector<std::string> methods = {"ste", "pact", "lsq"};  ///< compare: see methods.h
+  std::vector<int> bits = {8, 4, 3, 2};    ///< compare: of weights and activations
+  std::int64_t seeds = 3;                  ///< compare: how many, from `seed` on
+  std::string compare_dir = "runs/compare";
+  double qat_lr = 0.01;                    ///< compare: of fine-tuning
+  bool list = false, keep_models = false;  ///< compare: only print the methods; do not remove what it has scored
   std::string plot;                        ///< sensitivity: an SVG to write; empty: none
 };
 

@@ -34,14 +34,6 @@ constexpr std::int64_t kCompareBatch = 128, kTracedPictures = 32;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-Json training_json(const Options& o) {
-  Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
-            {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
-  if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
-  if (o.device != Device::cpu) j["device"] = name_of(o.device);
-  return j;
-}
-
 // Keeps the time at each checkpoint, so that a run counts what its killed processes did, and that of the very first step.
 class StageReporter : public Reporter {
  public:
@@ -68,6 +60,14 @@ class StageReporter : public Reporter {
 
 }  // namespace
 
+Json training_json(const Options& o) {
+  Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
+            {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+  if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
+  if (o.device != Device::cpu) j["device"] = name_of(o.device);
+  return j;
+}
+
 std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
   j["stage"] = "pretrain", j["data"] = train.source, j["pictures"] = train.size(), j["epochs"] = options.epochs;
@@ -76,10 +76,11 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   return j.dump();
 }
 
-Pipeline::Pipeline(const Options& options) : options_(options), start_(Clock::now()), console_(options), folder_(options.out), qat_(options.quant) {
+Pipeline::Pipeline(const Options& options, const Shared& shared)
+    : options_(options), start_(Clock::now()), console_(options), folder_(options.out), watcher_(shared.watcher), qat_(options.quant) {
   if (!options.resume) folder_.require_no_unfinished_run();
   const profile::Stage profiled("load data");
-  split_ = load_split(options, {options.limit_train, options.limit_test}, console_);
+  split_ = shared.split != nullptr ? *shared.split : load_split(options, {options.limit_train, options.limit_test}, console_);
   metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
   if (keeps_earlier_stages()) timing_ = folder_.timing();
   earlier_seconds_ = options.resume ? timing_.total_seconds : 0;
@@ -130,7 +131,8 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
   fit.resume = options_.resume;
   const StageTime before = options_.resume && folder_.has(stage.checkpoint) ? time : StageTime{};
   const auto keep = [&](const optim::FitResult& so_far) { keep_timing(time, before, so_far); };
-  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get()}, keep, summary_.first_step_seconds, additions.trace);
+  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get(), watcher_}, keep, summary_.first_step_seconds,
+                         additions.trace);
   allocator_trim();  // evaluation and training ask for other sizes
   const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
   keep(result);
@@ -167,7 +169,7 @@ void Pipeline::take_pretrained(const LoadedModel& loaded, const std::string& fil
 
 optim::Scores Pipeline::evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second) {
   const profile::Stage profiled(stage);
-  Reporter reporter(console_, stage, options_.batch_size, split_.test.size(), nullptr);
+  Reporter reporter(console_, stage, options_.batch_size, split_.test.size(), nullptr, watcher_);
   const auto start = Clock::now();
   const optim::Scores scores = optim::evaluate(predict, split_.test, options_.batch_size, &reporter);
   if (images_per_second) *images_per_second = static_cast<double>(scores.pictures) / seconds_since(start);
@@ -274,13 +276,17 @@ void Pipeline::show_predictions() const {
   }
 }
 
-void Pipeline::finish() {
+void Pipeline::close() {
   summary_.pretrain_seconds = timing_.pretrain.seconds, summary_.fp32_step_ms = timing_.pretrain.step_ms;
   summary_.qat_seconds = timing_.qat.seconds, summary_.qat_step_ms = timing_.qat.step_ms;
   summary_.total_seconds = total_seconds();
   summary_.peak_rss_bytes = peak_rss_bytes();
   write_file_atomically(path("summary.json"), summary_.json());
   remove_checkpoints();
+}
+
+void Pipeline::finish() {
+  close();
   if (options_.json) return print_out(summary_.json());
   std::string files;
   for (const char* file : {"fp32.safetensors", "qat.safetensors", "int8.safetensors", "summary.json", "metrics.jsonl"})

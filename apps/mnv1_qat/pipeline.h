@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "apps/mnv1_qat/load_data.h"
@@ -16,8 +17,14 @@ namespace octet::app {
 
 class Pipeline {
  public:
+  /// What several pipelines of one process share.
+  struct Shared {
+    const data::Split* split = nullptr;  ///< null: load what the options name
+    optim::Callback* watcher = nullptr;  ///< told of fits and evaluations; may be null
+  };
   /// Makes the folder, loads the data. Throws Error when the folder holds an unfinished run and --resume was not given.
-  explicit Pipeline(const Options& options);
+  explicit Pipeline(const Options& options) : Pipeline(options, {}) {}
+  Pipeline(const Options& options, const Shared& shared);
 
   /// Pre-trains, or takes what a resumed run has finished; writes fp32.safetensors.
   void pretrain();
@@ -33,8 +40,13 @@ class Pipeline {
   /// Simulator against engine, every layer, and nn's evaluation against the simulator, on the whole test set.
   void compare();
   void show_predictions() const;
-  /// summary.json and the table (or the JSON on stdout).
+  /// summary.json; nothing is left to resume.
+  void close();
+  const Summary& summary() const { return summary_; }
+  /// close(), and the table (or the JSON on stdout).
   void finish();
+  /// Nothing is left to resume.
+  void remove_checkpoints() const;
   /// The fp32 line alone, where the work ends with pre-training.
   void finish_pretrain() const;
 
@@ -53,8 +65,6 @@ class Pipeline {
   double total_seconds() const;
   void keep_timing(StageTime& time, const StageTime& before, const optim::FitResult& so_far);
   optim::Scores evaluate(const std::string& stage, const optim::PredictFn& predict, double* images_per_second);
-  /// Nothing is left to resume.
-  void remove_checkpoints() const;
 
   const Options& options_;
   std::chrono::steady_clock::time_point start_;
@@ -62,6 +72,7 @@ class Pipeline {
   RunFolder folder_;
   std::unique_ptr<Metrics> metrics_;
   data::Split split_;
+  optim::Callback* watcher_;
   ModelNotes notes_;
   std::unique_ptr<optim::Trainer> trainer_;
   std::shared_ptr<nn::Module> net_;
@@ -73,6 +84,8 @@ class Pipeline {
   std::vector<std::string> checkpoints_;
 };
 
+/// Options that decide the bits of a training.
+nlohmann::ordered_json training_json(const Options& options);
 /// Options that decide the bits of the pre-trained weights, as text.
 std::string pretrain_tag(const Options& options, const data::Dataset& train);
 

@@ -148,8 +148,13 @@ void Console::say(const std::string& text) const {
 }
 
 Reporter::Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures,
-                   Metrics* metrics)
-    : console_(console), stage_(std::move(stage)), batch_size_(batch_size), pictures_(pictures), metrics_(metrics) {
+                   Metrics* metrics, optim::Callback* watcher)
+    : console_(console),
+      stage_(std::move(stage)),
+      batch_size_(batch_size),
+      pictures_(pictures),
+      metrics_(metrics),
+      watcher_(watcher) {
   if (!metrics_) bar_ = std::make_unique<optim::ProgressBar>(stage_, pictures_, "pictures", console_.bar_style());
 }
 
@@ -160,24 +165,32 @@ void Reporter::start_epoch(const optim::Progress& p) {
 
 void Reporter::on_fit_begin(const optim::Progress& p) {
   if (metrics_) metrics_->rewind(stage_, p.step);
+  if (watcher_) watcher_->on_fit_begin(p);
   if (p.epoch < p.epochs) start_epoch(p);
 }
 
 void Reporter::on_step(const optim::Progress& p) {
   bar_->update(p.batch * batch_size_, score_text(p.scores));
   if (metrics_ && p.step % kStepsPerLine == 0) metrics_->write_step(stage_, p);
+  if (watcher_) watcher_->on_step(p);
 }
 
 void Reporter::on_epoch_end(const optim::Progress& p) {
   bar_->finish(score_text(p.scores));
   if (metrics_) metrics_->write_epoch(stage_, p);
+  if (watcher_) watcher_->on_epoch_end(p);
   optim::Progress next = p;
   ++next.epoch, next.batch = 0;
   if (next.epoch < next.epochs) start_epoch(next);
 }
 
+void Reporter::on_fit_end(const optim::Progress& p) {
+  if (watcher_) watcher_->on_fit_end(p);
+}
+
 void Reporter::on_evaluate(std::int64_t done, std::int64_t pictures, const optim::Scores& scores) {
   done < pictures ? bar_->update(done, score_text(scores)) : bar_->finish(score_text(scores));
+  if (watcher_) watcher_->on_evaluate(done, pictures, scores);
 }
 
 std::string json_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }

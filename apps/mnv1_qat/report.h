@@ -65,11 +65,13 @@ class Console {
 /// Bar and metrics of one fit or evaluation.
 class Reporter : public optim::Callback {
  public:
-  /// `metrics` is null for an evaluation, which begins at once.
-  Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics);
+  /// `metrics` is null for an evaluation, which begins at once. `watcher`, who may be null, is told the same.
+  Reporter(const Console& console, std::string stage, std::int64_t batch_size, std::int64_t pictures, Metrics* metrics,
+           optim::Callback* watcher = nullptr);
   void on_fit_begin(const optim::Progress& progress) override;
   void on_step(const optim::Progress& progress) override;
   void on_epoch_end(const optim::Progress& progress) override;
+  void on_fit_end(const optim::Progress& progress) override;
   void on_evaluate(std::int64_t done, std::int64_t pictures, const optim::Scores& scores) override;
 
  private:
@@ -78,6 +80,7 @@ class Reporter : public optim::Callback {
   std::string stage_;
   std::int64_t batch_size_, pictures_;
   Metrics* metrics_;
+  optim::Callback* watcher_;
   std::unique_ptr<optim::ProgressBar> bar_;
 };
 

@@ -26,7 +26,14 @@ Json flat(const std::string& tag) {
   return j.is_object() ? j.flatten() : Json::object();
 }
 
-// "lr was 0.1, is 0.2": what a user has to mend to go on.
+void require_same_options(const std::string& path, const std::string& before, const std::string& now) {
+  if (before != now)
+    fail("resume", fmt::format("'{}' was made with other options: {}", path, differences(before, now)),
+         "resume with the options it began with, or use another --out");
+}
+
+}  // namespace
+
 std::string differences(const std::string& before, const std::string& now) {
   const Json a = flat(before), b = flat(now);
   const auto value = [](const Json& j, const std::string& key) {
@@ -43,14 +50,6 @@ std::string differences(const std::string& before, const std::string& now) {
   }
   return text.empty() ? "it does not say which" : text;
 }
-
-void require_same_options(const std::string& path, const std::string& before, const std::string& now) {
-  if (before != now)
-    fail("resume", fmt::format("'{}' was made with other options: {}", path, differences(before, now)),
-         "resume with the options it began with, or use another --out");
-}
-
-}  // namespace
 
 RunFolder::RunFolder(const std::string& dir) : dir_(dir) {
   std::error_code error;

@@ -22,6 +22,9 @@ struct Timing {
   double total_seconds = 0;
 };
 
+/// What two JSON objects differ in, "lr was 0.1, is 0.2": what a user has to mend to go on.
+std::string differences(const std::string& before, const std::string& now);
+
 class RunFolder {
  public:
   /// Makes the folder and locks it until the object or the process ends. Throws Error when it cannot be made, or another process

@@ -9,6 +9,7 @@
 #include "nn/models.h"
 #include "optim/checkpoint.h"
 #include "program.h"
+#include "small_disk.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 
@@ -102,26 +103,6 @@ TEST_F(BadInput, CheckpointCutAnywhere) {
   EXPECT_EQ(fmt::format("{}", net->parameters()[0].value().at(0)), before);
   EXPECT_NO_THROW(optim::load_checkpoint(path, "tag", *net, optimizer));
 }
-
-// A file system of a few megabytes, gone with the object.
-class SmallDisk {
- public:
-  explicit SmallDisk(const std::string& folder) : folder_(folder) {
-    fs::create_directory(folder);
-    mounted_ = shell("mount -t tmpfs -o size=2500k octet-test '" + folder + "'");
-  }
-  ~SmallDisk() {
-    if (mounted_) shell("umount '" + folder_ + "'");
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  bool is_there() const { return mounted_; }
-  void grow() const { EXPECT_TRUE(shell("mount -o remount,size=50m '" + folder_ + "'")); }
-
- private:
-  static bool shell(const std::string& command) { return std::system((command + " > /dev/null 2>&1").c_str()) == 0; }
-  std::string folder_;
-  bool mounted_ = false;
-};
 
 TEST_F(BadInput, FullDiskLeavesTheLastCheckpoint) {
   const SmallDisk disk(file("disk"));
