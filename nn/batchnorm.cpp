@@ -43,18 +43,22 @@ Variable BatchNorm2d::transformed_affine(const Variable& affine) const { return 
 void BatchNorm2d::fold_into(Conv2d& conv) {
   OCTET_CHECK(!folded_ && folded_scale_ == nullptr, "BatchNorm2d", "this batch norm is folded already");
   NoGrad no_grad;
-  const Tensor map = ops::batchnorm_affine({}, gamma, beta, state, false).value();
+  const Tensor map = ops::batchnorm_affine({}, gamma, beta, state, false).value().to(Device::cpu);
   const std::int64_t channels = map.shape()[1];
   OCTET_CHECK(conv.weight.shape()[0] == channels, "BatchNorm2d", "{} channels cannot fold into {} filters", channels,
               conv.weight.shape()[0]);
   const float* scale = map.data<float>();
   const float* shift = scale + channels;
-  float* weight = conv.weight.value().data<float>();
-  const std::int64_t inner = conv.weight.value().numel() / channels;
-  for (std::int64_t i = 0; i < channels * inner; ++i) weight[i] *= scale[i / inner];
-  Tensor bias = conv.bias.defined() ? conv.bias.value() : Tensor::zeros({channels});
+  Tensor weight = conv.weight.value().to(Device::cpu);
+  const std::int64_t inner = weight.numel() / channels;
+  for (std::int64_t i = 0; i < channels * inner; ++i) weight.data<float>()[i] *= scale[i / inner];
+  Tensor bias = conv.bias.defined() ? conv.bias.value().to(Device::cpu) : Tensor::zeros({channels});
   for (std::int64_t c = 0; c < channels; ++c) bias.data<float>()[c] = std::fma(bias.data<float>()[c], scale[c], shift[c]);
-  if (!conv.bias.defined()) conv.add_bias(bias);
+  conv.weight.value().copy_from(weight);
+  if (!conv.bias.defined())
+    conv.add_bias(bias.to(conv.weight.value().device()));
+  else
+    conv.bias.value().copy_from(bias);
   unregister_state();
   gamma = beta = {};
   folded_ = true;

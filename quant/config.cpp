@@ -41,6 +41,10 @@ constexpr Name<ActivationQuantize> kActivationTypes[] = {
 };
 constexpr Name<Ste> kStes[] = {{Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}};
 constexpr Name<BatchNormMode> kBatchNormModes[] = {{BatchNormMode::kept, "kept"}, {BatchNormMode::folded, "folded"}};
+constexpr Name<Equalize> kEqualize[] = {
+    {Equalize::none, "none"}, {Equalize::cross_layer, "cross_layer"}, {Equalize::cross_layer_absorb, "cross_layer_absorb"}};
+constexpr Name<BiasCorrection> kBiasCorrections[] = {
+    {BiasCorrection::none, "none"}, {BiasCorrection::empirical, "empirical"}, {BiasCorrection::analytic, "analytic"}};
 constexpr const char* kLayers[] = {"Conv2D", "DepthwiseConv2D", "Linear"};
 
 template <class Names>
@@ -185,6 +189,8 @@ std::span<const Field> fields() {
       FIELD(batch_norm, value_of(kBatchNormModes, k, string_at(j, k)), name_of(c.batch_norm)),
       FIELD(batch_norm_freeze_epoch, integer_at(j, k), c.batch_norm_freeze_epoch),
       FIELD(batch_norm_reestimate_batches, integer_at(j, k), c.batch_norm_reestimate_batches),
+      FIELD(equalize, value_of(kEqualize, k, string_at(j, k)), name_of(c.equalize)),
+      FIELD(bias_correction, value_of(kBiasCorrections, k, string_at(j, k)), name_of(c.bias_correction)),
       FIELD(dtype, string_at(j, k), c.dtype),
       FIELD(onnx_format, bool_at(j, k), c.onnx_format),
   };
@@ -203,6 +209,8 @@ const char* name_of(Scheme scheme) { return text_of(kSchemes, scheme); }
 const char* name_of(BatchNormMode mode) { return text_of(kBatchNormModes, mode); }
 const char* name_of(WeightQuantize type) { return text_of(kWeightTypes, type); }
 const char* name_of(ActivationQuantize type) { return text_of(kActivationTypes, type); }
+const char* name_of(Equalize equalize) { return text_of(kEqualize, equalize); }
+const char* name_of(BiasCorrection correction) { return text_of(kBiasCorrections, correction); }
 bool is_per_channel(WeightQuantize type) {
   return type == WeightQuantize::channel_wise_abs_max || type == WeightQuantize::channel_wise_lsq ||
          type == WeightQuantize::channel_wise_percentile || type == WeightQuantize::channel_wise_mse;
@@ -224,12 +232,12 @@ void check_batch_norm(const QuantConfig& c) {
               "batch_norm_freeze_epoch is {}, it must be an epoch from 0 on, or -1 for none", c.batch_norm_freeze_epoch);
   OCTET_CHECK(c.batch_norm_reestimate_batches >= 0 && c.batch_norm_reestimate_batches <= 1000000, kWhere,
               "batch_norm_reestimate_batches is {}, it must be 0 to 1000000", c.batch_norm_reestimate_batches);
-  if (!c.fuse_conv_bn) return;
+  if (!c.folds_batch_norms()) return;
   const char* other = c.batch_norm == BatchNormMode::folded ? "batch_norm folded"
                       : c.batch_norm_freeze_epoch >= 0      ? "batch_norm_freeze_epoch"
                       : c.batch_norm_reestimate_batches > 0 ? "batch_norm_reestimate_batches"
                                                             : nullptr;
-  if (other != nullptr) fail(kWhere, fmt::format("fuse_conv_bn leaves no batch norm to train, and {} needs one", other), "use one of the two");
+  if (other != nullptr) fail(kWhere, fmt::format("{} leaves no batch norm to train, and {} needs one", c.fuse_conv_bn ? "fuse_conv_bn" : "equalize", other), "use one of the two");
 }
 
 void check_pact_decay(const QuantConfig& c) {
@@ -268,6 +276,12 @@ void QuantConfig::check() const {
     check_pact("activation_quantize_type", name_of(activation_quantize_type), is_learned(activation_quantize_type), false);
   if (weight_preprocess_type == Preprocess::pact)
     check_pact("weight_quantize_type", name_of(weight_quantize_type), is_learned(weight_quantize_type), clips(weight_quantize_type));
+}
+
+QuantConfig structure_of(QuantConfig config) {
+  config.fuse_conv_bn = config.folds_batch_norms();
+  config.equalize = Equalize::none;
+  return config;
 }
 
 void merge_config(QuantConfig& config, const std::string& json_text) {

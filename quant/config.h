@@ -25,6 +25,10 @@ enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, 
 /// Which gradients pass a quantizer that rounds straight-through. masked: those of values inside the grid; plain: all;
 /// scheme: masked under octet and tensorrt, plain under paddle.
 enum class Ste { scheme, masked, plain };
+/// Before anything is rounded; see equalize.h. cross_layer_absorb: high biases are absorbed as well. Both fold batch norms.
+enum class Equalize { none, cross_layer, cross_layer_absorb };
+/// After calibration; see bias_correction.h.
+enum class BiasCorrection { none, empirical, analytic };
 
 const char* name_of(Scheme);
 const char* name_of(BatchNormMode);
@@ -36,6 +40,8 @@ bool is_learned(WeightQuantize);
 bool is_learned(ActivationQuantize);
 /// Does the grid end below the largest value, by a rule other than learning?
 bool clips(WeightQuantize);
+const char* name_of(Equalize);
+const char* name_of(BiasCorrection);
 /// "octet", "paddle" or "tensorrt"; throws Error naming the known ones.
 Scheme parse_scheme(const std::string& text);
 
@@ -63,6 +69,8 @@ struct QuantConfig {
   BatchNormMode batch_norm = BatchNormMode::kept;
   int batch_norm_freeze_epoch = -1;       ///< epoch of fine-tuning, from 0, from which on statistics stay as they are; -1: none
   int batch_norm_reestimate_batches = 0;  ///< training batches that give statistics anew behind fine-tuning; 0: none
+  Equalize equalize = Equalize::none;
+  BiasCorrection bias_correction = BiasCorrection::none;  ///< of calibrated nets; fine-tuning refuses it
   std::string dtype = "int8";  ///< nothing else is known
   bool onnx_format = true;     ///< of the tutorial; files are safetensors either way
 
@@ -70,7 +78,12 @@ struct QuantConfig {
   void check() const;
   bool quantizes_conv(bool depthwise) const;
   bool quantizes_linear() const;
+  /// Are batch norms folded into the weights before quantizers come in?
+  bool folds_batch_norms() const { return fuse_conv_bn || equalize != Equalize::none; }
 };
+
+/// The same nets with nothing done to the weights beyond folding: for prepare() before load_state().
+QuantConfig structure_of(QuantConfig config);
 
 /// Reads a JSON object with the keys of QuantConfig ("None", null or "PACT" for the preprocess types). Throws Error on an
 /// unknown key, naming the one that is most like it, on a wrong type and on a wrong value, and runs check().

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "quant/plan.h"
+#include "quant/window_shares.h"
 
 namespace octet::quant {
 namespace {
@@ -11,34 +12,16 @@ namespace {
 using engine::GraphNode;
 using engine::OpKind;
 
-/// Does position `tap` of a window of extent `map` ever meet the picture?
-bool meets_picture(std::int64_t tap, std::int64_t outputs, std::int64_t stride, std::int64_t pad, std::int64_t map) {
-  for (std::int64_t p = 0; p < outputs; ++p) {
-    const std::int64_t at = p * stride - pad + tap;
-    if (at >= 0 && at < map) return true;
-  }
-  return false;
-}
-
-/// Per tap of the window: does it only ever see padding?
-std::vector<bool> idle_taps(const kernels::ConvGeometry& g) {
-  std::vector<bool> idle;
-  for (std::int64_t r = 0; r < g.r; ++r)
-    for (std::int64_t s = 0; s < g.s; ++s)
-      idle.push_back(!meets_picture(r, g.out_h(), g.stride_h, g.pad_h, g.h) || !meets_picture(s, g.out_w(), g.stride_w, g.pad_w, g.w));
-  return idle;
-}
-
 /// Channels whose largest weight lies where it can never matter: their scale is larger than it needs to be.
 void note_idle_scales(const PlanNode& node, const Tensor& codes, ConvertReport& report) {
-  const std::vector<bool> idle = idle_taps(node.geometry);
-  if (std::find(idle.begin(), idle.end(), true) == idle.end()) return;
+  const std::vector<double> seen = window_shares(node.geometry);
+  if (std::find(seen.begin(), seen.end(), 0.0) == seen.end()) return;
   const std::int64_t channels = codes.shape()[0], taps = node.geometry.r * node.geometry.s, inner = codes.numel() / channels;
   const std::int8_t* code = codes.data<std::int8_t>();
   for (std::int64_t k = 0; k < channels; ++k) {
     int in_use = 0, unused = 0;
     for (std::int64_t i = 0; i < inner; ++i) {
-      int& top = idle[static_cast<std::size_t>(i / (inner / taps))] ? unused : in_use;
+      int& top = seen[static_cast<std::size_t>(i / (inner / taps))] == 0 ? unused : in_use;
       top = std::max(top, std::abs(static_cast<int>(code[k * inner + i])));
     }
     if (unused > in_use)

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "nn/layers.h"
+#include "quant/equalize.h"
 #include "quant/fake_quantizer.h"
 #include "quant/learned_step.h"
 #include "quant/shift_rounder.h"
@@ -164,15 +165,19 @@ void fold_batch_norms(const nn::Graph& graph) {
 
 }  // namespace
 
-void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config) {
+void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config, ChannelNormals* normals) {
   config.check();
   if (is_prepared(model)) fail(kWhere, "the model has quantizers already", "prepare a model once, or call remove_quantizers() first");
   const nn::DeviceScope there(model.device());
   nn::Graph graph = nn::trace(model, shape);
-  if (config.fuse_conv_bn) {
+  ChannelNormals said = channel_normals(graph);
+  if (config.folds_batch_norms()) {
     fuse_batch_norms(graph);
+    if (config.equalize != Equalize::none)
+      equalize(model, shape, &said, config.equalize == Equalize::cross_layer_absorb);
     graph = nn::trace(model, shape);
   }
+  if (normals != nullptr) *normals = std::move(said);
   BitsOfLayers layers(model, graph, config);
   if (config.scheme == Scheme::paddle)
     quantize_layer_inputs(graph, config, layers);

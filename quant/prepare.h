@@ -2,6 +2,7 @@
 #pragma once
 #include "core/shape.h"
 #include "nn/module.h"
+#include "quant/channel_normals.h"
 #include "quant/config.h"
 
 namespace octet::quant {
@@ -12,8 +13,10 @@ inline constexpr float kPictureStep = 1.0f / 127.0f;
 /// Traces `model` on pictures of `shape` (pictures extent first) and fills the slots. octet and tensorrt: one quantizer per class
 /// of values (what max pool, flatten, dropout and concat hand on stays in the class), in every slot that reads the class; shift
 /// rounders behind quantized convs and linears. paddle: an own quantizer on each quantizable layer's input and weight.
-/// fuse_conv_bn folds batch norms first; batch_norm folded has quantized convolutions fold theirs while they train. Throws Error when the model is prepared already, or cannot be traced.
-void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config);
+/// fuse_conv_bn folds batch norms first, and then equalize() balances the weights if the configuration wants it; `normals` gets what
+/// the batch norms said before. batch_norm folded has quantized convolutions fold theirs while they train. Throws Error when the
+/// model is prepared already, or cannot be traced.
+void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config, ChannelNormals* normals = nullptr);
 
 /// Does any slot hold a fake quantizer?
 bool is_prepared(const nn::Module& model);

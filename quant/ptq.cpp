@@ -1,11 +1,10 @@
 #include "quant/ptq.h"
 
-#include <algorithm>
-
 #include "core/error.h"
-#include "data/loader.h"
+#include "quant/bias_correction.h"
 #include "quant/learned_step.h"
 #include "quant/pact.h"
+#include "quant/prepare.h"
 
 namespace octet::quant {
 namespace {
@@ -47,21 +46,29 @@ void require_calibratable(const QuantConfig& config) {
 
 void calibrate(nn::Module& model, const data::Dataset& dataset, const CalibrateOptions& options,
                const CalibrateProgress& progress) {
-  OCTET_CHECK(options.pictures >= 1, kWhere, "{} pictures to calibrate on must be positive", options.pictures);
-  const std::int64_t total = std::min(options.pictures, dataset.size());
-  data::Loader loader(dataset,
-                      {std::min(options.batch_size, options.pictures), true, data::Augment::none, options.seed});
   model.eval();
   const NoGrad no_grad;
   const Calibrating calibrating(model);
-  std::int64_t done = 0;
-  for (std::int64_t batch = 0; done < total; ++batch) {
-    const Tensor images = loader.make(0, batch).images;
-    const std::int64_t wanted = std::min(images.shape()[0], total - done);
-    model(Variable(images.slice(0, wanted)));
-    done += wanted;
+  for_calibration_batches(dataset, options, [&](const Tensor& images, std::int64_t done, std::int64_t total) {
+    model(Variable(images));
     if (progress) progress(done, total);
-  }
+  });
+}
+
+void ptq(nn::Module& model, const Shape& shape, const QuantConfig& config, const data::Dataset& dataset,
+         const CalibrateOptions& options, const PtqProgress& progress) {
+  const auto stage = [&](const char* name) {
+    return [&progress, name](std::int64_t done, std::int64_t total) {
+      if (progress) progress(name, done, total);
+    };
+  };
+  require_calibratable(config);
+  ChannelNormals normals;
+  prepare(model, shape, config, &normals);
+  calibrate(model, dataset, options, stage("calibrate"));
+  if (config.bias_correction == BiasCorrection::empirical)
+    correct_biases(model, shape, dataset, options, stage("correct biases"));
+  if (config.bias_correction == BiasCorrection::analytic) correct_biases(model, shape, normals);
 }
 
 }  // namespace octet::quant

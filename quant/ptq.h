@@ -2,20 +2,17 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "core/shape.h"
 #include "nn/module.h"
+#include "quant/calibration_pictures.h"
 #include "quant/config.h"
 #include "quant/fake_quantizer.h"
 
 namespace octet::quant {
 
-struct CalibrateOptions {
-  std::int64_t pictures = 512;   ///< drawn from the set without repetition; all of a smaller set
-  std::int64_t batch_size = 64;  ///< a moving average counts batches, so this weighs
-  std::uint64_t seed = 1;        ///< of the draw
-};
 /// Told the pictures so far and in all.
 using CalibrateProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
@@ -38,6 +35,13 @@ class Calibrating {
   void set(bool on);
   std::vector<FakeQuantizer*> quantizers_;
 };
+/// The stage ("calibrate", "correct biases"), and how much of how much of it is done.
+using PtqProgress = std::function<void(const std::string& stage, std::int64_t done, std::int64_t total)>;
+
+/// All of it: prepare(), calibrate(), and then correct_biases() as the configuration wants. The model can be converted
+/// afterwards. Throws Error as these do.
+void ptq(nn::Module& model, const Shape& shape, const QuantConfig& config, const data::Dataset& dataset,
+         const CalibrateOptions& options = {}, const PtqProgress& progress = {});
 
 /// Throws Error, with a hint, when the configuration learns its thresholds or steps by gradients: PACT and lsq.
 void require_calibratable(const QuantConfig& config);

@@ -1,10 +1,20 @@
 #include "quant/qat.h"
 
+#include "core/error.h"
 #include "quant/engine/graph_file.h"
 
 namespace octet::quant {
 
-Qat::Qat(QuantConfig config) : config_(std::move(config)) { config_.check(); }
+void require_trainable(const QuantConfig& config) {
+  if (config.bias_correction != BiasCorrection::none)
+    fail("qat", fmt::format("bias_correction {} is for nets that are not fine-tuned", name_of(config.bias_correction)),
+         "leave it off: training corrects biases itself; or use ptq");
+}
+
+Qat::Qat(QuantConfig config) : config_(std::move(config)) {
+  config_.check();
+  require_trainable(config_);
+}
 
 void Qat::quantize(nn::Module& net, const Shape& shape) {
   prepare(net, shape, config_);

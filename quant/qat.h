@@ -7,9 +7,13 @@
 
 namespace octet::quant {
 
+/// Throws Error, with a hint, when the configuration asks for what only nets without fine-tuning get: bias_correction.
+void require_trainable(const QuantConfig& config);
+
 /// quant::Qat qat(config);  qat.quantize(net);  …fine-tune…;  qat.save_quantized_model(net, "int8.safetensors");
 class Qat {
  public:
+  /// Throws Error as check() and require_trainable() do.
   explicit Qat(QuantConfig config = {});
   const QuantConfig& config() const { return config_; }
   /// prepare() in place. `shape`: pictures as the net takes them, pictures extent first.

@@ -23,11 +23,16 @@ void require_calibratable(const LoadedModel& model, const Options& options) {
 void calibrate_model(LoadedModel& model, const Options& options, const data::Dataset& train, const Console& console) {
   require_calibratable(model, options);
   require_same_classes("calibrate", options.model, model.notes.class_names, train);
-  quant::prepare(*model.net, kPicture, options.quant);
   const quant::CalibrateOptions calibration{.pictures = options.calibrate, .seed = options.seed};
-  optim::ProgressBar bar("calibrate", std::min(options.calibrate, train.size()), "pictures", console.bar_style());
-  quant::calibrate(*model.net, train, calibration, [&](std::int64_t done, std::int64_t) { bar.update(done, ""); });
-  bar.finish("");
+  std::unique_ptr<optim::ProgressBar> bar;
+  std::string showing;
+  quant::ptq(*model.net, kPicture, options.quant, train, calibration,
+             [&](const std::string& stage, std::int64_t done, std::int64_t total) {
+               if (std::exchange(showing, stage) != stage)
+                 bar = std::make_unique<optim::ProgressBar>(stage, total, stage == "calibrate" ? "pictures" : "passes",
+                                                            console.bar_style());
+               done < total ? bar->update(done, "") : bar->finish("");
+             });
   model.notes.quant = quant::to_json(options.quant);
   const Json from = Json::parse(model.notes.tag, nullptr, false);
   const Json tag{{"stage", "ptq"},

@@ -18,6 +18,7 @@ void tune_export_compare(Pipeline& pipeline) {
 }  // namespace
 
 void run(const Options& options) {
+  quant::require_trainable(options.quant);
   Pipeline pipeline(options);
   pipeline.pretrain();
   pipeline.evaluate_fp32();
@@ -32,6 +33,7 @@ void pretrain(const Options& options) {
 }
 
 void qat(const Options& options) {
+  quant::require_trainable(options.quant);
   const LoadedModel loaded = load_net(options.model, options.device);  // before a folder is made and pictures are drawn
   if (!loaded.notes.quant.empty())
     fail("qat", fmt::format("'{}' is quantized already", options.model), "give the fp32.safetensors of a pre-training");

@@ -87,7 +87,7 @@ LoadedModel load_net(const std::string& path, Device device) {
   loaded.notes = ModelNotes::from(file.metadata, path);
   const nn::DeviceScope there(device);
   loaded.net = build_model(loaded.notes, nn::Init::he, 1);
-  if (!loaded.notes.quant.empty()) quant::prepare(*loaded.net, kPicture, quant::parse_config(loaded.notes.quant));
+  if (!loaded.notes.quant.empty()) quant::prepare(*loaded.net, kPicture, quant::structure_of(quant::parse_config(loaded.notes.quant)));
   optim::load_model(path, *loaded.net);
   loaded.net->eval();
   return loaded;

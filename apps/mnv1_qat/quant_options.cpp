@@ -40,6 +40,9 @@ constexpr Key kKeys[] = {
     {"--batch-norm-freeze-epoch", "batch_norm_freeze_epoch", "N", "epoch of fine-tuning, from 0, from which on statistics stay as they are; -1: none",
      Form::number_or_bool},
     {"--batch-norm-reestimate", "batch_norm_reestimate_batches", "N", "training batches that give statistics anew behind fine-tuning; 0: none", Form::number_or_bool},
+    {"--equalize", "equalize", "none|cross_layer|cross_layer_absorb",
+     "scale neighbouring layers against each other first; absorb: high biases move on; folds batch norms", Form::text},
+    {"--bias-correction", "bias_correction", "none|empirical|analytic", "ptq: take the mean error of each channel off its bias", Form::text},
     {"--quantizable-layers", "quantizable_layer_type", "Conv2D,Linear,…", "layer types to quantize, separated by commas", Form::list},
 };
 

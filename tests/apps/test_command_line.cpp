@@ -51,7 +51,7 @@ TEST(CommandLine, HelpOfEverySubcommandNamesItsOptions) {
       {"run", {"--data", "--download", "--epochs", "--qat-epochs", "--batch-size", "--lr", "--momentum", "--weight-decay", "--schedule", "--augment",
                "--scale", "--variant", "--init", "--scheme", "--quant-config", "--weight-preprocess-type", "--activation-preprocess-type",
                "--weight-quantize-type", "--activation-quantize-type", "--weight-bits", "--activation-bits", "--moving-rate", "--window-size",
-               "--quantizable-layers", "--fuse-conv-bn", "--threads", "--seed", "--deterministic", "--out", "--checkpoint-every", "--resume", "--quiet",
+               "--quantizable-layers", "--fuse-conv-bn", "--equalize", "--bias-correction", "--threads", "--seed", "--deterministic", "--out", "--checkpoint-every", "--resume", "--quiet",
                "--json", "--config"}},
       {"pretrain", {"--epochs", "--scale", "--resume"}},
       {"qat", {"model", "--qat-epochs", "--scheme", "--resume"}},
@@ -111,7 +111,7 @@ TEST(CommandLine, EveryOptionArrives) {
 TEST(CommandLine, EveryQuantizationKeyArrives) {
   const auto q = parse({"qat", "m", "--scheme", "paddle", "--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT",
                         "--weight-quantize-type", "abs_max", "--activation-quantize-type", "range_abs_max", "--weight-bits", "4", "--activation-bits", "5",
-                        "--moving-rate", "0.8", "--window-size", "77", "--quantizable-layers", "Conv2D,Linear", "--fuse-conv-bn", "true"})
+                        "--moving-rate", "0.8", "--window-size", "77", "--quantizable-layers", "Conv2D,Linear", "--fuse-conv-bn", "true", "--equalize", "cross_layer", "--bias-correction", "analytic"})
                      .quant;
   EXPECT_EQ(q.scheme, quant::Scheme::paddle);
   EXPECT_EQ(q.weight_preprocess_type, quant::Preprocess::pact);
@@ -131,6 +131,8 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
   EXPECT_EQ(b.batch_norm_freeze_epoch, 3);
   EXPECT_EQ(b.batch_norm_reestimate_batches, 40);
   EXPECT_EQ(b.pact_decay, 0.002);
+  EXPECT_EQ(q.equalize, quant::Equalize::cross_layer);
+  EXPECT_EQ(q.bias_correction, quant::BiasCorrection::analytic);
 }
 
 TEST(CommandLine, OtherSubcommands) {

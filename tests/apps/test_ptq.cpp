@@ -71,7 +71,8 @@ TEST_F(Ptq, FollowsFromItsOptionsAlone) {
 TEST_F(Ptq, TakesTheOptionsOfQat) {
   for (const Words& more : {Words{"--scheme", "paddle"}, Words{"--scheme", "tensorrt"}, Words{"--weight-bits", "4"},
                             Words{"--weight-quantize-type", "abs_max", "--activation-quantize-type", "min_max"},
-                            Words{"--fuse-conv-bn", "true"}}) {
+                            Words{"--fuse-conv-bn", "true"}, Words{"--equalize", "cross_layer", "--bias-correction", "empirical"},
+                            Words{"--equalize", "cross_layer_absorb", "--bias-correction", "analytic"}}) {
     const Json j = ptq("options", more);
     EXPECT_EQ(j["scheme"], more[0] == "--scheme" ? more[1] : "octet");
   }
@@ -81,6 +82,9 @@ TEST_F(Ptq, WhatCannotBe) {
   expect_refused(mnv1_qat(words("x", {"--weight-quantize-type", "lsq"})), 1, {"weight_quantize_type lsq", "learned"});
   expect_refused(mnv1_qat(words("x", {"--activation-preprocess-type", "PACT"})), 1, {"PACT"});
   expect_refused(mnv1_qat(words("x", {"--calibrate", "0"})), 2, {"--calibrate"});
+  expect_refused(mnv1_qat(words("x", {"--equalize", "yes"})), 2, {"equalize 'yes' is unknown", "cross_layer"});
+  expect_refused(mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--bias-correction", "empirical", "--out", file("x")} + small_data()), 1,
+                 {"bias_correction empirical", "use ptq"});
   ptq("q");
   expect_refused(mnv1_qat(Words{"ptq", file("q/ptq.safetensors"), "--out", file("x")} + small_data()), 1,
                  {"quantized already"});

@@ -183,6 +183,21 @@ TEST_F(GpuTraining, ThresholdsOfWeightsAreThoseOfTheProcessor) {
   }
 }
 
+TEST_F(GpuTraining, EqualizedNetsAreThoseOfTheProcessor) {
+  const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
+  quant::QuantConfig config;
+  config.equalize = quant::Equalize::cross_layer_absorb;
+  for (const auto& net : {here, there}) quant::prepare(*net, Shape{1, 32, 32, 3}, config);
+  const auto a = here->named_parameters(), b = there->named_parameters();
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    double largest = 0;
+    for (const float w : a[i].second.value().span<float>()) largest = std::max<double>(largest, std::fabs(w));
+    EXPECT_EQ(b[i].second.value().device(), Device::cuda);
+    EXPECT_LE(largest_difference(a[i].second.value(), b[i].second.value()), 1e-4 * largest) << a[i].first;
+  }
+}
+
 TEST_F(GpuTraining, OtherNetsRunThere) {
   const data::Dataset set = pictures(4);
   for (int which : {0, 1}) {

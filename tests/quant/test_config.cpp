@@ -25,7 +25,7 @@ TEST(QuantConfig, ReadsTheTutorialsDictionary) {
   const QuantConfig config = parse_config(R"({"weight_preprocess_type": null, "activation_preprocess_type": "PACT",
     "weight_quantize_type": "abs_max", "activation_quantize_type": "range_abs_max", "weight_bits": 4, "activation_bits": 6,
     "dtype": "int8", "window_size": 50, "moving_rate": 0.5, "quantizable_layer_type": ["DepthwiseConv2D"], "fuse_conv_bn": true,
-    "onnx_format": false, "scheme": "paddle"})");
+    "onnx_format": false, "scheme": "paddle", "equalize": "cross_layer_absorb", "bias_correction": "empirical"})");
   EXPECT_EQ(config.weight_preprocess_type, Preprocess::none);
   EXPECT_EQ(config.activation_preprocess_type, Preprocess::pact);
   EXPECT_EQ(config.weight_quantize_type, WeightQuantize::abs_max);
@@ -39,6 +39,8 @@ TEST(QuantConfig, ReadsTheTutorialsDictionary) {
   EXPECT_FALSE(config.quantizes_linear());
   EXPECT_TRUE(config.fuse_conv_bn);
   EXPECT_FALSE(config.onnx_format);
+  EXPECT_EQ(config.equalize, Equalize::cross_layer_absorb);
+  EXPECT_EQ(config.bias_correction, BiasCorrection::empirical);
   EXPECT_EQ(config.scheme, Scheme::paddle);
 }
 
@@ -53,6 +55,8 @@ TEST(QuantConfig, JsonComesBackEqual) {
   config.weight_percentile = 98.5;
   config.ste = Ste::plain;
   config.quantizable_layer_type = {"Linear"};
+  config.equalize = Equalize::cross_layer;
+  config.bias_correction = BiasCorrection::analytic;
   EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
 }
 
@@ -128,6 +132,8 @@ TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"window_size": 0})"), "window_size is 0");
   EXPECT_ERROR(parse_config(R"({"dtype": "int4"})"), "dtype 'int4' is unknown");
   EXPECT_ERROR(parse_config(R"({"fuse_conv_bn": 1})"), "fuse_conv_bn must be true or false");
+  EXPECT_ERROR(parse_config(R"({"equalize": "all"})"), "known: none, cross_layer, cross_layer_absorb");
+  EXPECT_ERROR(parse_config(R"({"bias_correction": true})"), "bias_correction must be a string");
   EXPECT_ERROR(parse_config(R"({"scheme": "tflite"})"), "known: octet, paddle, tensorrt");
   EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "range_abs_max"})"), "known: channel_wise_abs_max, abs_max");
   EXPECT_ERROR(parse_config(R"({"activation_preprocess_type": "pact"})"), "known: None, PACT");
