@@ -205,7 +205,7 @@ std::shared_ptr<nn::Module> quantized_net(const quant::QuantConfig& config) {
 std::vector<quant::QuantConfig> quantizers() {
   using quant::ActivationQuantize;
   using quant::WeightQuantize;
-  std::vector<quant::QuantConfig> all(7);
+  std::vector<quant::QuantConfig> all(9);
   all[1].scheme = quant::Scheme::paddle;
   all[2].weight_preprocess_type = all[2].activation_preprocess_type = quant::Preprocess::pact;
   all[3].weight_quantize_type = WeightQuantize::channel_wise_lsq, all[3].activation_quantize_type = ActivationQuantize::lsq;
@@ -213,6 +213,8 @@ std::vector<quant::QuantConfig> quantizers() {
   all[5].activation_quantize_type = ActivationQuantize::abs_max, all[5].weight_bits = 4, all[5].activation_bits = 3;
   all[6].weight_quantize_type = WeightQuantize::channel_wise_percentile, all[6].weight_percentile = 90;
   all[6].ste = quant::Ste::plain;
+  all[7].activation_quantize_type = ActivationQuantize::percentile, all[7].scheme = quant::Scheme::paddle;
+  all[8].activation_quantize_type = ActivationQuantize::mse, all[8].activation_bits = 4;
   return all;
 }
 
