@@ -31,6 +31,7 @@ constexpr Name<WeightQuantize> kWeightTypes[] = {
     {WeightQuantize::percentile, "percentile"},
     {WeightQuantize::channel_wise_mse, "channel_wise_mse"},
     {WeightQuantize::mse, "mse"},
+    {WeightQuantize::kl, "kl"},
 };
 constexpr Name<ActivationQuantize> kActivationTypes[] = {
     {ActivationQuantize::moving_average_abs_max, "moving_average_abs_max"},
@@ -38,6 +39,9 @@ constexpr Name<ActivationQuantize> kActivationTypes[] = {
     {ActivationQuantize::range_abs_max, "range_abs_max"},
     {ActivationQuantize::min_max, "min_max"},
     {ActivationQuantize::lsq, "lsq"},
+    {ActivationQuantize::percentile, "percentile"},
+    {ActivationQuantize::kl, "kl"},
+    {ActivationQuantize::mse, "mse"},
 };
 constexpr Name<Ste> kStes[] = {{Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}};
 constexpr Name<BatchNormMode> kBatchNormModes[] = {{BatchNormMode::kept, "kept"}, {BatchNormMode::folded, "folded"}};
@@ -104,6 +108,16 @@ std::vector<std::string> strings_at(const Json& json, const std::string& key) {
 
 void check_percentile(const char* key, double percentile) {
   OCTET_CHECK(percentile > 50 && percentile <= 100, kWhere, "{} is {}, it must be more than 50 and at most 100", key, percentile);
+}
+void check_affine(const QuantConfig& c) {
+  if (!c.has_affine_activations()) return;
+  const char* key = c.activation_affine ? "activation_affine" : "activation_quantize_type min_max";
+  if (c.scheme != Scheme::octet)
+    fail(kWhere, fmt::format("{} has zero points, which scheme {} has not", key, name_of(c.scheme)), "use scheme octet");
+  if (is_learned(c.activation_quantize_type))
+    fail(kWhere, fmt::format("activation_quantize_type {} learns a step and no zero point", name_of(c.activation_quantize_type)), "leave activation_affine off");
+  if (c.activation_quantize_type == ActivationQuantize::kl)
+    fail(kWhere, "activation_quantize_type kl looks at sizes alone, an affine grid has two ends", "use percentile or mse, or leave activation_affine off");
 }
 /// A clipping threshold from the values and one from gradients at once.
 void check_pact(const char* key, const char* type, bool learns, bool clips) {
@@ -175,6 +189,8 @@ std::span<const Field> fields() {
       FIELD(activation_preprocess_type, preprocess_at(j, k), preprocess_text(c.activation_preprocess_type)),
       FIELD(weight_quantize_type, value_of(kWeightTypes, k, string_at(j, k)), name_of(c.weight_quantize_type)),
       FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
+      FIELD(activation_affine, bool_at(j, k), c.activation_affine),
+      FIELD(activation_percentile, number_at(j, k), c.activation_percentile),
       FIELD(weight_percentile, number_at(j, k), c.weight_percentile),
       FIELD(ste, value_of(kStes, k, string_at(j, k)), text_of(kStes, c.ste)),
       FIELD(weight_bits, integer_at(j, k), c.weight_bits),
@@ -218,10 +234,16 @@ bool is_per_channel(WeightQuantize type) {
 bool clips(WeightQuantize type) {
   return !is_learned(type) && type != WeightQuantize::channel_wise_abs_max && type != WeightQuantize::abs_max;
 }
+bool clips(ActivationQuantize type) {
+  return type == ActivationQuantize::percentile || type == ActivationQuantize::kl || type == ActivationQuantize::mse;
+}
 bool is_learned(ActivationQuantize type) { return type == ActivationQuantize::lsq; }
 bool is_learned(WeightQuantize type) { return type == WeightQuantize::lsq || type == WeightQuantize::channel_wise_lsq; }
 Scheme parse_scheme(const std::string& text) { return value_of(kSchemes, "scheme", text); }
 
+bool QuantConfig::has_affine_activations() const {
+  return activation_affine || activation_quantize_type == ActivationQuantize::min_max;
+}
 bool QuantConfig::quantizes_conv(bool depthwise) const { return lists(*this, "Conv2D") || (depthwise && lists(*this, "DepthwiseConv2D")); }
 bool QuantConfig::quantizes_linear() const { return lists(*this, "Linear"); }
 
@@ -269,11 +291,11 @@ void QuantConfig::check() const {
       fail(kWhere, fmt::format("quantizable_layer_type '{}' is unknown", layer), "known: Conv2D, DepthwiseConv2D, Linear");
   check_batch_norm(*this);
   check_pact_decay(*this);
-  if (scheme != Scheme::octet && activation_quantize_type == ActivationQuantize::min_max)
-    fail(kWhere, fmt::format("activation_quantize_type min_max has zero points, which scheme {} has not", name_of(scheme)), "use scheme octet");
+  check_affine(*this);
+  check_percentile("activation_percentile", activation_percentile);
   check_percentile("weight_percentile", weight_percentile);
   if (activation_preprocess_type == Preprocess::pact)
-    check_pact("activation_quantize_type", name_of(activation_quantize_type), is_learned(activation_quantize_type), false);
+    check_pact("activation_quantize_type", name_of(activation_quantize_type), is_learned(activation_quantize_type), clips(activation_quantize_type));
   if (weight_preprocess_type == Preprocess::pact)
     check_pact("weight_quantize_type", name_of(weight_quantize_type), is_learned(weight_quantize_type), clips(weight_quantize_type));
 }

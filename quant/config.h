@@ -18,10 +18,10 @@ enum class BatchNormMode { kept, folded };
 /// Weights. channel_wise_*: a scale per output channel. lsq: the step is learned (Esser et al. 2020); the others: see
 /// weight_range.h.
 enum class WeightQuantize {
-  channel_wise_abs_max, abs_max, channel_wise_lsq, lsq, channel_wise_percentile, percentile, channel_wise_mse, mse
+  channel_wise_abs_max, abs_max, channel_wise_lsq, lsq, channel_wise_percentile, percentile, channel_wise_mse, mse, kl
 };
-/// Activations, always one scale per tensor; see observer.h. min_max is affine (zero point), schemes octet only.
-enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq };
+/// Activations, always one scale per tensor; see observer.h and histogram_observer.h. min_max is moving_average_abs_max on an affine grid.
+enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq, percentile, kl, mse };
 /// Which gradients pass a quantizer that rounds straight-through. masked: those of values inside the grid; plain: all;
 /// scheme: masked under octet and tensorrt, plain under paddle.
 enum class Ste { scheme, masked, plain };
@@ -40,6 +40,7 @@ bool is_learned(WeightQuantize);
 bool is_learned(ActivationQuantize);
 /// Does the grid end below the largest value, by a rule other than learning?
 bool clips(WeightQuantize);
+bool clips(ActivationQuantize);
 const char* name_of(Equalize);
 const char* name_of(BiasCorrection);
 /// "octet", "paddle" or "tensorrt"; throws Error naming the known ones.
@@ -51,6 +52,8 @@ struct QuantConfig {
   Preprocess activation_preprocess_type = Preprocess::none;
   WeightQuantize weight_quantize_type = WeightQuantize::channel_wise_abs_max;
   ActivationQuantize activation_quantize_type = ActivationQuantize::moving_average_abs_max;
+  bool activation_affine = false;  ///< zero points, from both ends of the range; scheme octet only
+  double activation_percentile = 99.99;  ///< of |x|, or at each end of an affine grid, that percentile keeps, in (50, 100]
   double weight_percentile = 99.9;  ///< of |w| (of a channel, or of all) that percentile keeps, in (50, 100]
   /// Of quantizers without PACT or a learned step, whose gradients are their papers'. A weight's abs-max clips nothing.
   Ste ste = Ste::scheme;
@@ -76,6 +79,7 @@ struct QuantConfig {
 
   /// Throws Error naming the key when a value is out of range or two contradict each other.
   void check() const;
+  bool has_affine_activations() const;
   bool quantizes_conv(bool depthwise) const;
   bool quantizes_linear() const;
   /// Are batch norms folded into the weights before quantizers come in?

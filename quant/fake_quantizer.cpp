@@ -60,6 +60,7 @@ void FakeQuantizer::restart() {
 
 void FakeQuantizer::set_calibrating(bool on) {
   calibrating_ = on;
+  on_calibrating(on);
   restart();
 }
 
@@ -80,7 +81,7 @@ Variable FakeQuantizer::apply(const Variable& src) {
 
 std::optional<nn::DeferredQuant> FakeQuantizer::defer(const Tensor& range, Device device) {
   // A tensor that several slots read is quantized once, so that it has to exist.
-  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !range.defined())) return std::nullopt;
+  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !(range.defined() && observes_ranges()))) return std::nullopt;
   if (device != Device::cpu && !works_there()) return std::nullopt;
   if (watches()) watch_range(range, true);
   if (!quantizing()) return nn::DeferredQuant{};
@@ -142,6 +143,7 @@ nn::DeferredQuant ActivationQuantizer::grid_there() {
 }
 
 void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
+  if (observer_->wants_values()) return observer_->observe_values(src.value(), starts_step);
   const Tensor range = grid_.affine ? min_max(src.value()) : abs_max(src.value(), 1);
   if (pact_ && !pact_->started()) {
     const std::vector<float> ends = values_of(range);

@@ -57,6 +57,10 @@ class FakeQuantizer : public nn::Transform {
   /// Sees a tensor of training; starts_step: the first of this forward pass.
   virtual void watch(const Variable& src, bool starts_step) { (void)src, (void)starts_step; }
   virtual Variable quantize(const Variable& src) = 0;
+  /// Calibration begins or ends.
+  virtual void on_calibrating(bool on) { (void)on; }
+  /// Is a tensor's range all that watch() looks at?
+  virtual bool observes_ranges() const { return true; }
   /// May a fused operation do what quantize() does, and what watch() does from the range alone (see defer())?
   virtual bool is_plain() const { return false; }
   /// watch() of a tensor with this range, f32 {2}; only where is_plain().
@@ -121,6 +125,8 @@ class ActivationQuantizer : public FakeQuantizer {
   Variable quantize(const Variable& src) override;
   bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr; }
   bool is_masked() const override { return masked_; }
+  bool observes_ranges() const override { return !observer_->wants_values(); }
+  void on_calibrating(bool on) override { observer_->set_accumulating(on); }
   Tensor scale_there() const override { return scale_; }
   bool works_there() const override { return !grid_.affine; }
   nn::DeferredQuant grid_there() override;

@@ -52,7 +52,11 @@ bool Observer::seen() const {
 
 Range Observer::range() const {
   const std::vector<float> v = values_of(state_);
-  if (kind_ == kernels::ObserverKind::min_max) return {v[0], v[1]};
+  if (kind_ == kernels::ObserverKind::min_max || kind_ == kernels::ObserverKind::extremes) return {v[0], v[1]};
+  if (kind_ == kernels::ObserverKind::range_min_max) {
+    const auto highs = v.begin() + 1 + (static_cast<std::ptrdiff_t>(v.size()) - 2) / 2;
+    return {*std::min_element(v.begin() + 1, highs), *std::max_element(highs, v.end() - 1)};
+  }
   float top = v[0];
   if (kind_ == kernels::ObserverKind::paddle_moving_average) top = v[1] / v[0];
   if (kind_ == kernels::ObserverKind::range_abs_max) top = *std::max_element(v.begin() + 1, v.end() - 1);
@@ -60,6 +64,7 @@ Range Observer::range() const {
 }
 
 Tensor Observer::run(const Tensor& range, bool starts_step, const QuantParams* bounds, const Tensor& alpha) const {
+  OCTET_CHECK(!range.defined() || !wants_values(), "observer", "a {} watches values", kind());
   Tensor state = state_, step = step_;  // the same memory
   kernels::QuantizerProblem problem;
   problem.count = state.numel() - 1, problem.kind = kind_, problem.rate = rate_, problem.starts_step = starts_step;
@@ -87,6 +92,13 @@ void Observer::check(const Tensor& range) const {
     diverged("observer", fmt::format("an activation ranges from {} to {}", low, high));
 }
 
+void Observer::mark_seen() {
+  if (!known_seen_) state_.slice(state_.numel() - 1, state_.numel()).fill(1);
+  began_ = known_seen_ = true;
+}
+
+void Observer::observe_values(const Tensor&, bool) { fail("observer", fmt::format("a {} watches ranges", kind())); }
+
 void Observer::observe(Range batch, bool starts_step) {
   observe(Tensor::from(Shape{2}, std::vector<float>{batch.min, batch.max}).to(state_.device()), starts_step);
 }
@@ -105,17 +117,5 @@ Tensor Observer::watch(const Tensor& range, bool starts_step, const QuantParams&
 }
 
 Tensor Observer::scale(const QuantParams& bounds, const Tensor& alpha) const { return run({}, false, &bounds, alpha); }
-
-std::shared_ptr<Observer> make_observer(const QuantConfig& config) {
-  switch (config.activation_quantize_type) {
-    case ActivationQuantize::abs_max: return std::make_shared<AbsMaxObserver>();
-    case ActivationQuantize::range_abs_max: return std::make_shared<RangeAbsMaxObserver>(config.window_size);
-    case ActivationQuantize::min_max: return std::make_shared<MinMaxObserver>(config.moving_rate);
-    case ActivationQuantize::lsq: return nullptr;
-    case ActivationQuantize::moving_average_abs_max: break;
-  }
-  if (config.scheme == Scheme::paddle) return std::make_shared<PaddleMovingAverageObserver>(config.moving_rate);
-  return std::make_shared<MovingAverageAbsMaxObserver>(config.moving_rate);
-}
 
 }  // namespace octet::quant

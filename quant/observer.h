@@ -22,6 +22,12 @@ struct Range {
 /// what is not finite makes a state and scales that are not either.
 class Observer : public nn::Module {
  public:
+  /// Does it watch values, not their range alone? Then it has observe_values(), and not the observe() and watch() of ranges.
+  virtual bool wants_values() const { return false; }
+  /// Values, f32 or f64, where the observer lies. Throws Error when one is not finite.
+  virtual void observe_values(const Tensor& values, bool starts_step);
+  /// While on, nothing is forgotten, and all batches count alike: for observers of values.
+  virtual void set_accumulating(bool on) { (void)on; }
   /// A tensor's range; `starts_step` is true for the first tensor of a step. Throws Error when it is not finite.
   void observe(Range batch, bool starts_step);
   /// The same, f32 where the observer lies: {least, greatest}, or {largest |x|}.
@@ -40,9 +46,13 @@ class Observer : public nn::Module {
   /// `initial`: the state's values, without the mark that data was seen.
   Observer(kernels::ObserverKind kind, const std::vector<float>& initial, double rate = 0);
   void on_mode_change() override { known_seen_ = false; }
+  void check(const Tensor& range) const;
+  /// The state's values, without the mark: the same memory.
+  Tensor values() const { return state_.slice(0, state_.numel() - 1); }
+  /// Data was seen.
+  void mark_seen();
 
  private:
-  void check(const Tensor& range) const;
   /// The range, where defined, joins the state; the scale, where there are bounds.
   Tensor run(const Tensor& range, bool starts_step, const QuantParams* bounds, const Tensor& alpha) const;
   kernels::ObserverKind kind_;
@@ -91,8 +101,20 @@ class MinMaxObserver : public Observer {
   std::string kind() const override { return "MinMaxObserver"; }
 };
 
-/// The observer that config.activation_quantize_type and config.scheme ask for; null for lsq, which learns instead.
-std::shared_ptr<Observer> make_observer(const QuantConfig& config);
+/// The least and the greatest value of all batches so far: for affine grids.
+class ExtremesObserver : public Observer {
+ public:
+  ExtremesObserver() : Observer(kernels::ObserverKind::extremes, {0, 0}) {}
+  std::string kind() const override { return "ExtremesObserver"; }
+};
+
+/// The least and the greatest value of the last `window` batches, and 0: for affine grids.
+class RangeMinMaxObserver : public Observer {
+ public:
+  explicit RangeMinMaxObserver(int window)
+      : Observer(kernels::ObserverKind::range_min_max, std::vector<float>(2 * static_cast<std::size_t>(window) + 1, 0.0f)) {}
+  std::string kind() const override { return "RangeMinMaxObserver"; }
+};
 
 /// Largest |x| per channel of axis 0 (channels = 1: of the whole tensor) of f32 or f64 values, NaN when there is one: f32 {channels}, where
 /// they lie.

@@ -8,6 +8,7 @@
 #include "quant/equalize.h"
 #include "quant/fake_quantizer.h"
 #include "quant/learned_step.h"
+#include "quant/make_observer.h"
 #include "quant/shift_rounder.h"
 #include "quant/value_classes.h"
 
@@ -59,11 +60,11 @@ std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, i
   Grid grid;
   grid.bits = bits;
   grid.is_unsigned = is_unsigned;
-  grid.affine = config.activation_quantize_type == ActivationQuantize::min_max;
+  grid.affine = config.has_affine_activations();
   grid.narrow = config.scheme == Scheme::paddle;
-  if (config.activation_quantize_type == ActivationQuantize::lsq) return LearnedStepQuantizer::for_activation(grid);
+  if (is_learned(config.activation_quantize_type)) return LearnedStepQuantizer::for_activation(grid);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  return std::make_shared<ActivationQuantizer>(grid, make_observer(config), pact_if(config.activation_preprocess_type),
+  return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid), pact_if(config.activation_preprocess_type),
                                                config.ste);
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/fake_quant/fake_quant.h"
+#include "quant/histogram_observer.h"
 #include "quant/observer.h"
 
 namespace octet::quant {
@@ -31,6 +32,9 @@ WeightRange weight_range(const QuantConfig& config) {
     case WeightQuantize::channel_wise_mse:
       range.clipping = Clipping::mse;
       break;
+    case WeightQuantize::kl:
+      range.clipping = Clipping::kl;
+      break;
     default:
       break;
   }
@@ -41,6 +45,8 @@ Tensor thresholds(const WeightRange& range, const Tensor& weight, const QuantPar
   const std::int64_t channels = range.per_channel ? weight.shape()[0] : 1;
   if (range.clipping == Clipping::none) return abs_max(weight, channels);
   const Tensor values = weight.to(DType::f32);
+  if (range.clipping == Clipping::kl)
+    return histogram_threshold(values, {.rule = kernels::HistogramRule::kl, .hi = bounds.hi});
   kernels::FakeQuantProblem problem;
   problem.channels = channels, problem.inner = values.numel() / channels;
   problem.hi = bounds.hi;

@@ -10,6 +10,7 @@ namespace octet::quant {
 enum class Clipping {
   none,        ///< the largest |w|
   percentile,  ///< the smallest |w| that at least `percentile` % of all |w| do not exceed
+  kl,          ///< of the whole: least divergence of the clipped and grouped |w| from all (kernels/histogram)
   mse,         ///< of 128 fractions of the largest |w|, that of least squared rounding error (kernels/fake_quant, mse_top)
 };
 

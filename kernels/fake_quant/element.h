@@ -67,13 +67,8 @@ inline OCTET_HD T scale_slope(const Grid& p, T x, float scale) {
 
 /// What |x| loses on a symmetric grid of this step up to code hi.
 inline OCTET_HD float rounding_error(float size, float step, std::int32_t hi) {
-  const float t = size / step, top = static_cast<float>(hi);
-#if defined(__CUDA_ARCH__)
-  return __fadd_rn(size, -__fmul_rn(t < top ? rintf(t) : top, step));
-#else
-  const float on_grid = (t < top ? rintf(t) : top) * step;
+  const float t = size / step, top = static_cast<float>(hi), on_grid = (t < top ? rintf(t) : top) * step;
   return size - on_grid;
-#endif
 }
 
 }  // namespace

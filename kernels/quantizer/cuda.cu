@@ -22,9 +22,9 @@ __device__ T merge_block(T mine, Merge merge) {
 __global__ void observe(QuantizerProblem p, QuantizerPointers x) {
   if (threadIdx.x == 0 && (x.range != nullptr || x.top != nullptr)) join_state(p, x);
   float top = 0;
-  if (p.kind == ObserverKind::range_abs_max) {
+  if (is_ring(p.kind)) {
     __syncthreads();
-    for (std::int64_t i = 1 + threadIdx.x; i < p.count; i += kObserveThreads) top = larger(x.state[i], top);
+    for (std::int64_t i = 1 + threadIdx.x; i < p.count; i += kObserveThreads) top = larger(fabsf(x.state[i]), top);
     top = merge_block(top, [](float a, float b) { return larger(b, a); });
   }
   if (threadIdx.x != 0 || x.scale == nullptr) return;

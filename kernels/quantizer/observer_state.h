@@ -26,6 +26,11 @@ inline OCTET_HD float blended(double rate, float old, float fresh) {
   return static_cast<float>(rate * static_cast<double>(old) + (1 - rate) * static_cast<double>(fresh));
 }
 
+/// Does the state hold the last batches one by one?
+inline OCTET_HD bool is_ring(ObserverKind kind) {
+  return kind == ObserverKind::range_abs_max || kind == ObserverKind::range_min_max;
+}
+
 /// The range of this step, this batch's included; at a step's first batch the state before it is put aside, and later
 /// ones bring it back.
 inline OCTET_HD SeenRange step_range(const QuantizerProblem& p, const QuantizerPointers& x) {
@@ -35,7 +40,7 @@ inline OCTET_HD SeenRange step_range(const QuantizerProblem& p, const QuantizerP
     x.step[0] = x.state[0], x.step[1] = p.count > 1 ? x.state[1] : 0, x.step[2] = seen;
   } else {
     x.state[0] = x.step[0], seen = x.step[2];
-    if (p.count > 1 && p.kind != ObserverKind::range_abs_max) x.state[1] = x.step[1];
+    if (p.count > 1 && !is_ring(p.kind)) x.state[1] = x.step[1];
     batch.widen(x.step[3], x.step[4]);
   }
   x.step[3] = batch.low, x.step[4] = batch.high;
@@ -68,17 +73,31 @@ inline OCTET_HD void join_state(const QuantizerProblem& p, const QuantizerPointe
       v[0] = first ? batch.low : blended(p.rate, v[0], batch.low);
       v[1] = first ? batch.high : blended(p.rate, v[1], batch.high);
       break;
+    case ObserverKind::extremes: {
+      SeenRange seen = first ? batch : SeenRange{v[0], v[1]};
+      seen.widen(batch.low, batch.high);
+      v[0] = seen.low, v[1] = seen.high;
+      break;
+    }
+    case ObserverKind::range_min_max: {
+      const std::int64_t window = (p.count - 1) / 2, place = static_cast<std::int64_t>(v[0]) % window;
+      v[1 + place] = batch.low, v[1 + window + place] = batch.high;
+      v[0] = static_cast<float>((place + 1) % window);
+      break;
+    }
   }
   v[p.count] = 1;
 }
 
-/// max |x| of what has been seen, from the state; `ring_top`: the ring's maximum, which range_abs_max alone needs.
+/// max |x| of what has been seen, from the state; `ring_top`: the largest |number| of the rings, where there are some.
 inline OCTET_HD float seen_top(const QuantizerProblem& p, const float* v, float ring_top) {
   switch (p.kind) {
     case ObserverKind::paddle_moving_average:
       return fabsf(v[1] / v[0]);
     case ObserverKind::range_abs_max:
+    case ObserverKind::range_min_max:
       return ring_top;
+    case ObserverKind::extremes:
     case ObserverKind::min_max:
       return SeenRange{v[0], v[1]}.abs_max();
     default:

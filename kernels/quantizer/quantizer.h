@@ -23,7 +23,17 @@ namespace octet::kernels {
 ///   paddle_moving_average v0 ← rate·v0 + 1, v1 ← rate·v1 + m, in f32, both 1 at first; range v1 / v0
 ///   range_abs_max         a ring of the last batches' m: v0 the next place, v1 … the ring; range its maximum
 ///   min_max               v0, v1 ← moving averages of both ends
-enum class ObserverKind { abs_max, moving_average, paddle_moving_average, range_abs_max, min_max };
+///   extremes              v0 ← min(v0, least), v1 ← max(v1, greatest), those of the batch at first
+///   range_min_max         two rings as of range_abs_max, of as many numbers, behind v0: of least, then of greatest
+enum class ObserverKind {
+  abs_max,
+  moving_average,
+  paddle_moving_average,
+  range_abs_max,
+  min_max,
+  extremes,
+  range_min_max
+};
 
 struct QuantizerProblem {
   std::int64_t count = 1;  ///< observe: values of the state, without the mark that data was seen

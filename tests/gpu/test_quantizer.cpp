@@ -17,7 +17,9 @@ class GpuQuantizer : public test::OnDevice {};
 
 constexpr ObserverKind kKinds[] = {ObserverKind::abs_max, ObserverKind::moving_average,
                                    ObserverKind::paddle_moving_average, ObserverKind::range_abs_max,
-                                   ObserverKind::min_max};
+                                   ObserverKind::min_max,
+                                   ObserverKind::extremes,
+                                   ObserverKind::range_min_max};
 
 std::vector<float> first_state(ObserverKind kind, std::int64_t window) {
   switch (kind) {
@@ -25,7 +27,10 @@ std::vector<float> first_state(ObserverKind kind, std::int64_t window) {
       return {1, 1, 0};
     case ObserverKind::range_abs_max:
       return std::vector<float>(static_cast<std::size_t>(window) + 2, 0.0f);
+    case ObserverKind::range_min_max:
+      return std::vector<float>(2 * static_cast<std::size_t>(window) + 2, 0.0f);
     case ObserverKind::min_max:
+    case ObserverKind::extremes:
       return {0, 0, 0};
     default:
       return {0, 0};
@@ -70,7 +75,8 @@ void expect_equal_course(ObserverKind kind, std::int64_t window, bool with_top, 
     expect_same(state, state_there.values(), what + " state");
     expect_same(step, step_there.values(), what + " step");
     expect_same(scale, scale_there.values(), what + " scale");
-    if (batch >= 12 && alpha == nullptr && kind != ObserverKind::range_abs_max) {
+    if (batch >= 12 && alpha == nullptr && kind != ObserverKind::range_abs_max &&
+        kind != ObserverKind::range_min_max) {
       EXPECT_FALSE(std::isfinite(scale[0])) << what << ": nothing is hidden";
     }
   }

@@ -152,6 +152,18 @@ TEST(FakeQuant, ThresholdRowsEqualReference) {
   });
 }
 
+// 127 values of 1 and one of 2, codes −1, 0, 1: a threshold t loses 127·(1 − t)² + (2 − t)², 1 at 1 and at 65/64.
+TEST(FakeQuant, MseTakesTheLargestOfEquals) {
+  std::vector<float> src(128, 1.0f);
+  src[100] = -2;
+  const FakeQuantProblem p{.channels = 1, .inner = 128, .hi = 1};
+  for_own_rows(fake_quant_rows(), "mse_top", "f32", [&](const FakeQuantRow& row) {
+    float out = 0;
+    row.run(p, {.src = src.data(), .out = &out}, {});
+    EXPECT_EQ(out, 65.0f / 64) << row.impl;
+  });
+}
+
 TEST(FakeQuant, QuantileIsTheElementOfThatRank) {
   const std::vector<float> src{3, -1, 0, -2, 5, -5, 4, 0};
   for (std::int64_t rank = 1; rank <= 8; ++rank) {

@@ -52,7 +52,7 @@ TEST(QuantConfig, JsonComesBackEqual) {
   config.weight_bits = 2;
   config.first_last_bits = 7;
   config.moving_rate = 0.123;
-  config.weight_percentile = 98.5;
+  config.weight_percentile = 98.5, config.activation_percentile = 99.5;
   config.ste = Ste::plain;
   config.quantizable_layer_type = {"Linear"};
   config.equalize = Equalize::cross_layer;
@@ -144,6 +144,11 @@ TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_preprocess_type": "PACT"})"), "use one of the two");
   EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "lsq", "weight_preprocess_type": "PACT"})"), "use one of the two");
   EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "mse", "weight_preprocess_type": "PACT"})"), "mse chooses a threshold");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_preprocess_type": "PACT"})"), "kl chooses a threshold");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_affine": true})"), "two ends");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_affine": true})"), "no zero point");
+  EXPECT_ERROR(parse_config(R"({"scheme": "tensorrt", "activation_affine": true})"), "activation_affine has zero points");
+  EXPECT_ERROR(parse_config(R"({"activation_percentile": 0})"), "activation_percentile is 0");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 50})"), "weight_percentile is 50");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 100.5})"), "weight_percentile is 100.5");
   EXPECT_ERROR(parse_config(R"({"ste": "none"})"), "known: scheme, masked, plain");

@@ -72,6 +72,15 @@ std::vector<Variant> variants() {
           {"octet, percentile weights", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::percentile, c.weight_percentile = 99;
            })},
+          {"octet, KL", config_of([](auto& c) {
+             c.activation_quantize_type = ActivationQuantize::kl, c.weight_quantize_type = WeightQuantize::kl;
+           })},
+          {"octet, affine activations by percentile", config_of([](auto& c) {
+             c.activation_quantize_type = ActivationQuantize::percentile, c.activation_affine = true;
+           })},
+          {"octet, affine extremes", config_of([](auto& c) {
+             c.activation_quantize_type = ActivationQuantize::abs_max, c.activation_affine = true;
+           })},
           {"octet, depthwise alone", config_of([](auto& c) { c.quantizable_layer_type = {"DepthwiseConv2D"}; })},
           {"octet, fuse_conv_bn", config_of([](auto& c) { c.fuse_conv_bn = true; })},
           {"octet, batch norm folded", config_of([](auto& c) { c.batch_norm = BatchNormMode::folded; })},
@@ -113,7 +122,7 @@ TEST(FusedQat, SmallResNetGivesTheSameBits) {
 bool runs_in_integers(const Variant& variant) {
   const QuantConfig& c = variant.config;
   return c.scheme != Scheme::paddle && !c.fuse_conv_bn && c.activation_preprocess_type == Preprocess::none &&
-         c.activation_quantize_type != ActivationQuantize::lsq && c.quantizable_layer_type.size() == 2;
+         !is_learned(c.activation_quantize_type) && !clips(c.activation_quantize_type) && c.quantizable_layer_type.size() == 2;
 }
 
 // A layer's sums differ by K·ε, so a code behind them may fall on the other side of a tie; a dozen layers on, with six

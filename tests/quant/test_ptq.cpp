@@ -103,7 +103,7 @@ TEST(Calibrate, IsAFunctionOfItsOptions) {
 }
 
 TEST(Calibrate, ConvertsUnderEverySchemeAndOption) {
-  std::vector<QuantConfig> configs(9);
+  std::vector<QuantConfig> configs(14);
   configs[1].scheme = Scheme::paddle, configs[2].scheme = Scheme::tensorrt;
   configs[3].weight_quantize_type = WeightQuantize::abs_max;
   configs[4].activation_quantize_type = ActivationQuantize::min_max;
@@ -111,6 +111,11 @@ TEST(Calibrate, ConvertsUnderEverySchemeAndOption) {
   configs[6].fuse_conv_bn = true, configs[6].activation_quantize_type = ActivationQuantize::range_abs_max;
   configs[7].weight_quantize_type = WeightQuantize::channel_wise_mse;
   configs[8].weight_quantize_type = WeightQuantize::channel_wise_percentile, configs[8].scheme = Scheme::paddle;
+  configs[9].activation_quantize_type = ActivationQuantize::percentile, configs[9].scheme = Scheme::tensorrt;
+  configs[10].activation_quantize_type = ActivationQuantize::kl, configs[10].weight_quantize_type = WeightQuantize::kl;
+  configs[11].activation_quantize_type = ActivationQuantize::mse, configs[11].activation_affine = true;
+  configs[12].activation_quantize_type = ActivationQuantize::mse, configs[12].scheme = Scheme::paddle;
+  configs[13].activation_quantize_type = ActivationQuantize::range_abs_max, configs[13].activation_affine = true;
   for (const QuantConfig& config : configs) {
     SCOPED_TRACE(to_json(config));
     const auto net = warmed_net();
