@@ -1,81 +1,58 @@
 #include "apps/mnv1_qat/methods.h"
 
 #include <algorithm>
-#include <array>
 
 #include "core/error.h"
 
 namespace octet::app {
 namespace {
 
-using quant::ActivationQuantize;
 using quant::Preprocess;
 using quant::Scheme;
-using quant::WeightQuantize;
+using quant::Ste;
+using Values = quant::ActivationQuantize;
+using Weights = quant::WeightQuantize;
 
-constexpr std::array<Method, 11> kMethods{{
+void take(Options& o, Weights weights, Values values) {
+  o.quant.weight_quantize_type = weights, o.quant.activation_quantize_type = values;
+}
+void ste(Options& o) { take(o, Weights::channel_wise_abs_max, Values::moving_average_abs_max); }
+
+constexpr Method kMethods[] = {
+    // Fine-tuned.
     {"ste", true, "Krishnamoorthi 2018",
-     "straight-through; weights by the largest of a channel, values by its moving average",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
-     }},
+     "straight-through; weights by the largest of a channel, values by its moving average", ste},
     {"ste_per_tensor", true, "Jacob et al. 2018", "ste with one step for all weights of a layer",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
-     }},
+     [](Options& o) { take(o, Weights::abs_max, Values::moving_average_abs_max); }},
+    {"ste_unmasked", true, "Bengio et al. 2013", "ste whose gradients pass beyond the grid's ends too",
+     [](Options& o) { ste(o), o.quant.ste = Ste::plain; }},
+    {"ste_mse_weights", true, "Sung et al. 2015",
+     "ste with weights clipped where the squared rounding error is least",
+     [](Options& o) { take(o, Weights::channel_wise_mse, Values::moving_average_abs_max); }},
     {"min_max", true, "Jacob et al. 2018",
      "ste with affine values, from the least to the largest seen; behind a ReLU they are ste's",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::min_max;
-     }},
+     [](Options& o) { take(o, Weights::channel_wise_abs_max, Values::min_max); }},
     {"range_abs_max", true, "PaddleSlim", "ste with values by the largest of the last window_size batches",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::range_abs_max;
-     }},
+     [](Options& o) { take(o, Weights::channel_wise_abs_max, Values::range_abs_max); }},
     {"pact", true, "Choi et al. 2018", "ste with a learned clipping threshold for the values of each layer",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
-       o.quant.activation_preprocess_type = Preprocess::pact;
-     }},
+     [](Options& o) { ste(o), o.quant.activation_preprocess_type = Preprocess::pact; }},
     {"lsq", true, "Esser et al. 2020",
      "learned steps: one for the values of a layer, one for each channel of its weights",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_lsq;
-       o.quant.activation_quantize_type = ActivationQuantize::lsq;
-     }},
+     [](Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }},
     {"lsq_per_tensor", true, "Esser et al. 2020", "lsq with one step for all weights of a layer, as in the paper",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::lsq;
-       o.quant.activation_quantize_type = ActivationQuantize::lsq;
-     }},
+     [](Options& o) { take(o, Weights::lsq, Values::lsq); }},
     {"paddle", true, "PaddleSlim", "the reference tutorial's arithmetic: scheme paddle with its defaults",
-     [](Options& o) {
-       o.quant.scheme = Scheme::paddle;
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
-     }},
-    {"ptq_abs_max", false, "Krishnamoorthi 2018", "calibrated only; values by the largest seen",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::abs_max;
-     }},
-    {"ptq_moving_average", false, "Krishnamoorthi 2018",
-     "calibrated only; values by the moving average of the batches' largest",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
-     }},
-    {"ptq_min_max", false, "Jacob et al. 2018", "calibrated only; affine values, from the least to the largest seen",
-     [](Options& o) {
-       o.quant.weight_quantize_type = WeightQuantize::channel_wise_abs_max;
-       o.quant.activation_quantize_type = ActivationQuantize::min_max;
-     }},
-}};
+     [](Options& o) { ste(o), o.quant.scheme = Scheme::paddle; }},
+    // Calibrated.
+    {"ptq_abs_max", false, "Krishnamoorthi 2018", "values by the largest seen, weights by the largest of a channel",
+     [](Options& o) { take(o, Weights::channel_wise_abs_max, Values::abs_max); }},
+    {"ptq_moving_average", false, "Krishnamoorthi 2018", "values by the moving average of the batches' largest", ste},
+    {"ptq_min_max", false, "Jacob et al. 2018", "affine values, from the least to the largest seen",
+     [](Options& o) { take(o, Weights::channel_wise_abs_max, Values::min_max); }},
+    {"ptq_mse_weights", false, "Sung et al. 2015",
+     "ptq_moving_average with weights clipped where the squared rounding error is least",
+     [](Options& o) { take(o, Weights::channel_wise_mse, Values::moving_average_abs_max); }},
+};
 
 }  // namespace
 
