@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "core/diverged.h"
+
 namespace octet::quant {
 namespace {
 
@@ -60,9 +62,8 @@ class Collector {
     for (std::size_t c = 0; c < means_.size(); ++c) {
       means_[c] /= pictures;
       squares_[c] = std::max(squares_[c] / pictures - means_[c] * means_[c], 0.0);
-      OCTET_CHECK(std::isfinite(means_[c]) && std::isfinite(squares_[c]), "batch norm",
-                  "the statistics of channel {} are {} and {} ---> HINT training diverged: try a smaller learning rate",
-                  c, means_[c], squares_[c]);
+      if (!std::isfinite(means_[c]) || !std::isfinite(squares_[c]))
+        diverged("batch norm", fmt::format("the statistics of channel {} are {} and {}", c, means_[c], squares_[c]));
     }
     write(bn_.state.running_mean, means_);
     write(bn_.state.running_var, squares_);

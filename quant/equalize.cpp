@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "core/error.h"
+#include "core/diverged.h"
 #include "quant/draft.h"
 
 namespace octet::quant {
@@ -99,9 +99,7 @@ Matrix matrix_of(nn::Module& layer, std::int64_t channels) {
   m.top.assign(static_cast<std::size_t>(m.rows * m.columns), 0.0);
   const float* w = weight.data<float>();
   for (std::int64_t i = 0; i < weight.numel(); ++i) {
-    if (!std::isfinite(w[i]))
-      fail(kWhere, fmt::format("a weight of a {} is {}", layer.kind(), w[i]),
-           "training diverged: try a smaller learning rate");
+    if (!std::isfinite(w[i])) diverged(kWhere, fmt::format("a weight of a {} is {}", layer.kind(), w[i]));
     double& top = m.top[static_cast<std::size_t>(i / (m.taps * m.columns) * m.columns + i % m.columns)];
     top = std::max<double>(top, std::fabs(w[i]));
   }

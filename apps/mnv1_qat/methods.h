@@ -18,8 +18,8 @@ struct Method {
 };
 
 std::span<const Method> methods();
-/// Those of these names, in their order; "all" stands for every one. Throws Error on a name that is unknown, listing
-/// the known, or given twice.
+/// Those of these names, in their order; "all" stands for every one. Throws Error on a name that is unknown, with
+/// the one that is most like it, or given twice.
 std::vector<const Method*> find_methods(const std::vector<std::string>& names);
 
 }  // namespace octet::app

@@ -180,7 +180,7 @@ TEST_F(Compare, WhatCannotBeIsToldInALine) {
   const auto refused = [&](const Words& more, int code, const Words& parts) {
     expect_refused(mnv1_qat(small_grid(file("grid")) + more), code, parts);
   };
-  refused({"--methods", "ste,nonsense"}, 2, {"method 'nonsense' is unknown", "HINT known: all, ste"});
+  refused({"--methods", "ste,lsg"}, 2, {"method 'lsg' is unknown", "HINT did you mean 'lsq'?"});
   refused({"--methods", "ste,lsq,ste"}, 2, {"method 'ste' is given twice"});
   refused({"--bits", "8,9"}, 2, {"--bits", "2 to 8", "'9'"});
   refused({"--bits", "1"}, 2, {"--bits", "2 to 8"});
@@ -227,6 +227,19 @@ TEST_F(Compare, ATrainingThatDivergesFailsAlone) {
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_TRUE(rows[1].contains("error"));
   EXPECT_TRUE(rows[2].contains("top1"));
+}
+
+TEST_F(Compare, EveryMethodMakesAModelThatTheEngineRuns) {
+  const Ended ended =
+      mnv1_qat(small_grid(file("all")) + Words{"--methods", "all", "--bits", "4", "--seeds", "1", "--first-last-bits",
+                                               "8", "--calibrate", "32", "--quiet"});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const auto rows = rows_in(file("all"));
+  ASSERT_EQ(rows.size(), 1 + app::methods().size());
+  for (const Json& row : rows) {
+    ASSERT_TRUE(row.contains("top1")) << row;
+    EXPECT_NEAR(row["top1"].get<double>(), row["fake_quant_top1"].get<double>(), 1.5 / 40) << row["method"];
+  }
 }
 
 TEST_F(Compare, RunsOnADevice) {
