@@ -282,6 +282,67 @@ TEST(OverSeeds, MeanAndSampleDeviation) {
   EXPECT_EQ(app::over_seeds({}).mean, 0);
 }
 
+/// Rows of two seeds: fp32 at 90 and 91 %, ste three and five points below, lsq of the first seed alone, pact failed
+/// once.
+app::GridRows some_rows(const TempFolder& folder) {
+  const auto line = [](const char* method, int bits, int seed, double top1) {
+    return Json{{"method", method},
+                {"bits", bits},
+                {"seed", seed},
+                {"top1", top1},
+                {"top5", 1},
+                {"loss", 0.5},
+                {"fake_quant_top1", top1},
+                {"pictures", 100},
+                {"packed_bytes", 1000 * bits},
+                {"file_bytes", 9000},
+                {"made_by", Json::object()}}
+               .dump() +
+           "\n";
+  };
+  const std::string failed = R"({"method":"pact","bits":4,"seed":2,"error":"[fit] it, \"failed\"","made_by":{}})";
+  write_bytes(folder / "rows.jsonl", line("fp32", 32, 1, 0.9) + line("fp32", 32, 2, 0.91) + line("ste", 4, 1, 0.87) +
+                                         line("ste", 4, 2, 0.86) + line("lsq", 4, 1, 0.895) + line("pact", 4, 1, 0.7) +
+                                         failed + "\n" + line("ste", 4, 3, 0.1));
+  return app::GridRows(folder / "rows.jsonl");
+}
+
+TEST(GridResults, AreOverTheSeedsThatThereAre) {
+  const TempFolder folder;
+  const app::Grid grid{{"ste", "lsq", "pact", "never_run"}, {4}, {1, 2}, "cifar10", 100};
+  const auto results = app::results_of(grid, some_rows(folder));
+  ASSERT_EQ(results.size(), 4u) << "what has no rows is left out";
+  EXPECT_NEAR(results[0].top1.mean, 0.905, 1e-12);
+  EXPECT_NEAR(results[1].difference.mean, -0.04, 1e-12);
+  EXPECT_NEAR(results[1].difference.spread, 0.02 / std::sqrt(2.0), 1e-12);
+  EXPECT_EQ(results[2].seeds, 1u);
+  EXPECT_NEAR(results[2].difference.mean, -0.005, 1e-12) << "against its own seed, not against the mean";
+  EXPECT_EQ(results[3].seeds, 1u);
+  EXPECT_EQ(results[3].failed, 1u);
+  const std::string table = app::table_of(grid, results), csv = app::csv_of(results);
+  EXPECT_NE(table.find("| 86.50 ± 0.71 | -4.00 ± 1.41 |"), std::string::npos) << table;
+  EXPECT_NE(table.find("pact (1 of 2 failed)"), std::string::npos) << table;
+  EXPECT_NE(csv.find("\nlsq,4,1,0,0.895,0,"), std::string::npos) << csv;
+  EXPECT_EQ(app::json_of(grid, results)["results"][3]["failed"], 1);
+}
+
+TEST(GridResults, AreDrawnWithTheirSpread) {
+  const TempFolder folder;
+  app::Grid grid{{"ste", "lsq", "pact"}, {4}, {1, 2}, "cifar10", 100};
+  const auto results = app::results_of(grid, some_rows(folder));
+  const std::string drawing = app::drawing_of(grid, results).file_text();
+  const auto count = [&](const std::string& part) {
+    int found = 0;
+    for (std::size_t at = drawing.find(part); at != std::string::npos; at = drawing.find(part, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("<circle"), 3 + 2) << "pact is too far below fp32 for the second drawing";
+  EXPECT_EQ(count("stroke-width=\"1.2\""), 2 * 3) << "a bar with two ends for ste in each";
+  EXPECT_EQ(count("stroke-dasharray"), 0);
+  grid.methods = {"a", "b", "c", "d", "e", "f", "g", "h", "ste"};
+  EXPECT_NE(app::drawing_of(grid, results).file_text().find("stroke-dasharray"), std::string::npos) << "the ninth line";
+}
+
 TEST(GridRows, PassOverWhatIsNone) {
   const TempFolder folder;
   const std::string good =
