@@ -78,7 +78,7 @@ void add_training(CLI::App* app, Options& o) {
   add_device(app, o, "where nets train and are evaluated; cuda needs a build with CUDA and a device");
   add_choice<ops::Precision>(app, "--precision", o.precision,
                              {{"f32", ops::Precision::f32}, {"bf16", ops::Precision::bf16}},
-                             "operands of 1x1 convolutions while training; bf16 needs AVX512_BF16")
+                             "operands of convolutions (of 1x1 ones on the processor) while training; bf16 needs AVX512_BF16 or a device")
       ->group(group);
   add(app, "--checkpoint-every", o.checkpoint_every, "steps between checkpoints; 0: after each epoch only")
       ->check(kCount)
