@@ -82,6 +82,21 @@ __device__ inline void load_pixels(const float* from, const ChannelPlace& at, in
     x[i] = load_channels<V>(from + static_cast<std::size_t>(pixel + i * at.step) * c + at.channel);
 }
 
+/// dst = f(channel, src) element by element of a thread's items, channel one of its V; dst may be src.
+template <int V, class F>
+__device__ inline void map_pixels(const float* src, float* dst, const ChannelPlace& at, int c, F f) {
+  for_items<4>(at, [&](auto number, int pixel) {
+    Channels<V> x[number()];
+    load_pixels(src, at, pixel, c, x);
+#pragma unroll
+    for (int i = 0; i < number(); ++i) {
+#pragma unroll
+      for (int v = 0; v < V; ++v) x[i].of[v] = f(v, x[i].of[v]);
+      store_channels(dst + static_cast<std::size_t>(pixel + i * at.step) * c + at.channel, x[i]);
+    }
+  });
+}
+
 /// Elements of shared memory that sum_rows<N> needs.
 constexpr int row_sum_size(int n) { return n * static_cast<int>(kChannelThreads + 32); }
 

@@ -19,16 +19,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   float scale[V] = {}, shift[V] = {};
   for (int v = 0; v < V && at.channel < c; ++v)
     scale[v] = map.scale(at.channel + v), shift[v] = map.shift(at.channel + v);
-  for_items<4>(at, [&](auto number, int pixel) {
-    Channels<V> z[number()];
-    load_pixels(src, at, pixel, c, z);
-#pragma unroll
-    for (int i = 0; i < number(); ++i) {
-#pragma unroll
-      for (int v = 0; v < V; ++v) z[i].of[v] = map.value(z[i].of[v], scale[v], shift[v]);
-      store_channels(x + static_cast<std::size_t>(pixel + i * at.step) * c + at.channel, z[i]);
-    }
-  });
+  map_pixels<V>(src, x, at, c, [&](int v, float z) { return map.value(z, scale[v], shift[v]); });
 }
 
 /// What the convolution multiplies: src itself where there is no map; else map(src), in io.x or, where that is null, in

@@ -65,16 +65,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   const ChannelPlace at = channel_place<V>(grid, c);
   if (at.begin >= at.end) return;
   const Channels<V> scale = load_channels<V>(scale_of + at.channel), shift = load_channels<V>(shift_of + at.channel);
-  for_items<4>(at, [&](auto number, int pixel) {
-    Channels<V> x[number()];
-    load_pixels(src, at, pixel, c, x);
-#pragma unroll
-    for (int i = 0; i < number(); ++i) {
-#pragma unroll
-      for (int v = 0; v < V; ++v) x[i].of[v] = activate(__fmaf_rn(x[i].of[v], scale.of[v], shift.of[v]), act);
-      store_channels<V>(dst + static_cast<std::size_t>(pixel + i * at.step) * c + at.channel, x[i]);
-    }
-  });
+  map_pixels<V>(src, dst, at, c, [&](int v, float z) { return activate(__fmaf_rn(z, scale.of[v], shift.of[v]), act); });
 }
 
 /// d_src, and Σ g · src and Σ g of a chunk. d_src may be d_dst.
