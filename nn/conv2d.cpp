@@ -29,9 +29,17 @@ void Conv2d::add_bias(Tensor value) {
   options_.bias = true;
 }
 
+bool Conv2d::folds() const { return folded_scale_ != nullptr && folded_scale_->on && !TransformBypass::active(); }
+
+Tensor Conv2d::folded_factor() const {
+  if (!folds()) return {};
+  const NoGrad no_grad;
+  const Tensor& w = weight.value();
+  return folded(Variable(Tensor::full({options_.out_channels}, 1, w.dtype(), w.device()))).value();
+}
+
 Variable Conv2d::folded(const Variable& parameter) const {
-  const bool folds = folded_scale_ != nullptr && folded_scale_->on && !TransformBypass::active();
-  return folds && parameter.defined() ? ops::fold_batchnorm(parameter, folded_scale_->gamma, folded_scale_->state) : parameter;
+  return folds() && parameter.defined() ? ops::fold_batchnorm(parameter, folded_scale_->gamma, folded_scale_->state) : parameter;
 }
 
 Variable Conv2d::forward(const Variable& src) {

@@ -39,12 +39,15 @@ class Conv2d : public Module {
   /// What the transforms are given: the parameters, with the scale of a batch norm that folds (BatchNorm2d::fold_while_training).
   Variable folded_weight() const { return folded(weight); }
   Variable folded_bias() const { return folded(bias); }
+  /// The numbers that folding multiplies by, one per filter; undefined where nothing folds.
+  Tensor folded_factor() const;
   /// Gives a convolution without bias one (a batch norm folded into it).
   void add_bias(Tensor value);
   Variable weight, bias;  ///< bias undefined without one
 
  private:
   friend class BatchNorm2d;
+  bool folds() const;
   Variable folded(const Variable& parameter) const;
   Conv2dOptions options_;
   std::shared_ptr<const FoldedScale> folded_scale_;  ///< null: none

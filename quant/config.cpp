@@ -83,6 +83,7 @@ std::optional<double> optional_number_at(const Json& json, const std::string& ke
   if (json.is_null()) return std::nullopt;
   return number_at(json, key);
 }
+Json written(const std::optional<double>& number) { return number ? Json(*number) : Json(); }
 int integer_at(const Json& json, const std::string& key) {
   const bool fits = json.is_number_integer() && std::fabs(json.get<double>()) < 1e9;
   OCTET_CHECK(fits, kWhere, "{} must be a whole number, it is {}", key, shown(json));
@@ -200,13 +201,16 @@ std::span<const Field> fields() {
       FIELD(moving_rate, number_at(j, k), c.moving_rate),
       FIELD(window_size, integer_at(j, k), c.window_size),
       FIELD(quantizable_layer_type, strings_at(j, k), c.quantizable_layer_type),
-      FIELD(pact_decay, optional_number_at(j, k), c.pact_decay ? Json(*c.pact_decay) : Json()),
+      FIELD(pact_decay, optional_number_at(j, k), written(c.pact_decay)),
       FIELD(fuse_conv_bn, bool_at(j, k), c.fuse_conv_bn),
       FIELD(batch_norm, value_of(kBatchNormModes, k, string_at(j, k)), name_of(c.batch_norm)),
       FIELD(batch_norm_freeze_epoch, integer_at(j, k), c.batch_norm_freeze_epoch),
       FIELD(batch_norm_reestimate_batches, integer_at(j, k), c.batch_norm_reestimate_batches),
       FIELD(equalize, value_of(kEqualize, k, string_at(j, k)), name_of(c.equalize)),
       FIELD(bias_correction, value_of(kBiasCorrections, k, string_at(j, k)), name_of(c.bias_correction)),
+      FIELD(oscillation_threshold, number_at(j, k), c.oscillation_threshold),
+      FIELD(oscillation_threshold_end, optional_number_at(j, k), written(c.oscillation_threshold_end)),
+      FIELD(oscillation_momentum, number_at(j, k), c.oscillation_momentum),
       FIELD(dtype, string_at(j, k), c.dtype),
       FIELD(onnx_format, bool_at(j, k), c.onnx_format),
   };
@@ -262,6 +266,17 @@ void check_batch_norm(const QuantConfig& c) {
   if (other != nullptr) fail(kWhere, fmt::format("{} leaves no batch norm to train, and {} needs one", c.fuse_conv_bn ? "fuse_conv_bn" : "equalize", other), "use one of the two");
 }
 
+void check_oscillations(const QuantConfig& c) {
+  const auto check = [](const char* key, double value) {
+    OCTET_CHECK(value > 0 && value < 1, kWhere, "{} is {}, it must be above 0 and below 1", key, value);
+  };
+  check("oscillation_momentum", c.oscillation_momentum);
+  if (c.oscillation_threshold != 0) check("oscillation_threshold", c.oscillation_threshold);
+  if (!c.oscillation_threshold_end) return;
+  check("oscillation_threshold_end", *c.oscillation_threshold_end);
+  if (c.oscillation_threshold == 0) fail(kWhere, "oscillation_threshold_end is where a threshold ends, and there is none", "set oscillation_threshold");
+}
+
 void check_pact_decay(const QuantConfig& c) {
   if (!c.pact_decay) return;
   OCTET_CHECK(*c.pact_decay >= 0 && std::isfinite(*c.pact_decay), kWhere, "pact_decay is {}, it must be 0 or more", *c.pact_decay);
@@ -291,6 +306,7 @@ void QuantConfig::check() const {
       fail(kWhere, fmt::format("quantizable_layer_type '{}' is unknown", layer), "known: Conv2D, DepthwiseConv2D, Linear");
   check_batch_norm(*this);
   check_pact_decay(*this);
+  check_oscillations(*this);
   check_affine(*this);
   check_percentile("activation_percentile", activation_percentile);
   check_percentile("weight_percentile", weight_percentile);

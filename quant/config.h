@@ -74,6 +74,11 @@ struct QuantConfig {
   int batch_norm_reestimate_batches = 0;  ///< training batches that give statistics anew behind fine-tuning; 0: none
   Equalize equalize = Equalize::none;
   BiasCorrection bias_correction = BiasCorrection::none;  ///< of calibrated nets; fine-tuning refuses it
+  /// Oscillation frequency above which weights freeze (oscillation_freezing.h), above 0 and below 1; 0: none do. By a cosine to
+  /// the one at the end, without which it stays; and the momentum of frequencies and average codes.
+  double oscillation_threshold = 0;
+  std::optional<double> oscillation_threshold_end;
+  double oscillation_momentum = 0.01;
   std::string dtype = "int8";  ///< nothing else is known
   bool onnx_format = true;     ///< of the tutorial; files are safetensors either way
 

@@ -44,11 +44,21 @@ class FakeQuantizer : public nn::Transform {
   bool quantizing() const { return quantizing_ && !calibrating_; }
   /// Off: what comes in is not a parameter as the optimizer leaves it, so that the update cannot quantize it (nn::WeightTarget).
   void set_reads_parameter(bool on) { reads_parameter_ = on; }
+  bool reads_parameter() const { return reads_parameter_; }
   /// How many times the slots of this class are read in one forward pass; prepare() counts them. Default 1.
   void set_reads_per_forward(int reads) { reads_per_forward_ = reads; }
   /// The grid that apply() would use for this tensor in evaluation mode; none when no data was seen. For weights it
   /// follows from the tensor itself, otherwise it is params().
   virtual std::optional<QuantParams> params_for(const Tensor& src) const { (void)src; return params(); }
+  /// The symmetric grid on which a weight's codes lie, in its own tensors.
+  struct WeightGrid {
+    QuantParams bounds;  ///< without scales
+    Tensor scale;        ///< f32 where the weight lies: 1, or one per entry of axis 0
+  };
+  /// As params_for(), without waiting for a device; none when nothing is known yet, or has_weight_grid() is false.
+  virtual std::optional<WeightGrid> weight_grid(const Tensor& weight) const { (void)weight; return std::nullopt; }
+  /// Does it round a weight to the nearest code, times a step: are codes a matter of such a grid?
+  virtual bool has_weight_grid() const { return false; }
   /// Steps of params() as f32 where the quantizer works, 1 or one per channel, undefined when there are none. On a device: those of the
   /// last apply(), without waiting.
   Tensor steps() const;
@@ -74,7 +84,6 @@ class FakeQuantizer : public nn::Transform {
   /// Of the last apply() on a device; undefined before.
   virtual Tensor scale_there() const { return {}; }
   void on_mode_change() override { restart(); }
-  bool reads_parameter() const { return reads_parameter_; }
 
  private:
   void restart();
@@ -150,6 +159,8 @@ class WeightQuantizer : public FakeQuantizer {
   /// Of the last tensor applied to. Waits for a device.
   std::optional<QuantParams> params() const override;
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
+  std::optional<WeightGrid> weight_grid(const Tensor& weight) const override { return WeightGrid{grid_.bounds(), scales_of(weight)}; }
+  bool has_weight_grid() const override { return true; }
   std::optional<ops::WeightCodes> codes() const override;
   std::optional<nn::WeightTarget> weight_target(const Tensor& weight) override;
   void set_target_filled(bool filled) override { target_filled_ = filled; }

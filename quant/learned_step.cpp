@@ -86,6 +86,13 @@ std::optional<QuantParams> LearnedStepQuantizer::params_for(const Tensor& src) c
   return params;
 }
 
+std::optional<FakeQuantizer::WeightGrid> LearnedStepQuantizer::weight_grid(const Tensor&) const {
+  if (!started() || !is_weight_) return std::nullopt;
+  Tensor steps = step_.value().clone();
+  keep_at_least(steps, floor_);
+  return WeightGrid{grid_.bounds(), steps};
+}
+
 void LearnedStepQuantizer::watch(const Variable& src, bool) { start(src.value()); }
 
 Variable LearnedStepQuantizer::quantize(const Variable& src) {

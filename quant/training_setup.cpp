@@ -25,6 +25,11 @@ TrainingSetup training_setup(nn::Module& model, const QuantConfig& config) {
   TrainingSetup setup;
   if (config.batch_norm_freeze_epoch >= 0)
     setup.methods.push_back(std::make_shared<FrozenStatistics>(model, config.batch_norm_freeze_epoch));
+  if (config.oscillation_threshold > 0) {
+    const double end = config.oscillation_threshold_end.value_or(config.oscillation_threshold);
+    setup.freezing = std::make_shared<OscillationFreezing>(model, FreezingOptions{config.oscillation_threshold, end, config.oscillation_momentum});
+    setup.methods.push_back(setup.freezing);
+  }
   if (config.pact_decay) setup.weight_decays = threshold_decays(model, *config.pact_decay);
   return setup;
 }

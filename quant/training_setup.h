@@ -8,6 +8,7 @@
 #include "nn/module.h"
 #include "optim/trainer.h"
 #include "quant/config.h"
+#include "quant/oscillation_freezing.h"
 
 namespace octet::quant {
 
@@ -15,11 +16,13 @@ namespace octet::quant {
 struct TrainingSetup {
   std::vector<std::shared_ptr<optim::Method>> methods;
   std::map<std::string, double> weight_decays;
+  std::shared_ptr<OscillationFreezing> freezing;  ///< the one among the methods, null without
   void add_to(optim::Trainer::Settings& settings) const;
 };
 
 /// For a prepared model, which must outlive what is returned:
 ///   batch_norm_freeze_epoch: FrozenStatistics
+///   oscillation_threshold: OscillationFreezing
 ///   pact_decay: a weight decay of its own for every PACT threshold, so that its loss has pact_decay/2 · α² (Choi et
 ///   al. 2018, section 4)
 TrainingSetup training_setup(nn::Module& model, const QuantConfig& config);

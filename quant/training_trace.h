@@ -7,6 +7,8 @@
 
 #include "core/tensor.h"
 #include "nn/module.h"
+#include "quant/code_history.h"
+#include "quant/oscillation_freezing.h"
 
 namespace octet::quant {
 
@@ -17,33 +19,27 @@ struct LayerTrace {
   double weight_clipped = 0;                        ///< more than half a step beyond the grid
   double flips = 0;                                 ///< codes that changed, per step since the last look()
   double oscillating = 0;                           ///< weights whose flips keep changing direction (see TrainingTrace)
+  double frozen = 0;                                ///< weights that OscillationFreezing holds
   std::optional<double> value_step, value_clipped;  ///< none before the input's quantizer has seen data
 };
 
-/// Follows the codes of every quantized weight over the steps of a training. A weight oscillates when its code flips
-/// against the direction of its flip before; its frequency is the moving average f ← (1 − m)·f + m·[oscillated], m =
-/// 0.01, and it counts as oscillating above 0.005 (Nagel et al., "Overcoming oscillations in quantization-aware
-/// training", 2022, section 3.2).
+/// Follows the codes of every quantized weight over the steps of a training (code_history.h). A weight counts as oscillating
+/// above a frequency of 0.005, with a momentum of 0.01.
 class TrainingTrace {
  public:
-  /// `pictures` f32 N,H,W,C, a few, show what enters the layers. The model must outlive it.
-  TrainingTrace(nn::Module& model, Tensor pictures);
+  /// `pictures` f32 N,H,W,C, a few, show what enters the layers. The model must outlive it, and `freezing`, which may be null.
+  TrainingTrace(nn::Module& model, Tensor pictures, const OscillationFreezing* freezing = nullptr);
   /// After every step.
   void step();
   /// All layers in the order of the net. Runs the pictures in evaluation mode; training is not disturbed.
   std::vector<LayerTrace> look();
 
  private:
-  struct Weight {
-    std::string layer;
-    nn::Module* module = nullptr;
-    std::vector<std::int8_t> codes, direction;  ///< of the last flip: −1, 0 (none yet) or 1
-    std::vector<float> frequency;
-    std::int64_t flips = 0;
-  };
+  LayerTrace look_at(CodeHistory& history) const;
   nn::Module& model_;
   Tensor pictures_;
-  std::vector<Weight> weights_;
+  const OscillationFreezing* freezing_;
+  std::vector<CodeHistory> histories_;
   std::int64_t steps_ = 0;  ///< since the last look()
 };
 

@@ -191,13 +191,17 @@ void Pipeline::fine_tune() {
   Json tag = training_json(options_);
   tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["pictures"] = split_.train.size();
   tag["quant"] = Json::parse(notes_.quant), tag["from"] = from.is_object() ? from : Json(notes_.tag);
+  const quant::TrainingSetup setup = quant::training_setup(*net_, options_.quant);
   std::unique_ptr<TraceWriter> trace;
   if (!options_.trace_dir.empty()) {
     const Tensor pictures = data::normalise(split_.train.pictures.slice(0, std::min(kTracedPictures, split_.train.size())));
-    trace = std::make_unique<TraceWriter>(options_.trace_dir, *net_, pictures, options_.trace_every);
+    trace = std::make_unique<TraceWriter>(options_.trace_dir, *net_, pictures, options_.trace_every, setup.freezing.get());
   }
-  Additions additions{trace.get(), quant::training_setup(*net_, options_.quant), {}};
-  if (options_.quant.batch_norm_reestimate_batches > 0) additions.before_saving = [this] { reestimate_statistics(); };
+  Additions additions{trace.get(), setup, {}};
+  additions.before_saving = [&] {
+    if (setup.freezing != nullptr) console_.say(fmt::format("oscillations: {:.2f} % of the weights are frozen", 100 * setup.freezing->frozen()));
+    if (options_.quant.batch_norm_reestimate_batches > 0) reestimate_statistics();
+  };
   fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat, additions);
 }
 

@@ -45,6 +45,10 @@ constexpr Key kKeys[] = {
     {"--equalize", "equalize", "none|cross_layer|cross_layer_absorb",
      "scale neighbouring layers against each other first; absorb: high biases move on; folds batch norms", Form::text},
     {"--bias-correction", "bias_correction", "none|empirical|analytic", "ptq: take the mean error of each channel off its bias", Form::text},
+    {"--oscillation-threshold", "oscillation_threshold", "R", "freeze weights whose codes flip to and fro more often than that, for example 0.02; 0: none",
+     Form::number_or_bool},
+    {"--oscillation-threshold-end", "oscillation_threshold_end", "R", "to which the threshold goes by a cosine [it stays]", Form::number_or_bool},
+    {"--oscillation-momentum", "oscillation_momentum", "R", "of frequencies and average codes [0.01]", Form::number_or_bool},
     {"--quantizable-layers", "quantizable_layer_type", "Conv2D,Linear,…", "layer types to quantize, separated by commas", Form::list},
 };
 

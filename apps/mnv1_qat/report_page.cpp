@@ -115,6 +115,12 @@ void add_trace(Page& page, const RunReport& run) {
             draw(traced(
                      run, "Oscillating weights", [](const quant::LayerTrace& l) { return l.oscillating; }, false))
                 .inline_text()});
+  const bool freezes = std::any_of(run.trace.back().layers.begin(), run.trace.back().layers.end(),
+                                   [](const quant::LayerTrace& l) { return l.frozen > 0; });
+  if (freezes)
+    page.row({draw(traced(
+                       run, "Weights frozen for oscillating", [](const quant::LayerTrace& l) { return l.frozen; }, false))
+                  .inline_text()});
   page.row({draw(traced(
                      run, "Step of the weights, against the first",
                      [](const quant::LayerTrace& l) { return l.weight_step; }, true))

@@ -18,6 +18,7 @@ Json json_of(const quant::LayerTrace& layer) {
          {"weight_clipped", layer.weight_clipped},
          {"flips", layer.flips},
          {"oscillating", layer.oscillating}};
+  if (layer.frozen > 0) j["frozen"] = layer.frozen;
   if (layer.value_step) j["value_step"] = *layer.value_step, j["value_clipped"] = *layer.value_clipped;
   return j;
 }
@@ -47,6 +48,7 @@ std::vector<TraceLine> read_trace(const std::string& path) {
                               number_in(layer, "weight_clipped"),
                               number_in(layer, "flips"),
                               number_in(layer, "oscillating"),
+                              number_in(layer, "frozen"),
                               {},
                               {}};
       if (layer.contains("value_step"))
@@ -58,8 +60,9 @@ std::vector<TraceLine> read_trace(const std::string& path) {
   return lines;
 }
 
-TraceWriter::TraceWriter(const std::string& dir, nn::Module& model, const Tensor& pictures, std::int64_t every)
-    : path_((std::filesystem::path(dir) / kTraceFile).string()), trace_(model, pictures), every_(every) {
+TraceWriter::TraceWriter(const std::string& dir, nn::Module& model, const Tensor& pictures, std::int64_t every,
+                         const quant::OscillationFreezing* freezing)
+    : path_((std::filesystem::path(dir) / kTraceFile).string()), trace_(model, pictures, freezing), every_(every) {
   std::error_code error;
   std::filesystem::create_directories(dir, error);
   OCTET_CHECK(!error, "trace", "cannot make the folder '{}': {}", dir, error.message());

@@ -22,7 +22,8 @@ std::vector<TraceLine> read_trace(const std::string& path);
 class TraceWriter {
  public:
   /// Makes the folder. Throws Error when it cannot be made or written, or the model has no quantizers.
-  TraceWriter(const std::string& dir, nn::Module& model, const Tensor& pictures, std::int64_t every);
+  TraceWriter(const std::string& dir, nn::Module& model, const Tensor& pictures, std::int64_t every,
+              const quant::OscillationFreezing* freezing = nullptr);
   /// A resumed fit keeps the lines up to the step that it goes on from.
   void begin(const optim::Progress& progress);
   void step(const optim::Progress& progress);

@@ -1,6 +1,8 @@
 // Recorded training steps beside those that run as they are made: equal bits, whatever is recorded, reported or resumed.
 #include <cmath>
+#include <functional>
 
+#include "core/profile_data.h"
 #include "kernels/momentum/momentum.h"
 #include "ops/ops.h"
 #include "optim/device_steps.h"
@@ -232,18 +234,70 @@ TEST_F(GpuGraphTraining, QuantizedStepsAreRecordedToo) {
   }
 }
 
+/// A fit of a quantized net with the methods that its configuration asks for.
+std::shared_ptr<nn::Module> fit_with_methods(const quant::QuantConfig& config, const optim::FitOptions& options, optim::ScheduleKind schedule, std::int64_t stop_at = 0,
+                                             Outcome* outcome = nullptr) {
+  const auto model = quantized_net(config);
+  optim::Trainer trainer(model);
+  optim::Trainer::Settings settings{kMomentum, schedule, 0.05};
+  quant::training_setup(*model, config).add_to(settings);
+  trainer.prepare(settings);
+  Outcome own;
+  Recorder recorder(outcome != nullptr ? *outcome : own);
+  recorder.stop_at = stop_at;
+  try {
+    trainer.fit(pictures(), options, &recorder);
+  } catch (const std::runtime_error&) {
+    EXPECT_NE(stop_at, 0);
+  }
+  return model;
+}
+
+/// Methods with a hand in every step.
+std::vector<quant::QuantConfig> methods() {
+  std::vector<quant::QuantConfig> all(3);
+  for (quant::QuantConfig& config : all) {
+    config.weight_bits = 3, config.activation_bits = 4;
+    config.oscillation_threshold = 0.05, config.oscillation_threshold_end = 0.02, config.oscillation_momentum = 0.1;
+  }
+  all[1].weight_quantize_type = quant::WeightQuantize::channel_wise_lsq, all[1].activation_quantize_type = quant::ActivationQuantize::lsq;
+  all[2].batch_norm = quant::BatchNormMode::folded, all[2].weight_quantize_type = quant::WeightQuantize::abs_max;
+  return all;
+}
+
+/// Recorded or not (a profile keeps steps apart), stopped and resumed or not: the same bits.
+TEST_F(GpuGraphTraining, MethodsAreRecordedWithTheirSteps) {
+  const test::TempFolder folder;
+  int number = 0;
+  for (const quant::QuantConfig& config : methods()) {
+    SCOPED_TRACE(quant::to_json(config));
+    const std::uint32_t whole = crc_of(*fit_with_methods(config, options_of(4), optim::ScheduleKind::cosine));
+    EXPECT_NE(whole, crc_of(*fit_with_methods(
+                         [&] {
+                           quant::QuantConfig without = config;
+                           without.oscillation_threshold = 0, without.oscillation_threshold_end.reset();
+                           return without;
+                         }(),
+                         options_of(4), optim::ScheduleKind::cosine)));
+    profile::start();
+    EXPECT_EQ(whole, crc_of(*fit_with_methods(config, options_of(4), optim::ScheduleKind::cosine)));
+    profile::stop();
+    optim::FitOptions options = options_of(4);
+    options.checkpoint_path = folder / std::to_string(++number), options.tag = "t", options.checkpoint_every = 3;
+    fit_with_methods(config, options, optim::ScheduleKind::cosine, 8);
+    options.resume = true;
+    EXPECT_EQ(whole, crc_of(*fit_with_methods(config, options, optim::ScheduleKind::cosine)));
+  }
+}
+
 /// What was recorded before statistics froze is not launched behind it.
 TEST_F(GpuGraphTraining, FrozenStatisticsAreRecordedAnew) {
   quant::QuantConfig config;
   config.batch_norm_freeze_epoch = 1;
   const auto fit_for = [&](std::int64_t epochs, bool freezes) {
-    const auto model = quantized_net(config);
-    optim::Trainer trainer(model);
-    optim::Trainer::Settings settings{kMomentum, optim::ScheduleKind::constant, 0};
-    if (freezes) quant::training_setup(*model, config).add_to(settings);
-    trainer.prepare(settings);
-    trainer.fit(pictures(), options_of(epochs));
-    return model;
+    quant::QuantConfig own = config;
+    if (!freezes) own.batch_norm_freeze_epoch = -1;
+    return fit_with_methods(own, options_of(epochs), optim::ScheduleKind::constant);
   };
   const auto statistics = [](const nn::Module& model) {
     std::vector<float> all;
@@ -257,6 +311,26 @@ TEST_F(GpuGraphTraining, FrozenStatisticsAreRecordedAnew) {
   EXPECT_EQ(statistics(*frozen), statistics(*fit_for(1, false)));
   EXPECT_NE(statistics(*frozen), statistics(*fit_for(3, false)));
   EXPECT_NE(crc_of(*frozen), crc_of(*fit_for(1, false))) << "weights go on learning";
+}
+
+/// The update knows nothing of frozen weights: what it would leave for the quantizers is not what they are.
+TEST_F(GpuGraphTraining, FreezingLeavesQuantizingToTheForwardPass) {
+  const quant::QuantConfig config = methods()[0];
+  const auto model = quantized_net(config);
+  const auto& conv = *model->named_modules()[2].second;
+  const auto has_target = [&] { return conv.slot("weight_transform")->weight_target(nn::weight_of(conv).value()).has_value(); };
+  struct Watcher : optim::Callback {
+    explicit Watcher(std::function<bool()> look) : has_target(std::move(look)) {}
+    void on_step(const Progress&) override { EXPECT_FALSE(has_target()); }
+    std::function<bool()> has_target;
+  } watcher(has_target);
+  optim::Trainer trainer(model);
+  optim::Trainer::Settings settings{kMomentum, optim::ScheduleKind::cosine, 0.05};
+  quant::training_setup(*model, config).add_to(settings);
+  trainer.prepare(settings);
+  EXPECT_TRUE(has_target());
+  trainer.fit(pictures(), options_of(1), &watcher);
+  EXPECT_TRUE(has_target()) << "as before";
 }
 
 TEST_F(GpuGraphTraining, AWarmQuantizedStepCopiesNothing) {

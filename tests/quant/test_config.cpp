@@ -119,6 +119,18 @@ TEST(QuantConfig, BatchNormAndDecay) {
   EXPECT_ERROR(parse_config(R"({"pact_decay": 0.1})"), "and there are none ---> HINT set weight_preprocess_type");
 }
 
+TEST(QuantConfig, Oscillations) {
+  const QuantConfig config = parse_config(R"({"oscillation_threshold": 0.02, "oscillation_threshold_end": 0.01, "oscillation_momentum": 0.03})");
+  EXPECT_EQ(config.oscillation_threshold, 0.02);
+  EXPECT_EQ(config.oscillation_threshold_end, 0.01);
+  EXPECT_EQ(config.oscillation_momentum, 0.03);
+  EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
+  EXPECT_ERROR(parse_config(R"({"oscillation_threshold": 1})"), "oscillation_threshold is 1, it must be above 0 and below 1");
+  EXPECT_ERROR(parse_config(R"({"oscillation_threshold": 0.1, "oscillation_threshold_end": 0})"), "oscillation_threshold_end is 0");
+  EXPECT_ERROR(parse_config(R"({"oscillation_threshold_end": 0.1})"), "there is none ---> HINT set oscillation_threshold");
+  EXPECT_ERROR(parse_config(R"({"oscillation_momentum": 0})"), "oscillation_momentum is 0");
+}
+
 TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT did you mean 'weight_bits'?");
   EXPECT_ERROR(parse_config(R"({"weight_bits": "8"})"), "weight_bits must be a whole number, it is \"8\"");

@@ -1,0 +1,30 @@
+#include "kernels/fake_quant/cuda_fold.h"
+#include "kernels/oscillation/weight.h"
+
+namespace octet::kernels {
+namespace {
+
+/// Every weight of a channel, and its flips on the way.
+struct Weights {
+  OscillationProblem p;
+  OscillationPointers x;
+  template <int kWidth>
+  __device__ void add(Sum& flips, std::size_t channel, std::size_t i) const {
+    flips.sum += step_of_weight(p, x, grid_of(p), channel, i);
+  }
+};
+struct ToFlips {
+  std::int32_t* flips;
+  __device__ void put(std::size_t channel, Sum sum) const { flips[channel] += static_cast<std::int32_t>(sum.sum); }
+};
+
+}  // namespace
+
+const char* OCTET_GPU_WHY_NOT(oscillation_step_f32)(const OscillationProblem&) { return nullptr; }
+void OCTET_GPU_NAME(oscillation_step_f32)(const OscillationProblem& p, const OscillationPointers& x,
+                                          const Context& context) {
+  fold<Sum>(Weights{p, x}, ToFlips{x.flips}, static_cast<std::size_t>(p.channels), static_cast<std::size_t>(p.inner),
+            false, context.stream);
+}
+
+}  // namespace octet::kernels

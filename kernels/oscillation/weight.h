@@ -1,0 +1,43 @@
+// One weight of oscillation.h, for every row.
+#pragma once
+#include <cmath>
+
+#include "kernels/fake_quant/element.h"
+#include "kernels/oscillation/oscillation.h"
+
+namespace octet::kernels {
+namespace {
+
+inline OCTET_HD Grid grid_of(const OscillationProblem& p) {
+  FakeQuantProblem problem;
+  problem.lo = p.lo, problem.hi = p.hi, problem.rule = p.rule;
+  return Grid(problem);
+}
+
+/// 1 when the code of element i, of this channel, flips, else 0.
+inline OCTET_HD int step_of_weight(const OscillationProblem& p, const OscillationPointers& x, const Grid& grid,
+                                   std::size_t channel, std::size_t i) {
+  const float scale = x.scale[p.per_channel ? channel : 0], factor = x.factor != nullptr ? x.factor[channel] : 1.0f;
+  if (factor == 0.0f) return 0;
+  if (x.frozen != nullptr && x.frozen[i] != 0) {
+    x.weight[i] = value_of(grid, static_cast<float>(x.code[i]), scale) / factor;
+    return 0;
+  }
+  const float q = code_of(grid, x.weight[i] * factor, scale), before = p.first ? q : static_cast<float>(x.code[i]);
+  const int step = static_cast<int>(q > before) - static_cast<int>(q < before);
+  const bool oscillates = step != 0 && step == -x.direction[i];
+  x.frequency[i] += p.momentum * (static_cast<float>(oscillates) - x.frequency[i]);
+  if (step != 0) x.direction[i] = static_cast<std::int8_t>(step);
+  x.code[i] = static_cast<std::int8_t>(q);
+  if (x.average == nullptr) return step != 0;
+  x.average[i] = p.first ? q : x.average[i] + p.momentum * (q - x.average[i]);
+  if (x.threshold == nullptr || !(x.frequency[i] > *x.threshold)) return step != 0;
+  const float mean = rintf(x.average[i]), lo = static_cast<float>(p.lo), hi = static_cast<float>(p.hi);
+  x.code[i] = static_cast<std::int8_t>(mean < lo ? lo : (mean > hi ? hi : mean));
+  x.frozen[i] = 1;
+  x.weight[i] = value_of(grid, static_cast<float>(x.code[i]), scale) / factor;
+  return step != 0;
+}
+
+}  // namespace
+}  // namespace octet::kernels
