@@ -30,6 +30,9 @@ template <Values values>
 void per_channel(Options& o) {
   take(o, Weights::channel_wise_abs_max, values);
 }
+void lsq(Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }
+/// With a threshold that falls, as the paper has it best.
+void freeze(Options& o) { o.quant.oscillation_threshold = 0.04, o.quant.oscillation_threshold_end = 0.01; }
 void least_error(Options& o) { take(o, Weights::channel_wise_mse, Values::mse); }
 
 constexpr Method kMethods[] = {
@@ -57,12 +60,16 @@ constexpr Method kMethods[] = {
      [](Options& o) { ste(o), o.quant.batch_norm_freeze_epoch = static_cast<int>(o.qat_epochs / 2); }},
     {"ste_bn_reestimated", true, "Nagel et al. 2022", "ste with statistics taken anew behind the last epoch",
      [](Options& o) { ste(o), o.quant.batch_norm_reestimate_batches = kReestimateBatches; }},
+    {"ste_freeze", true, "Nagel et al. 2022", "ste that freezes weights whose codes flip to and fro",
+     [](Options& o) { ste(o), freeze(o); }},
     {"pact", true, "Choi et al. 2018", "ste with a learned clipping threshold for the values of each layer", pact},
     {"pact_decay", true, "Choi et al. 2018", "pact with thresholds that decay by 0.001",
      [](Options& o) { pact(o), o.quant.pact_decay = kPactDecay; }},
     {"lsq", true, "Esser et al. 2020",
-     "learned steps: one for the values of a layer, one for each channel of its weights",
-     [](Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }},
+     "learned steps: one for the values of a layer, one for each channel of its weights", lsq},
+    {"lsq_freeze", true, "Nagel et al. 2022",
+     "lsq that freezes oscillating weights, with statistics taken anew at the end",
+     [](Options& o) { lsq(o), freeze(o), o.quant.batch_norm_reestimate_batches = kReestimateBatches; }},
     {"lsq_per_tensor", true, "Esser et al. 2020", "lsq with one step for all weights of a layer, as in the paper",
      [](Options& o) { take(o, Weights::lsq, Values::lsq); }},
     {"paddle", true, "PaddleSlim", "the reference tutorial's arithmetic: scheme paddle with its defaults",
