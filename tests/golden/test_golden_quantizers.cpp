@@ -75,7 +75,7 @@ TEST(GoldenQuantizers, ChannelWiseAbsMax) {
 TEST(GoldenQuantizers, WeightQuantizer) {
   for (const int bits : {8, 4, 2}) {
     const std::string at = "channel_wise/conv_b" + std::to_string(bits);
-    quant::WeightQuantizer quantizer(paddle_grid(bits), true);
+    quant::WeightQuantizer quantizer(paddle_grid(bits), quant::WeightRange{});
     const auto made = differentiate([&](const Variable& v) { return quantizer.apply(v); }, file().get(at + "/x"),
                                     file().get(at + "/d_y"));
     for (std::int64_t c = 0; c < 12; ++c) {
