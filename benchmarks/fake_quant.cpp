@@ -1,4 +1,6 @@
-// fake_quant: forward, straight-through backward (plain and with a learned step), observers.
+// fake_quant: forward, straight-through backward (plain and with a learned step), observers, thresholds of weights.
+#include <cmath>
+
 #include "benchmarks/quant_tasks.h"
 
 namespace octet::bench {
@@ -42,11 +44,17 @@ void add_fake_quant(Suite& suite) {
     add_pass(suite, "min_max", "min_max", quant, 1,
              [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(2 * channels); });
     if (channels == 1) continue;
-    add_pass(suite, "weight_quant_fwd", "weight_quant_fwd", quant, 2.25, [=](Operands& operands, FakeQuantPointers& io) {
-      io.dst = operands.output(count);
-      io.out = operands.output(channels);
-      io.codes = operands.output(count, DType::s8);
-    });
+    const auto threshold = [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(channels); };
+    add_pass(suite, "mse_top", "mse_top", quant, 1, threshold);
+    QuantCase ranked = quant;
+    ranked.problem.rank = static_cast<std::int64_t>(std::ceil(0.999 * static_cast<double>(quant.problem.inner)));
+    add_pass(suite, "quantile", "quantile", ranked, 1, threshold);
+    add_pass(suite, "weight_quant_fwd", "weight_quant_fwd", quant, 2.25,
+             [=](Operands& operands, FakeQuantPointers& io) {
+               io.dst = operands.output(count);
+               io.out = operands.output(channels);
+               io.codes = operands.output(count, DType::s8);
+             });
   }
   suite.require_all(kernels::fake_quant_rows());
 }
