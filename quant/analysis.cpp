@@ -10,10 +10,9 @@ namespace octet::quant {
 namespace {
 
 GridUse weight_use(const nn::Module& layer) {
-  auto* quantizer = dynamic_cast<FakeQuantizer*>(layer.slot("weight_transform").get());
   const NoGrad no_grad;
   const Tensor weight = nn::folded_weight_of(layer).value();
-  return use_of_grid(weight, quantizer->params_for(weight).value());
+  return use_of_grid(weight, quantizer_in(layer, "weight_transform")->params_for(weight).value());
 }
 
 }  // namespace

@@ -102,29 +102,24 @@ void reestimate_statistics(nn::Module& model, const data::Dataset& dataset, cons
   OCTET_CHECK(!all.empty(), "batch norm", "the model has no batch norms whose statistics could be taken anew");
   const data::Loader loader(dataset, options.loader);
   const std::int64_t batches = std::min(options.batches, loader.batches_per_epoch());
-  const bool training = model.is_training();
-  model.eval();  // dropout, observers
+  const nn::EvaluationMode evaluation(model);  // dropout, observers
   const NoGrad no_grad;
-  {
-    std::vector<std::unique_ptr<Collector>> collectors;
-    for (nn::BatchNorm2d* bn : all) collectors.push_back(std::make_unique<Collector>(*bn));
-    try {
-      double pictures = 0;
-      for (std::int64_t i = 0; i < batches; ++i) {
-        const data::Batch batch = loader.make(options.epoch, i);
-        model(Variable(batch.images.to(model.device())));
-        for (const auto& collector : collectors) collector->add_batch(static_cast<double>(batch.size()));
-        pictures += static_cast<double>(batch.size());
-        if (progress) progress(i + 1, batches);
-      }
-      for (const auto& collector : collectors) collector->finish(pictures);
-    } catch (...) {
-      for (const auto& collector : collectors) collector->put_back();
-      model.train(training);
-      throw;
+  std::vector<std::unique_ptr<Collector>> collectors;
+  for (nn::BatchNorm2d* bn : all) collectors.push_back(std::make_unique<Collector>(*bn));
+  try {
+    double pictures = 0;
+    for (std::int64_t i = 0; i < batches; ++i) {
+      const data::Batch batch = loader.make(options.epoch, i);
+      model(Variable(batch.images.to(model.device())));
+      for (const auto& collector : collectors) collector->add_batch(static_cast<double>(batch.size()));
+      pictures += static_cast<double>(batch.size());
+      if (progress) progress(i + 1, batches);
     }
+    for (const auto& collector : collectors) collector->finish(pictures);
+  } catch (...) {
+    for (const auto& collector : collectors) collector->put_back();
+    throw;
   }
-  model.train(training);
 }
 
 }  // namespace octet::quant

@@ -75,13 +75,15 @@ class ProductMeans {
  public:
   explicit ProductMeans(const std::vector<Layer>& layers)
       : layers_(layers), sums_(layers.size()), counts_(layers.size()) {
-    for (const Layer& layer : layers) probes_.add(*layer.module, "input_transform");
+    for (const Layer& layer : layers) {
+      probes_.add(*layer.module, "input_transform");
+      weights_.emplace_back(weight_in_use(layer));
+    }
   }
   /// After each forward pass of the model.
   void add() {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const Tensor weight = weight_in_use(layers_[i]);
-      const Tensor made = products_of(*layers_[i].module, probes_.came_out(i), Variable(weight)).value();
+      const Tensor made = products_of(*layers_[i].module, probes_.came_out(i), weights_[i]).value();
       const std::int64_t channels = made.shape()[-1];
       sums_[i].resize(static_cast<std::size_t>(channels));
       const float* value = made.data<float>();
@@ -99,6 +101,7 @@ class ProductMeans {
  private:
   std::vector<Layer> layers_;
   SlotProbes probes_;
+  std::vector<Variable> weights_;
   std::vector<Means> sums_;
   std::vector<std::int64_t> counts_;
 };
@@ -207,8 +210,7 @@ std::vector<BiasShift> correct_biases(nn::Module& model, const Shape& shape, con
   const std::vector<Means> floats = mean_products(model, layers, dataset, options);
   if (progress) progress(1, total);
   for (const auto& [path, module] : model.named_modules())
-    if (auto* quantizer = dynamic_cast<FakeQuantizer*>(module->slot("weight_transform").get()))
-      quantizer->set_quantizing(true);
+    if (FakeQuantizer* quantizer = quantizer_in(*module, "weight_transform")) quantizer->set_quantizing(true);
   std::vector<BiasShift> shifts;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     BiasShift shift{layers[i].node->name, {}};

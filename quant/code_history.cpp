@@ -8,12 +8,8 @@
 namespace octet::quant {
 namespace {
 
-FakeQuantizer* weight_quantizer(const nn::Module& module) {
-  return dynamic_cast<FakeQuantizer*>(module.slot("weight_transform").get());
-}
-
 FakeQuantizer& tracked_quantizer(const std::string& layer, const nn::Module& module) {
-  FakeQuantizer* quantizer = weight_quantizer(module);
+  FakeQuantizer* quantizer = quantizer_in(module, "weight_transform");
   OCTET_CHECK(quantizer != nullptr && quantizer->has_weight_grid(), "code history", "the weight of {} has no grid",
               layer);
   return *quantizer;
@@ -25,11 +21,12 @@ Tensor factor_of(const nn::Module& layer) {
   return conv != nullptr ? conv->folded_factor() : Tensor();
 }
 
+/// How many entries are above `limit`.
 template <class T>
-std::int64_t count_if(const Tensor& values, bool (*wanted)(T, T), T limit) {
+std::int64_t count_above(const Tensor& values, T limit) {
   const Tensor here = values.to(Device::cpu);
   const auto all = here.span<T>();
-  return std::count_if(all.begin(), all.end(), [&](T x) { return wanted(x, limit); });
+  return std::count_if(all.begin(), all.end(), [limit](T x) { return x > limit; });
 }
 
 }  // namespace
@@ -78,16 +75,9 @@ std::int64_t CodeHistory::take_flips() {
   return all;
 }
 
-std::int64_t CodeHistory::oscillating(float frequency) const {
-  return count_if<float>(
-      frequency_, [](float x, float limit) { return x > limit; }, frequency);
-}
+std::int64_t CodeHistory::oscillating(float frequency) const { return count_above<float>(frequency_, frequency); }
 
-std::int64_t CodeHistory::frozen() const {
-  return frozen_.defined() ? count_if<std::uint8_t>(
-                                 frozen_, [](std::uint8_t x, std::uint8_t) { return x != 0; }, 0)
-                           : 0;
-}
+std::int64_t CodeHistory::frozen() const { return frozen_.defined() ? count_above<std::uint8_t>(frozen_, 0) : 0; }
 
 nn::Module::NamedTensors CodeHistory::state() const {
   nn::Module::NamedTensors all;
@@ -105,7 +95,7 @@ nn::Module::NamedTensors CodeHistory::state() const {
 std::vector<CodeHistory> code_histories(nn::Module& model, double momentum, bool freezes) {
   std::vector<CodeHistory> all;
   for (const auto& [path, module] : model.named_modules())
-    if (const FakeQuantizer* quantizer = weight_quantizer(*module);
+    if (const FakeQuantizer* quantizer = quantizer_in(*module, "weight_transform");
         quantizer != nullptr && quantizer->has_weight_grid())
       all.emplace_back(path, *module, momentum, freezes);
   return all;

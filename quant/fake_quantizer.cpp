@@ -97,6 +97,10 @@ Tensor FakeQuantizer::steps() const {
   return Tensor::from(Shape{static_cast<std::int64_t>(steps.size())}, steps);
 }
 
+FakeQuantizer* quantizer_in(const nn::Module& module, const std::string& slot) {
+  return dynamic_cast<FakeQuantizer*>(module.slot(slot).get());
+}
+
 void FixedQuantizer::bring_scale(Device device) {
   if (!scale_.defined() || scale_.device() != device)
     scale_ = Tensor::from(Shape{static_cast<std::int64_t>(params_.scale.size())}, params_.scale).to(device);

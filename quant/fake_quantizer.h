@@ -98,6 +98,9 @@ class FakeQuantizer : public nn::Transform {
   std::vector<Done> done_;  ///< of this forward pass, while reads are left
 };
 
+/// The fake quantizer in a module's slot; null when the slot is empty, holds something else, or is none of the module's.
+FakeQuantizer* quantizer_in(const nn::Module& module, const std::string& slot);
+
 /// A grid given once and for all: the picture's, which follows from its normalisation.
 class FixedQuantizer : public FakeQuantizer {
  public:

@@ -9,7 +9,7 @@ namespace octet::quant {
 OscillationFreezing::OscillationFreezing(nn::Module& model, const FreezingOptions& options)
     : options_(options), threshold_({1}, DType::f32, model.device()) {
   for (const auto& [path, module] : model.named_modules()) {
-    const auto* quantizer = dynamic_cast<const FakeQuantizer*>(module->slot("weight_transform").get());
+    const FakeQuantizer* quantizer = quantizer_in(*module, "weight_transform");
     if (quantizer != nullptr && !quantizer->has_weight_grid())
       fail("oscillation",
            fmt::format("the codes of {}'s weight are no steps of the weight itself, so that it cannot be frozen to one",

@@ -10,7 +10,7 @@ namespace {
 
 std::uint64_t bits_of_weight(const nn::Module& layer, const Tensor& weight) {
   constexpr std::uint64_t kFloat = 32;
-  const auto quantizer = std::dynamic_pointer_cast<FakeQuantizer>(layer.slot("weight_transform"));
+  const FakeQuantizer* quantizer = quantizer_in(layer, "weight_transform");
   if (quantizer == nullptr) return kFloat;
   const auto grid = quantizer->params_for(weight);
   if (!grid) return kFloat;

@@ -162,7 +162,7 @@ FoldedLayer fold_node(const Plan& plan, const PlanNode& node) {
     nn::BatchNorm2d& bn = *node.batch_norm;
     in.affine = ops::batchnorm_affine({}, bn.gamma, bn.beta, bn.state, false, bn.folds_while_training()).value();
   }
-  const auto quantizer = std::dynamic_pointer_cast<FakeQuantizer>(node.layer->slot("weight_transform"));
+  const FakeQuantizer* quantizer = quantizer_in(*node.layer, "weight_transform");
   OCTET_CHECK(quantizer != nullptr, kWhere, "{}: the weight's transform is no fake quantizer", node.name);
   const auto weight_grid = quantizer->params_for(in.weight);
   OCTET_CHECK(weight_grid.has_value(), kWhere, "{}: the weight's quantizer has no grid yet", node.name);

@@ -157,7 +157,7 @@ void fuse_batch_norms(const nn::Graph& graph) {
 /// Where weights are quantized; elsewhere folding would change nothing.
 void fold_batch_norms(const nn::Graph& graph) {
   for (const auto& [conv, batch_norm] : foldable_pairs(graph, "batch_norm folded")) {
-    const auto quantizer = std::dynamic_pointer_cast<FakeQuantizer>(conv->slot("weight_transform"));
+    FakeQuantizer* quantizer = quantizer_in(*conv, "weight_transform");
     if (quantizer == nullptr) continue;
     batch_norm->fold_while_training(*conv);
     quantizer->set_reads_parameter(false);

@@ -9,7 +9,7 @@ std::vector<QuantizedLayer> quantized_layers(const nn::Module& model, const char
   for (const auto& [path, module] : model.named_modules()) {
     QuantizedLayer layer{path, module, {}};
     for (const std::string& slot : module->slot_names()) {
-      auto* quantizer = dynamic_cast<FakeQuantizer*>(module->slot(slot).get());
+      auto* quantizer = quantizer_in(*module, slot);
       if (quantizer == nullptr) continue;
       if (slot != "weight_transform" && !quantizer->params())
         fail(where, fmt::format("the quantizer in front of {} has seen no data", path),

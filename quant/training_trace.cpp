@@ -10,10 +10,6 @@ namespace {
 constexpr float kOscillates = 0.005f;
 constexpr double kMomentum = 0.01;
 
-bool reads_through_quantizer(const nn::Module& module) {
-  return dynamic_cast<const FakeQuantizer*>(module.slot("input_transform").get()) != nullptr;
-}
-
 }  // namespace
 
 TrainingTrace::TrainingTrace(nn::Module& model, Tensor pictures, const OscillationFreezing* freezing)
@@ -54,7 +50,7 @@ std::vector<LayerTrace> TrainingTrace::look() {
   SlotProbes probes;
   std::vector<bool> probed;  // a probe stands where the quantizer did
   for (const CodeHistory& history : histories_)
-    if (probed.push_back(reads_through_quantizer(history.module())); probed.back())
+    if (probed.push_back(quantizer_in(history.module(), "input_transform") != nullptr); probed.back())
       probes.add(history.module(), "input_transform");
   model_(Variable(pictures_.to(model_.device())));
   std::size_t probe = 0;

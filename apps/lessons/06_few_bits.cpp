@@ -52,7 +52,7 @@ chart::Svg by_bits(const nn::Module& floats) {
 
 /// Where the weights of a convolution lie on their grids, in steps.
 std::vector<float> positions(nn::Conv2d& conv) {
-  const auto quantizer = std::dynamic_pointer_cast<quant::FakeQuantizer>(conv.slot("weight_transform"));
+  const quant::FakeQuantizer* quantizer = quant::quantizer_in(conv, "weight_transform");
   const Tensor& weight = conv.weight.value();
   const QuantParams grid = quantizer->params_for(weight).value();
   const std::size_t filters = grid.scale.size(), inner = weight.span<float>().size() / filters;
