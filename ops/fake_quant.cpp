@@ -153,6 +153,22 @@ Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor
   return quantize(problem, src, scale, masked);
 }
 
+Variable fake_quant_scaled(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked,
+                           double delta) {
+  constexpr const char* kOp = "fake_quant_scaled";
+  detail::check_float(kOp, "src", src);
+  detail::check_device(kOp, "scale", scale, src.value());
+  FakeQuantProblem problem = make_problem(kOp, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  check_scales(kOp, scale, bounds.rule);
+  problem.masked = masked, problem.delta = delta;
+  Attributes attributes = plain_attributes(problem, scale, masked);
+  attributes["delta"] = delta;
+  return record(kOp, std::move(attributes), {src}, forward(problem, src.value(), scale),
+                [problem, src = src.value(), scale](const Tensor& d_dst, const std::vector<bool>&) {
+                  return std::vector<Tensor>{backward(problem, src, scale, d_dst, false)[0]};
+                });
+}
+
 QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds) {
   detail::check_float(kPlain, "weight", src);
   OCTET_CHECK(src.value().dtype() == DType::f32 && src.shape().rank() > 0 && bounds.zero_point == 0, kPlain,

@@ -85,6 +85,10 @@ Variable fake_quant(const Variable& src, const QuantParams& params, bool masked 
 /// The same with the scales in a tensor f32 where src lies, 1 or one per entry of axis 0; `bounds`' own are ignored. Scales on a device
 /// are not waited for: one that is not finite makes values that are not either.
 Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked);
+/// Element-wise gradient scaling (Lee et al. 2021): the same forward; inside the grid a gradient g becomes
+/// g·(1 + delta·sign(g)·(x − x_q) / step). The paper measures that distance in widths of the grid, so that its δ is
+/// delta·(hi − lo).
+Variable fake_quant_scaled(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked, double delta);
 /// A weight on a grid, as its quantizer has it.
 struct WeightCodes {
   Tensor codes;        ///< s8, shape of the weight

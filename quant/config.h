@@ -18,19 +18,22 @@ enum class BatchNormMode { kept, folded };
 /// Weights. channel_wise_*: a scale per output channel. lsq: the step is learned (Esser et al. 2020); the others: see
 /// weight_range.h.
 enum class WeightQuantize {
-  channel_wise_abs_max, abs_max, channel_wise_lsq, lsq, channel_wise_percentile, percentile, channel_wise_mse, mse, kl
+  channel_wise_abs_max, abs_max, channel_wise_lsq, lsq, channel_wise_percentile, percentile, channel_wise_mse, mse, kl,
+  channel_wise_sawb, sawb
 };
 /// Activations, always one scale per tensor; see observer.h and histogram_observer.h. min_max is moving_average_abs_max on an affine grid.
 enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq, percentile, kl, mse };
 /// Which gradients pass a quantizer that rounds straight-through. masked: those of values inside the grid; plain: all;
-/// scheme: masked under octet and tensorrt, plain under paddle.
-enum class Ste { scheme, masked, plain };
+/// scheme: masked under octet and tensorrt, plain under paddle; ewgs: masked, and scaled by how far from the grid a value lies
+/// (element-wise gradient scaling, Lee et al. 2021).
+enum class Ste { scheme, masked, plain, ewgs };
 /// Before anything is rounded; see equalize.h. cross_layer_absorb: high biases are absorbed as well. Both fold batch norms.
 enum class Equalize { none, cross_layer, cross_layer_absorb };
 /// After calibration; see bias_correction.h.
 enum class BiasCorrection { none, empirical, analytic };
 
 const char* name_of(Scheme);
+const char* name_of(Ste);
 const char* name_of(BatchNormMode);
 const char* name_of(WeightQuantize);
 const char* name_of(ActivationQuantize);
@@ -57,6 +60,8 @@ struct QuantConfig {
   double weight_percentile = 99.9;  ///< of |w| (of a channel, or of all) that percentile keeps, in (50, 100]
   /// Of quantizers without PACT or a learned step, whose gradients are their papers'. A weight's abs-max clips nothing.
   Ste ste = Ste::scheme;
+  double ewgs_delta = 0.1;     ///< gradients g of ewgs become g·(1 + ewgs_delta·sign(g)·(x − x_q) / step), in (0, 2)
+  bool activation_power_of_two = false, weight_power_of_two = false;  ///< steps are powers of two; not under scheme paddle, not learned ones
   int weight_bits = 8;         ///< 2 to 8
   int activation_bits = 8;     ///< 2 to 8; under octet and tensorrt the picture keeps 8
   int first_last_bits = 0;     ///< of weights and input of the first and the last quantized layer, 2 to 8; 0: as the others

@@ -27,32 +27,6 @@ Tensor codes_of(const Tensor& values, const QuantParams& grid) {
 
 }  // namespace
 
-QuantParams Grid::bounds() const {
-  QuantParams params;
-  params.rule = rule;
-  params.hi = is_unsigned || affine ? (1 << bits) - 1 : (1 << (bits - 1)) - 1;
-  params.lo = is_unsigned || affine ? 0 : (narrow ? -params.hi : -params.hi - 1);
-  return params;
-}
-
-QuantParams Grid::over(const Range& range) const {
-  if (!std::isfinite(range.min) || !std::isfinite(range.max))
-    diverged("quantizer", fmt::format("the range from {} to {} has no grid", range.min, range.max));
-  QuantParams params = bounds();
-  if (!affine) {
-    params.scale = {kernels::grid_scale(rule, range.abs_max(), params.hi)};
-    return params;
-  }
-  const auto hi = static_cast<float>(params.hi);
-  const float low = std::min(range.min, 0.0f), high = std::max(range.max, 0.0f);
-  const float step = std::max((high - low) / hi, kMinScale);
-  params.scale = {step};
-  params.zero_point = static_cast<std::int32_t>(std::clamp(std::rint(-low / step), 0.0f, hi));
-  return params;
-}
-
-bool masks(Ste ste, QuantRule rule) { return ste == Ste::scheme ? rule == QuantRule::onnx : ste == Ste::masked; }
-
 void FakeQuantizer::restart() {
   reads_ = 0;
   done_.clear();
@@ -116,8 +90,8 @@ nn::DeferredQuant FixedQuantizer::grid_there() {
   return {params_, scale_, true};
 }
 
-ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact, Ste ste)
-    : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)), masked_(pact_ == nullptr && masks(ste, grid.rule)) {
+ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact, const SteOptions& ste)
+    : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)), pass_(pact_ ? PassThrough{false} : pass_through(ste, grid.rule)) {
   register_module("observer", observer_);
   if (pact_) register_module("pact", pact_);
 }
@@ -136,14 +110,14 @@ Tensor ActivationQuantizer::alpha() const { return pact_ ? pact_->alpha() : Tens
 
 void ActivationQuantizer::watch_range(const Tensor& range, bool starts_step) {
   if (range.device() == Device::cpu) return observer_->observe(range, starts_step);  // whose params() are at hand
-  scale_ = observer_->watch(range, starts_step, grid_.bounds(), {});
+  scale_ = observer_->watch(range, starts_step, grid_, {});
   scale_is_new_ = true;
 }
 
 nn::DeferredQuant ActivationQuantizer::grid_there() {
   if (!observer_->seen()) return {};
-  if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_.bounds(), {});
-  return {grid_.bounds(), scale_, masked_};
+  if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_, {});
+  return {grid_.bounds(), scale_, pass_.masked};
 }
 
 void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
@@ -154,7 +128,7 @@ void ActivationQuantizer::watch(const Variable& src, bool starts_step) {
     pact_->start(std::max(std::fabs(ends.front()), std::fabs(ends.back())));
   }
   if (grid_.affine) return observer_->observe(range, starts_step);
-  scale_ = observer_->watch(range, starts_step, grid_.bounds(), alpha());
+  scale_ = observer_->watch(range, starts_step, grid_, alpha());
   scale_is_new_ = true;
 }
 
@@ -164,14 +138,15 @@ Variable ActivationQuantizer::quantize(const Variable& src) {
   if (grid_.affine) {
     const auto grid = params();
     scale_ = Tensor::from(Shape{1}, grid->scale).to(src.value().device());
-    return ops::fake_quant(clipped, *grid, scale_, masked_);
+    return fake_quant(clipped, *grid, scale_, pass_);
   }
-  if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_.bounds(), alpha());
-  return ops::fake_quant(clipped, grid_.bounds(), scale_, masked_);
+  if (!std::exchange(scale_is_new_, false)) scale_ = observer_->scale(grid_, alpha());
+  return fake_quant(clipped, grid_.bounds(), scale_, pass_);
 }
 
-WeightQuantizer::WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact, Ste ste)
-    : grid_(grid), range_(range), pact_(std::move(pact)), masked_(range.clipping != Clipping::none && masks(ste, grid.rule)) {
+WeightQuantizer::WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact, const SteOptions& ste)
+    : grid_(grid), range_(range), pact_(std::move(pact)), pass_(pact_ ? PassThrough{} : pass_through(ste, grid.rule)) {
+  if (range.clipping == Clipping::none) pass_.masked = false;  // nothing is beyond
   if (pact_) register_module("pact", pact_);
 }
 
@@ -198,6 +173,7 @@ Tensor WeightQuantizer::scales_of(const Tensor& weight) const {
   Tensor scale(tops.shape(), DType::f32, tops.device());
   kernels::QuantizerProblem problem;
   problem.count = tops.numel(), problem.rule = grid_.rule, problem.hi = grid_.bounds().hi;
+  problem.power_of_two = grid_.power_of_two;
   kernels::QuantizerPointers pointers;
   pointers.top = static_cast<const float*>(tops.raw()), pointers.scale = static_cast<float*>(scale.raw());
   pointers.alpha = alpha.defined() ? static_cast<const float*>(alpha.raw()) : nullptr;
@@ -232,7 +208,7 @@ Variable WeightQuantizer::quantize(const Variable& src) {
   // The threshold's floor first: the scale follows from it.
   const Variable clipped = pact_ ? pact_->apply(src) : src;
   scale_ = scales_of(src.value());
-  const Variable dst = ops::fake_quant(clipped, grid_.bounds(), scale_, masked_);
+  const Variable dst = fake_quant(clipped, grid_.bounds(), scale_, pass_);
   const bool multiplies_codes = grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32 && src.value().device() == Device::cpu;
   if (multiplies_codes) codes_ = codes_of(dst.value(), *params());
   return dst;

@@ -8,27 +8,10 @@
 #include "nn/transform.h"
 #include "quant/observer.h"
 #include "quant/pact.h"
+#include "quant/ste.h"
 #include "quant/weight_range.h"
 
 namespace octet::quant {
-
-/// The grid of a quantizer apart from its scale.
-struct Grid {
-  int bits = 8;
-  bool is_unsigned = false;  ///< [0, 2^bits − 1], zero point 0
-  bool affine = false;       ///< unsigned with a zero point from the range (onnx rule only)
-  bool narrow = false;       ///< signed: [−(2^(bits−1) − 1), 2^(bits−1) − 1] instead of from −2^(bits−1): weights, paddle
-  QuantRule rule = QuantRule::onnx;
-
-  /// lo, hi, zero point 0 and rule; no scale.
-  QuantParams bounds() const;
-  /// The grid over a range: step (threshold under paddle) from its abs-max, at least kMinScale; affine: over
-  /// [min(min, 0), max(max, 0)], where 0 is a code.
-  QuantParams over(const Range& range) const;
-};
-
-/// Does a quantizer of this rule stop the gradients of what it clips?
-bool masks(Ste ste, QuantRule rule);
 
 /// Base of all. One quantizer may sit in several slots (its class of values): a tensor read several times within a forward
 /// pass is quantized once. Switches: observing (in training), quantizing, calibrating (which has the last word on both).
@@ -126,7 +109,7 @@ class FixedQuantizer : public FakeQuantizer {
 class ActivationQuantizer : public FakeQuantizer {
  public:
   ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact = nullptr,
-                      Ste ste = Ste::scheme);
+                      const SteOptions& ste = {});
   std::string kind() const override { return "ActivationQuantizer"; }
   std::optional<QuantParams> params() const override;
   const Grid& grid() const { return grid_; }
@@ -135,8 +118,8 @@ class ActivationQuantizer : public FakeQuantizer {
   void watch(const Variable& src, bool starts_step) override;
   void watch_range(const Tensor& range, bool starts_step) override;
   Variable quantize(const Variable& src) override;
-  bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr; }
-  bool is_masked() const override { return masked_; }
+  bool is_plain() const override { return grid_.rule == QuantRule::onnx && pact_ == nullptr && pass_.delta == 0; }
+  bool is_masked() const override { return pass_.masked; }
   bool observes_ranges() const override { return !observer_->wants_values(); }
   void on_calibrating(bool on) override { observer_->set_accumulating(on); }
   Tensor scale_there() const override { return scale_; }
@@ -148,7 +131,7 @@ class ActivationQuantizer : public FakeQuantizer {
   Grid grid_;
   std::shared_ptr<Observer> observer_;
   std::shared_ptr<Pact> pact_;
-  bool masked_;
+  PassThrough pass_;
   Tensor scale_;           ///< that watch() or quantize() used last
   bool scale_is_new_ = false;  ///< watch() made it, for the quantize() that follows
 };
@@ -157,7 +140,7 @@ class ActivationQuantizer : public FakeQuantizer {
 /// weights beyond a threshold passes as `ste` says; the abs-max has none beyond.
 class WeightQuantizer : public FakeQuantizer {
  public:
-  WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact = nullptr, Ste ste = Ste::scheme);
+  WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact = nullptr, const SteOptions& ste = {});
   std::string kind() const override { return "WeightQuantizer"; }
   /// Of the last tensor applied to. Waits for a device.
   std::optional<QuantParams> params() const override;
@@ -174,14 +157,16 @@ class WeightQuantizer : public FakeQuantizer {
 
  private:
   /// May one sweep find the scales and round (ops::fake_quant_weight)?
-  bool is_plain_channels() const { return range_.per_channel && range_.clipping == Clipping::none && pact_ == nullptr; }
+  bool is_plain_channels() const {
+    return range_.per_channel && range_.clipping == Clipping::none && pact_ == nullptr && pass_.delta == 0 && !grid_.power_of_two;
+  }
   /// Of a weight's grids, where it lies.
   Tensor scales_of(const Tensor& weight) const;
   QuantParams grid_with(const Tensor& scale) const;
   Grid grid_;
   WeightRange range_;
   std::shared_ptr<Pact> pact_;
-  bool masked_;
+  PassThrough pass_;
   Tensor scale_, codes_;  ///< of what quantize() returned last
   nn::WeightTarget target_;
   bool target_filled_ = false;

@@ -1,6 +1,12 @@
 #include "quant/layer_bits.h"
 
+#include "core/error.h"
+
 namespace octet::quant {
+
+void check_bits(const std::string& key, int bits) {
+  OCTET_CHECK(bits >= 2 && bits <= 8, "quant_config", "{} is {}, it must be 2 to 8", key, bits);
+}
 
 // Greedy with one way back, to the last star: linear in the path for each star.
 bool matches(const std::string& pattern, const std::string& path) {

@@ -15,6 +15,9 @@ struct LayerBits {
   friend bool operator==(const LayerBits&, const LayerBits&) = default;
 };
 
+/// Throws Error naming the key unless bits are 2 to 8.
+void check_bits(const std::string& key, int bits);
+
 /// Does `path` match a name in which '*' stands for any text?
 bool matches(const std::string& pattern, const std::string& path);
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "quant/config.h"
-#include "quant/fake_quantizer.h"
+#include "quant/grid.h"
 #include "quant/observer.h"
 
 namespace octet::quant {

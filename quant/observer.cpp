@@ -24,8 +24,6 @@ Tensor extrema(const char* pass, const Tensor& values, std::int64_t channels, st
 
 }  // namespace
 
-float Range::abs_max() const { return std::max(std::fabs(min), std::fabs(max)); }
-
 Tensor abs_max(const Tensor& values, std::int64_t channels) { return extrema("abs_max", values, channels, channels); }
 Tensor min_max(const Tensor& values) { return extrema("min_max", values, 1, 2); }
 
@@ -63,7 +61,7 @@ Range Observer::range() const {
   return {-top, top};
 }
 
-Tensor Observer::run(const Tensor& range, bool starts_step, const QuantParams* bounds, const Tensor& alpha) const {
+Tensor Observer::run(const Tensor& range, bool starts_step, const Grid* grid, const Tensor& alpha) const {
   OCTET_CHECK(!range.defined() || !wants_values(), "observer", "a {} watches values", kind());
   Tensor state = state_, step = step_;  // the same memory
   kernels::QuantizerProblem problem;
@@ -72,9 +70,9 @@ Tensor Observer::run(const Tensor& range, bool starts_step, const QuantParams* b
   pointers.state = static_cast<float*>(state.raw()), pointers.step = static_cast<float*>(step.raw());
   if (range.defined()) (range.numel() == 2 ? pointers.range : pointers.top) = static_cast<const float*>(range.raw());
   Tensor scale;
-  if (bounds != nullptr) {
+  if (grid != nullptr) {
     scale = Tensor(Shape{1}, DType::f32, state.device());
-    problem.rule = bounds->rule, problem.hi = bounds->hi;
+    problem.rule = grid->rule, problem.hi = grid->bounds().hi, problem.power_of_two = grid->power_of_two;
     pointers.scale = static_cast<float*>(scale.raw());
     pointers.alpha = alpha.defined() ? static_cast<const float*>(alpha.raw()) : nullptr;
   }
@@ -109,13 +107,13 @@ void Observer::observe(const Tensor& range, bool starts_step) {
   began_ = known_seen_ = true;
 }
 
-Tensor Observer::watch(const Tensor& range, bool starts_step, const QuantParams& bounds, const Tensor& alpha) {
+Tensor Observer::watch(const Tensor& range, bool starts_step, const Grid& grid, const Tensor& alpha) {
   check(range);
-  Tensor scale = run(range, starts_step || !began_, &bounds, alpha);
+  Tensor scale = run(range, starts_step || !began_, &grid, alpha);
   began_ = known_seen_ = true;
   return scale;
 }
 
-Tensor Observer::scale(const QuantParams& bounds, const Tensor& alpha) const { return run({}, false, &bounds, alpha); }
+Tensor Observer::scale(const Grid& grid, const Tensor& alpha) const { return run({}, false, &grid, alpha); }
 
 }  // namespace octet::quant

@@ -4,18 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "core/quant_params.h"
 #include "kernels/quantizer/quantizer.h"
 #include "nn/module.h"
-#include "quant/config.h"
+#include "quant/grid.h"
 
 namespace octet::quant {
-
-struct Range {
-  float min = 0, max = 0;
-  /// max(|min|, |max|).
-  float abs_max() const;
-};
 
 /// One buffer, "state", where the module lies; the rules are those of kernels/quantizer/quantizer.h. An observed class of values may show
 /// several tensors within one training step: they count as one batch, with the union of their ranges. On a device nothing waits:
@@ -33,14 +26,14 @@ class Observer : public nn::Module {
   /// The same, f32 where the observer lies: {least, greatest}, or {largest |x|}.
   void observe(const Tensor& range, bool starts_step);
   /// observe() and scale() in one.
-  Tensor watch(const Tensor& range, bool starts_step, const QuantParams& bounds, const Tensor& alpha);
+  Tensor watch(const Tensor& range, bool starts_step, const Grid& grid, const Tensor& alpha);
   /// Has data been seen?
   bool seen() const;
   /// The range to quantize at present; meaningful when seen(). Waits for a device.
   Range range() const;
-  /// The scale of the symmetric grid `bounds` over that range, clipped at `alpha` (1, may be undefined): f32 {1}, where the observer
+  /// The scale of a symmetric grid over that range, clipped at `alpha` (1, may be undefined): f32 {1}, where the observer
   /// lies.
-  Tensor scale(const QuantParams& bounds, const Tensor& alpha) const;
+  Tensor scale(const Grid& grid, const Tensor& alpha) const;
 
  protected:
   /// `initial`: the state's values, without the mark that data was seen.
@@ -53,8 +46,8 @@ class Observer : public nn::Module {
   void mark_seen();
 
  private:
-  /// The range, where defined, joins the state; the scale, where there are bounds.
-  Tensor run(const Tensor& range, bool starts_step, const QuantParams* bounds, const Tensor& alpha) const;
+  /// The range, where defined, joins the state; the scale, where there is a grid.
+  Tensor run(const Tensor& range, bool starts_step, const Grid* grid, const Tensor& alpha) const;
   kernels::ObserverKind kind_;
   double rate_;
   Tensor state_;  ///< the values, then 1 once data was seen

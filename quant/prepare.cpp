@@ -62,15 +62,16 @@ std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, i
   grid.is_unsigned = is_unsigned;
   grid.affine = config.has_affine_activations();
   grid.narrow = config.scheme == Scheme::paddle;
+  grid.power_of_two = config.activation_power_of_two;
   if (is_learned(config.activation_quantize_type)) return LearnedStepQuantizer::for_activation(grid);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
   return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid), pact_if(config.activation_preprocess_type),
-                                               config.ste);
+                                               SteOptions(config.ste, config.ewgs_delta));
 }
 
-std::shared_ptr<FakeQuantizer> picture_quantizer() {
+std::shared_ptr<FakeQuantizer> picture_quantizer(const QuantConfig& config) {
   QuantParams params = Grid{}.bounds();
-  params.scale = {kPictureStep};
+  params.scale = {config.activation_power_of_two ? kPicturePowerOfTwo : kPictureStep};
   return std::make_shared<FixedQuantizer>(params);
 }
 
@@ -78,11 +79,12 @@ std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int b
   Grid grid;
   grid.bits = bits;
   grid.narrow = true;
+  grid.power_of_two = config.weight_power_of_two;
   const WeightQuantize type = config.weight_quantize_type;
   if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
   if (type == WeightQuantize::channel_wise_lsq) return LearnedStepQuantizer::for_weight(grid, channels);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type), config.ste);
+  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type), SteOptions(config.ste, config.ewgs_delta));
 }
 
 void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {
@@ -91,7 +93,7 @@ void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config, B
     const bool is_unsigned = values.non_negative && config.scheme == Scheme::octet;
     int bits = 0;
     for (const SlotRead& read : values.reads) bits = std::max(bits, layers.of_input(read.module));
-    const auto quantizer = values.picture_only ? picture_quantizer() : activation_quantizer(config, bits, is_unsigned);
+    const auto quantizer = values.picture_only ? picture_quantizer(config) : activation_quantizer(config, bits, is_unsigned);
     quantizer->set_reads_per_forward(static_cast<int>(values.reads.size()));
     for (const SlotRead& read : values.reads) read.module->set_slot(read.slot, quantizer);
   }

@@ -9,6 +9,8 @@ namespace octet::quant {
 
 /// Step of the picture's codes, from the normalisation (x − 127.5) / 127.5.
 inline constexpr float kPictureStep = 1.0f / 127.0f;
+/// Where activations want powers of two: white is clipped from 128 to 127.
+inline constexpr float kPicturePowerOfTwo = 1.0f / 128.0f;
 
 /// Traces `model` on pictures of `shape` (pictures extent first) and fills the slots. octet and tensorrt: one quantizer per class
 /// of values (what max pool, flatten, dropout and concat hand on stays in the class), in every slot that reads the class; shift

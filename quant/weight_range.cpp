@@ -6,6 +6,7 @@
 #include "kernels/fake_quant/fake_quant.h"
 #include "quant/histogram_observer.h"
 #include "quant/observer.h"
+#include "quant/sawb.h"
 
 namespace octet::quant {
 namespace {
@@ -32,6 +33,10 @@ WeightRange weight_range(const QuantConfig& config) {
     case WeightQuantize::channel_wise_mse:
       range.clipping = Clipping::mse;
       break;
+    case WeightQuantize::sawb:
+    case WeightQuantize::channel_wise_sawb:
+      range.clipping = Clipping::sawb;
+      break;
     case WeightQuantize::kl:
       range.clipping = Clipping::kl;
       break;
@@ -51,10 +56,14 @@ Tensor thresholds(const WeightRange& range, const Tensor& weight, const QuantPar
   problem.channels = channels, problem.inner = values.numel() / channels;
   problem.hi = bounds.hi;
   problem.rank = rank_of(range.percentile, problem.inner);
+  if (range.clipping == Clipping::sawb) {
+    const SawbFactors factors = sawb_factors(bounds.hi);
+    problem.rms_factor = factors.rms, problem.mean_factor = factors.mean;
+  }
   Tensor out(Shape{channels}, DType::f32, values.device());
   kernels::FakeQuantPointers pointers;
   pointers.src = values.raw(), pointers.out = out.raw();
-  const char* pass = range.clipping == Clipping::percentile ? "quantile" : "mse_top";
+  const char* pass = range.clipping == Clipping::percentile ? "quantile" : range.clipping == Clipping::sawb ? "sawb_top" : "mse_top";
   kernels::dispatch(kernels::fake_quant_rows(), pass, "f32", problem, pointers, kernels::context_of(values.device()));
   return out;
 }

@@ -31,6 +31,7 @@ void per_channel(Options& o) {
   take(o, Weights::channel_wise_abs_max, values);
 }
 void lsq(Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }
+void power_of_two(Options& o) { ste(o), o.quant.activation_power_of_two = o.quant.weight_power_of_two = true; }
 /// With a threshold that falls, as the paper has it best.
 void freeze(Options& o) { o.quant.oscillation_threshold = 0.04, o.quant.oscillation_threshold_end = 0.01; }
 void least_error(Options& o) { take(o, Weights::channel_wise_mse, Values::mse); }
@@ -42,6 +43,9 @@ constexpr Method kMethods[] = {
     {"ste_per_tensor", true, "Jacob et al. 2018", "ste with one step for all weights of a layer", per_tensor},
     {"ste_unmasked", true, "Bengio et al. 2013", "ste whose gradients pass beyond the grid's ends too",
      [](Options& o) { ste(o), o.quant.ste = Ste::plain; }},
+    {"ewgs", true, "Lee et al. 2021", "ste whose gradients are scaled by how far from its code each value lies",
+     [](Options& o) { ste(o), o.quant.ste = Ste::ewgs; }},
+    {"ste_power_of_two", true, "Jain et al. 2020", "ste with steps that are powers of two", power_of_two},
     {"ste_percentile", true, "McKinstry et al. 2018", "ste with values clipped at a percentile",
      per_channel<Values::percentile>},
     {"ste_kl", true, "Migacz 2017", "ste with values clipped where their histogram diverges least",
@@ -65,6 +69,8 @@ constexpr Method kMethods[] = {
     {"pact", true, "Choi et al. 2018", "ste with a learned clipping threshold for the values of each layer", pact},
     {"pact_decay", true, "Choi et al. 2018", "pact with thresholds that decay by 0.001",
      [](Options& o) { pact(o), o.quant.pact_decay = kPactDecay; }},
+    {"sawb_pact", true, "Choi et al. 2018", "pact with weights clipped where two of their moments say (SAWB)",
+     [](Options& o) { pact(o), o.quant.weight_quantize_type = Weights::sawb; }},
     {"lsq", true, "Esser et al. 2020",
      "learned steps: one for the values of a layer, one for each channel of its weights", lsq},
     {"lsq_freeze", true, "Nagel et al. 2022",
@@ -85,6 +91,8 @@ constexpr Method kMethods[] = {
     {"ptq_kl", false, "Migacz 2017", "values clipped where their histogram diverges least", per_channel<Values::kl>},
     {"ptq_mse", false, "Sung et al. 2015", "weights and values clipped where the squared rounding error is least",
      least_error},
+    {"ptq_power_of_two", false, "Jain et al. 2020", "ptq_moving_average with steps that are powers of two",
+     power_of_two},
     {"ptq_bias_corrected", false, "Nagel et al. 2019",
      "ptq_moving_average with the mean error of each channel taken off its bias",
      [](Options& o) { ste(o), o.quant.bias_correction = BiasCorrection::empirical; }},

@@ -38,6 +38,8 @@ struct OnnxGrid {
   OCTET_SIMD VecF value(VecF code) const { return code * scale; }
   /// The code in units of position().
   OCTET_SIMD VecF place(VecF code) const { return code; }
+  /// Of a position from a code, in steps.
+  OCTET_SIMD VecF distance(VecF t, VecF code) const { return t - code; }
 };
 
 /// One channel's grid under QuantRule::paddle.
@@ -59,6 +61,7 @@ struct PaddleGrid {
   }
   OCTET_SIMD VecF value(VecF code) const { return code * scale / top; }
   OCTET_SIMD VecF place(VecF code) const { return code / top; }
+  OCTET_SIMD VecF distance(VecF t, VecF code) const { return t * top - code; }
 };
 
 template <class Grid>

@@ -34,22 +34,22 @@ __global__ void forward(const float* src, const float* scale, float* dst, Grid g
 /// d_src of a pack; returns d_dst.
 template <int kWidth>
 __device__ __forceinline__ Pack<float, kWidth> pass_gradient(const Pack<float, kWidth>& x, const float* d_dst,
-                                                             float* d_src, float s, const Grid& grid, bool masked,
+                                                             float* d_src, float s, const Grid& grid,
                                                              std::size_t unit) {
   const Pack<float, kWidth> d = load_pack<kWidth>(d_dst, unit);
   Pack<float, kWidth> passed;
   for (int k = 0; k < kWidth; ++k)
-    passed.at[k] = !masked || Position<float>(grid, x.at[k], s).inside() ? d.at[k] : 0.0f;
+    passed.at[k] = passed_gradient(grid, x.at[k], s, d.at[k]);
   store_pack(d_src, unit, passed);
   return d;
 }
 
 template <int kWidth>
-__global__ void backward(const float* src, const float* scale, const float* d_dst, float* d_src, Grid grid, bool masked,
+__global__ void backward(const float* src, const float* scale, const float* d_dst, float* d_src, Grid grid,
                          std::size_t units, std::size_t row_units) {
   OCTET_GRID_LOOP(unit, units) {
     const float s = scale[row_units == units ? 0 : unit / row_units];
-    pass_gradient(load_pack<kWidth>(src, unit), d_dst, d_src, s, grid, masked, unit);
+    pass_gradient(load_pack<kWidth>(src, unit), d_dst, d_src, s, grid, unit);
   }
 }
 
@@ -58,12 +58,11 @@ struct StepGradient {
   const float *src, *scale, *d_dst;
   float* d_src;
   Grid grid;
-  bool masked;
   template <int kWidth>
   __device__ void add(Sum& sum, std::size_t row, std::size_t unit) const {
     const float s = scale[row];
     const Pack<float, kWidth> x = load_pack<kWidth>(src, unit);
-    const Pack<float, kWidth> d = pass_gradient(x, d_dst, d_src, s, grid, masked, unit);
+    const Pack<float, kWidth> d = pass_gradient(x, d_dst, d_src, s, grid, unit);
     for (int k = 0; k < kWidth; ++k)
       sum.sum = __fma_rn(static_cast<double>(d.at[k]), static_cast<double>(scale_slope(grid, x.at[k], s)), sum.sum);
   }
@@ -152,6 +151,35 @@ struct ErrorOut {
   double* sums;
   __device__ void put(std::size_t row, Sum sum) const { sums[row] = sum.sum; }
 };
+/// Σ|x|, Σx² and max |x| at once.
+struct Moments {
+  double sizes, squares;
+  Top top;
+  __device__ static Moments none() { return {0.0, 0.0, Top::none()}; }
+  __device__ Moments merged(const Moments& b) const { return {sizes + b.sizes, squares + b.squares, top.merged(b.top)}; }
+  __device__ Moments across(int offset) const {
+    return {__shfl_xor_sync(gpu::kAllLanes, sizes, offset), __shfl_xor_sync(gpu::kAllLanes, squares, offset), top.across(offset)};
+  }
+};
+struct MomentsSource {
+  const float* src;
+  template <int kWidth>
+  __device__ void add(Moments& m, std::size_t, std::size_t unit) const {
+    for (const float v : load_pack<kWidth>(src, unit).at) {
+      const double size = fabsf(v);
+      m.sizes += size, m.squares = __fma_rn(size, size, m.squares), m.top = m.top.merged(Top::of(v));
+    }
+  }
+};
+struct SawbOut {
+  float* out;
+  FakeQuantProblem p;
+  __device__ void put(std::size_t row, const Moments& m) const {
+    const float top = m.top.value();
+    out[row] = top < __int_as_float(0x7f800000) ? sawb_threshold(p, m.sizes, m.squares, top) : __int_as_float(0x7fc00000);
+  }
+};
+
 /// The threshold of least error, in place of the largest value.
 __global__ void choose_threshold(const double* sums, float* tops, std::size_t channels) {
   OCTET_GRID_LOOP(c, channels) {
@@ -211,7 +239,7 @@ template <int kWidth>
 void launch_backward(const FakeQuantProblem& p, const FakeQuantPointers& x, void* stream) {
   const std::size_t row_units = length_of(p) / kWidth, units = rows_of(p) * row_units;
   OCTET_LAUNCH(backward<kWidth>, loop_blocks(units), kLoopThreads, stream, floats(x.src), x.scale, floats(x.d_dst),
-               floats(x.d_src), Grid(p), p.masked, units, row_units);
+               floats(x.d_src), Grid(p), units, row_units);
 }
 
 /// Channels are blocks of a grid.
@@ -231,7 +259,7 @@ void OCTET_GPU_NAME(fake_quant_bwd_f32)(const FakeQuantProblem& p, const FakeQua
   const bool four = wide(p, {x.src, x.d_dst, x.d_src});
   if (x.d_scale == nullptr)
     return four ? launch_backward<4>(p, x, context.stream) : launch_backward<1>(p, x, context.stream);
-  const StepGradient source{floats(x.src), x.scale, floats(x.d_dst), floats(x.d_src), Grid(p), p.masked};
+  const StepGradient source{floats(x.src), x.scale, floats(x.d_dst), floats(x.d_src), Grid(p)};
   fold<Sum>(source, StepOut{floats(x.d_scale)}, rows_of(p), length_of(p), four, context.stream);
 }
 
@@ -270,6 +298,12 @@ void OCTET_GPU_NAME(mse_top_f32)(const FakeQuantProblem& p, const FakeQuantPoint
   OCTET_LAUNCH(choose_threshold, loop_blocks(rows_of(p)), kLoopThreads, context.stream,
                static_cast<const double*>(sums), floats(x.out), rows_of(p));
   gpu::scratch_release(sums, bytes);
+}
+
+const char* OCTET_GPU_WHY_NOT(sawb_top_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }
+void OCTET_GPU_NAME(sawb_top_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  fold<Moments>(MomentsSource{floats(x.src)}, SawbOut{floats(x.out), p}, rows_of(p), length_of(p), wide(p, {x.src}),
+                context.stream);
 }
 
 const char* OCTET_GPU_WHY_NOT(weight_quant_fwd_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }

@@ -13,7 +13,10 @@ namespace {
 struct Grid {
   std::int32_t zero_point, lo, hi;
   QuantRule rule;
-  explicit OCTET_HD Grid(const FakeQuantProblem& p) : zero_point(p.zero_point), lo(p.lo), hi(p.hi), rule(p.rule) {}
+  bool masked;
+  float delta;
+  explicit OCTET_HD Grid(const FakeQuantProblem& p)
+      : zero_point(p.zero_point), lo(p.lo), hi(p.hi), rule(p.rule), masked(p.masked), delta(static_cast<float>(p.delta)) {}
 };
 
 /// x as a code relative to the zero point, unrounded, and the range it is clamped to: in steps under onnx, in
@@ -63,6 +66,25 @@ inline OCTET_HD T scale_slope(const Grid& p, T x, float scale) {
   if (at.t != at.t) return 0;
   const T code = code_of(p, x, scale);
   return (p.rule == QuantRule::onnx ? code : code / static_cast<T>(p.hi)) - at.t;
+}
+
+/// The gradient of one element from that of its code.
+template <class T>
+inline OCTET_HD T passed_gradient(const Grid& p, T x, float scale, T d) {
+  const Position<T> at(p, x, static_cast<T>(scale));
+  if (!at.inside()) return p.masked ? T(0) : d;
+  if (p.delta == 0) return d;
+  const T distance = (p.rule == QuantRule::onnx ? at.t : at.t * static_cast<T>(p.hi)) - code_of(p, x, scale);
+  const T size = static_cast<T>(fabs(static_cast<double>(d))), change = static_cast<T>(p.delta) * size * distance;
+  return d + change;
+}
+
+/// sawb_top's threshold, from sums.
+inline OCTET_HD float sawb_threshold(const FakeQuantProblem& p, double sizes, double squares, float top) {
+  const double count = static_cast<double>(p.inner), mean = sizes / count;
+  const double wanted = p.rms_factor * sqrt(squares / count) - p.mean_factor * mean;
+  const float threshold = static_cast<float>(wanted > mean ? wanted : mean);
+  return threshold < top ? threshold : top;
 }
 
 /// What |x| loses on a symmetric grid of this step up to code hi.

@@ -1,7 +1,8 @@
 // Fake quantization and its observers, in f32 (f64 reference: the formulas in double), over [channels, inner]: channels
 // = 1 for per-tensor; K,R,S,C weights per output channel have channels = K. Both rules of core/qmath.h.
 //   fake_quant_fwd: dst = dequantize(quantize(src)); may run in place
-//   fake_quant_bwd: d_src = d_dst inside, 0 outside when `masked`, else d_dst (scheme paddle). Inside is decided on
+//   fake_quant_bwd: d_src = d_dst inside, 0 outside when `masked`, else d_dst (scheme paddle). With delta, and then
+//                   without d_scale: inside d_dst + delta·|d_dst|·(the element's distance from its code, in steps). Inside is decided on
 //                   t = x/s before rounding: lo − z ≤ t ≤ hi − z, under QuantRule::paddle −1 ≤ t ≤ 1. With d_scale: the
 //                   learned step of LSQ (Esser et al. 2020): Σ d_dst · (q − z − t inside, lo − z or hi − z outside);
 //                   under QuantRule::paddle Σ d_dst · (q/hi − t inside, −1 or 1 outside); then mask must be on. Where
@@ -12,14 +13,18 @@
 //   mse_top:        out[channel] = the threshold t of least squared error: of top·k/128, top = max |src|, k = 1 … 128,
 //                   that whose symmetric grid up to hi has the least Σ e², e = |x| − min(rint(|x|/s), hi)·s in f32,
 //                   s = grid_scale(onnx, t, hi); the largest of equals; NaN if any is not finite
+//   sawb_top:       out[channel] = rms_factor·√(Σ src² / inner) − mean_factor·Σ |src| / inner, not below that mean nor
+//                   beyond max |src|; in double, rounded once; NaN if any is not finite
 //   weight_quant_fwd: abs_max, its grid and fake_quant_fwd of each channel in one sweep (f32 only, zero point 0):
 //                   out[channel] = grid_scale(abs_max), dst as fake_quant_fwd on it, codes as quantize_fwd f32s8 when
 //                   wanted; where a channel is not finite, neither is out, and dst and codes mean nothing
 // Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i
 // goes to partial sum i mod 16, the partial sums l and l + 8 are added, then l and l + 4, l + 2, l + 1; chunk sums are
-// added in order. mse_top sums a channel as one such chunk. NaN payloads are not part of the contract (here and in
+// added in order. mse_top and sawb_top sum a channel as one such chunk. NaN payloads are not part of the contract (here and in
 // every room).
 #pragma once
+#include <bit>
+
 #include "core/qmath.h"
 #include "kernels/problem.h"
 #include "kernels/room.h"
@@ -31,7 +36,9 @@ struct FakeQuantProblem {
   std::int32_t zero_point = 0, lo = -127, hi = 127;
   QuantRule rule = QuantRule::onnx;
   bool masked = true;
+  double delta = 0;       ///< fake_quant_bwd: of the gradients' scaling
   std::int64_t rank = 1;  ///< quantile
+  double rms_factor = 0, mean_factor = 0;  ///< sawb_top
   std::string str() const;
 };
 struct FakeQuantPointers {
@@ -41,7 +48,7 @@ struct FakeQuantPointers {
   const void* d_dst = nullptr;   ///< channels,inner
   void* d_src = nullptr;         ///< channels,inner; may be d_dst
   void* d_scale = nullptr;       ///< channels, same dtype as src, or null
-  void* out = nullptr;           ///< abs_max, quantile, mse_top, weight_quant_fwd: channels; min_max: 2·channels
+  void* out = nullptr;           ///< abs_max, quantile, *_top, weight_quant_fwd: channels; min_max: 2·channels
   void* codes = nullptr;         ///< channels,inner s8, or null (weight_quant_fwd)
 };
 using FakeQuantRow = Row<FakeQuantProblem, FakeQuantPointers>;
@@ -59,6 +66,14 @@ inline OCTET_HD float grid_scale(QuantRule rule, float top, std::int32_t hi) {
   return scale < floor ? floor : scale;
 }
 
+/// The least power of two that a positive scale does not exceed; what is not finite stays.
+inline OCTET_HD float power_of_two_above(float scale) {
+  const auto bits = std::bit_cast<std::uint32_t>(scale);
+  constexpr std::uint32_t kFraction = 0x007fffffu, kInfinity = 0x7f800000u;
+  if ((bits & kFraction) == 0 || bits >= kInfinity) return scale;
+  return std::bit_cast<float>((bits & ~kFraction) + (kFraction + 1));
+}
+
 /// Thresholds that mse_top tries, and the k-th of them, from 0: downwards from `top`.
 constexpr int kMseSteps = 128;
 inline OCTET_HD float mse_candidate(float top, int k) {
@@ -67,7 +82,8 @@ inline OCTET_HD float mse_candidate(float top, int k) {
 
 }  // namespace
 
-/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max, quantile, mse_top, weight_quant_fwd.
+/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max, quantile, mse_top, sawb_top,
+/// weight_quant_fwd.
 std::span<const FakeQuantRow> fake_quant_rows();
 
 }  // namespace octet::kernels

@@ -27,11 +27,16 @@ struct Chunk {
   std::int64_t length;
 };
 
+/// Which gradients pass: all, those inside, or those inside scaled by delta, the others as `masked` says.
+enum class Passing { all, inside, scaled };
+
 /// Gradients of the elements from i on; adds d_dst · slope to the sums when `learned`.
-template <bool masked, bool learned, class Grid>
+template <Passing passing, bool learned, class Grid>
 struct GradientTerm {
   const Grid& grid;
   const Chunk& a;
+  VecF delta;   ///< of scaled
+  bool masked;  ///< with scaled: do gradients outside stop?
   template <class Lanes>
   OCTET_SIMD void operator()(std::int64_t i, Lanes part, VecD& low, VecD& high) const {
     const VecF x = load(a.src + i, part), d = load(a.d_dst + i, part);
@@ -43,7 +48,13 @@ struct GradientTerm {
       low = fma(widen_low(d), widen_low(slope), low);
       high = fma(widen_high(d), widen_high(slope), high);
     }
-    store(masked ? select((t >= grid.lo) & (t <= grid.hi), d, VecF::zero()) : d, a.d_src + i, part);
+    VecF passed = d;
+    if (passing == Passing::inside) passed = select((t >= grid.lo) & (t <= grid.hi), d, VecF::zero());
+    if (passing == Passing::scaled) {
+      const VecF change = delta * abs(d) * grid.distance(t, grid.code_at(x, t));
+      passed = select((t >= grid.lo) & (t <= grid.hi), d + change, masked ? VecF::zero() : d);
+    }
+    store(passed, a.d_src + i, part);
   }
 };
 
@@ -94,12 +105,13 @@ double sum_of_lanes(std::int64_t length, Term term) {
 }
 
 /// Gradients within one chunk of one channel; returns the chunk's Σ d_dst · slope when `learned`.
-template <bool masked, bool learned, class Grid>
-double chunk_gradients(const Grid& grid, const Chunk& a) {
-  return sum_of_lanes<learned>(a.length, GradientTerm<masked, learned, Grid>{grid, a});
+template <Passing passing, bool learned, class Grid>
+double chunk_gradients(const FakeQuantProblem& p, const Grid& grid, const Chunk& a) {
+  const VecF delta = VecF::set1(static_cast<float>(p.delta));
+  return sum_of_lanes<learned>(a.length, GradientTerm<passing, learned, Grid>{grid, a, delta, p.masked});
 }
 
-template <class Grid, bool masked, bool learned>
+template <class Grid, Passing passing, bool learned>
 void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   const float *src = floats(x.src), *d_dst = floats(x.d_dst);
   float* d_src = floats(x.d_src);
@@ -109,7 +121,7 @@ void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   for_row_blocks(p.channels, p.inner, chunk, [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
     const std::int64_t at = c * p.inner + begin;
     const Chunk arrays{src + at, d_dst + at, d_src + at, end - begin};
-    const double sum = chunk_gradients<masked, learned>(Grid(p, x.scale[c]), arrays);
+    const double sum = chunk_gradients<passing, learned>(p, Grid(p, x.scale[c]), arrays);
     if (learned) sums[c * chunks + k] = sum;
   });
   if (!learned) return;
@@ -124,8 +136,10 @@ void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
 void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   with_grid(p, [&](auto tag) {
     using Grid = typename decltype(tag)::type;
-    if (x.d_scale != nullptr) return p.masked ? gradients<Grid, true, true>(p, x) : gradients<Grid, false, true>(p, x);
-    return p.masked ? gradients<Grid, true, false>(p, x) : gradients<Grid, false, false>(p, x);
+    const bool learned = x.d_scale != nullptr;
+    if (p.delta != 0) return gradients<Grid, Passing::scaled, false>(p, x);
+    if (p.masked) return learned ? gradients<Grid, Passing::inside, true>(p, x) : gradients<Grid, Passing::inside, false>(p, x);
+    learned ? gradients<Grid, Passing::all, true>(p, x) : gradients<Grid, Passing::all, false>(p, x);
   });
 }
 

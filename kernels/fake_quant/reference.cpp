@@ -61,8 +61,7 @@ void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
       static_cast<T*>(x.d_scale)[c] = static_cast<T>(scale_gradient(p, src, d_dst, x.scale[c]));
     }
     for (std::int64_t j = 0; j < p.inner; ++j) {
-      const bool inside = Position<T>(grid, src[j], static_cast<T>(x.scale[c])).inside();
-      d_src[j] = inside || !p.masked ? d_dst[j] : T(0);
+      d_src[j] = passed_gradient(grid, src[j], x.scale[c], d_dst[j]);
     }
   }
 }
@@ -139,6 +138,22 @@ void mse_top(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   }
 }
 
+void sawb_top(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  abs_max<float>(p, x);
+  for_rows(p.channels, p.inner, [&](std::int64_t c) {
+    const float* src = static_cast<const float*>(x.src) + c * p.inner;
+    float& out = static_cast<float*>(x.out)[c];
+    double sizes[kLanes] = {}, squares[kLanes] = {};
+    for (std::int64_t j = 0; j < p.inner; ++j) {
+      const double size = std::fabs(src[j]);
+      sizes[j % kLanes] += size;
+      squares[j % kLanes] = std::fma(size, size, squares[j % kLanes]);
+    }
+    out = std::isfinite(out) ? sawb_threshold(p, folded(sizes), folded(squares), out)
+                             : std::numeric_limits<float>::quiet_NaN();
+  });
+}
+
 template <class T>
 void weight_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   abs_max<T>(p, x);
@@ -175,6 +190,8 @@ const char* quantile_f32_reference_why_not(const FakeQuantProblem& p) {
   return p.rank < 1 || p.rank > p.inner ? "a rank outside 1 to inner" : nullptr;
 }
 void quantile_f32_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) { quantile(p, x); }
+const char* sawb_top_f32_reference_why_not(const FakeQuantProblem&) { return nullptr; }
+void sawb_top_f32_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) { sawb_top(p, x); }
 const char* mse_top_f32_reference_why_not(const FakeQuantProblem&) { return nullptr; }
 void mse_top_f32_reference(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context&) { mse_top(p, x); }
 

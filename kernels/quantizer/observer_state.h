@@ -122,7 +122,8 @@ inline OCTET_HD void store_range(SeenRange range, float* to) {
 }
 
 inline OCTET_HD float clipped_scale(const QuantizerProblem& p, float top, const float* alpha) {
-  return grid_scale(p.rule, alpha != nullptr && *alpha < top ? *alpha : top, p.hi);
+  const float scale = grid_scale(p.rule, alpha != nullptr && *alpha < top ? *alpha : top, p.hi);
+  return p.power_of_two ? power_of_two_above(scale) : scale;
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct QuantizerProblem {
   bool starts_step = true;  ///< observe: the first tensor of a step; later ones widen its range and count as one batch
   QuantRule rule = QuantRule::onnx;
   std::int32_t hi = 127;
+  bool power_of_two = false;  ///< observe, grid_scales: a scale is rounded up to one; rule onnx
   double least = 0, factor = 1;
   Activation act = Activation::none;  ///< deferred_range
   std::string str() const;

@@ -87,6 +87,9 @@ TEST_F(GpuFakeQuant, BackwardHasTheReferencesBitsAndItsSums) {
   for (const Extent& extent : kExtents)
     for (const FakeQuantProblem& p : problems(extent)) {
       expect_backward(p, true, false);
+      FakeQuantProblem scaled = p;
+      scaled.delta = 0.3;
+      expect_backward(scaled, true, false);
       expect_backward(p, false, false);
       if (p.masked) expect_backward(p, false, true);
       if (p.masked) expect_backward(p, true, true);
@@ -146,6 +149,13 @@ TEST_F(GpuFakeQuant, ThresholdsHaveTheReferencesBits) {
         expect_observed("quantile", p, src);
         // Sums in another order decide alike unless two thresholds lose the same to a part in 10^15.
         if (rank == 1) expect_observed("mse_top", p, src);
+        // So do moments but for the last digit.
+        p.rms_factor = 2.5, p.mean_factor = 1.6;
+        std::vector<float> wanted(static_cast<std::size_t>(p.channels));
+        reference("sawb_top").run(p, {.src = src.data(), .out = wanted.data()}, {});
+        Buffer<float> dsrc(src), out(wanted.size());
+        run_on_device("sawb_top", p, {.src = dsrc, .out = out});
+        test::expect_near(wanted, out.values(), 1.2e-7, "sawb_top " + p.str());
       }
       for (const float lost : {std::nanf(""), INFINITY}) {
         if (large) continue;
@@ -153,6 +163,7 @@ TEST_F(GpuFakeQuant, ThresholdsHaveTheReferencesBits) {
         src[src.size() / 2] = lost;
         expect_observed("quantile", p, src);
         expect_observed("mse_top", p, src);
+        expect_observed("sawb_top", p, src);
       }
       expect_observed("quantile", p, std::vector<float>(static_cast<std::size_t>(p.channels * p.inner), -0.0f));
     }

@@ -101,6 +101,23 @@ TEST(FakeQuant, BackwardRowsEqualReference) {
   });
 }
 
+TEST(FakeQuant, ScaledGradientRowsEqualReference) {
+  for_problems([](FakeQuantProblem p, const std::vector<float>& scale) {
+    p.delta = 0.3;
+    const PageEnd<float> src(mixed_values(p.channels * p.inner, 1)), d_dst(mixed_values(src.size(), 2, 9));
+    std::vector<float> d_src(static_cast<std::size_t>(src.size()));
+    FakeQuantPointers x{.src = src.data(), .scale = scale.data()};
+    x.d_dst = d_dst.data(), x.d_src = d_src.data();
+    reference_row(fake_quant_rows(), "fake_quant_bwd", "f32").run(p, x, {});
+    for_own_rows(fake_quant_rows(), "fake_quant_bwd", "f32", [&](const FakeQuantRow& row) {
+      PageEnd<float> got(src.size());
+      x.d_src = got.data();
+      row.run(p, x, {});
+      EXPECT_TRUE(same_bits(d_src, got));
+    });
+  });
+}
+
 TEST(FakeQuant, ObserverRowsEqualReference) {
   for_threads([] {
     for (Extent extent : kExtents) {
@@ -136,7 +153,8 @@ TEST(FakeQuant, ThresholdRowsEqualReference) {
         for (const bool lost : {false, true}) {
           if (lost) values[values.size() / 2] = hi == 1 ? std::nanf("") : -INFINITY;
           const PageEnd<float> src(values);
-          for (const char* pass : {"quantile", "mse_top"}) {
+          p.rms_factor = 2.5, p.mean_factor = 1.6;
+          for (const char* pass : {"quantile", "mse_top", "sawb_top"}) {
             std::vector<float> wanted(static_cast<std::size_t>(p.channels));
             reference_row(fake_quant_rows(), pass, "f32").run(p, {.src = src.data(), .out = wanted.data()}, {});
             EXPECT_EQ(std::isnan(wanted[static_cast<std::size_t>(p.channels / 2)]), lost);

@@ -207,12 +207,12 @@ QuantConfig random_config(std::uint64_t seed) {
   Random random(seed, Purpose::test, 3);
   QuantConfig config;
   config.scheme = static_cast<Scheme>(random.below(3));
-  config.weight_quantize_type = static_cast<WeightQuantize>(random.below(9));
+  config.weight_quantize_type = static_cast<WeightQuantize>(random.below(11));
   config.activation_quantize_type = static_cast<ActivationQuantize>(random.below(8));
   if (config.scheme != Scheme::octet && config.activation_quantize_type == ActivationQuantize::min_max)
     config.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
   config.weight_percentile = 60 + 40 * random.uniform();
-  config.ste = static_cast<Ste>(random.below(3));
+  config.ste = static_cast<Ste>(random.below(4));
   const WeightQuantize weight = config.weight_quantize_type;
   if (!is_learned(weight) && !clips(weight) && random.below(4) == 0) config.weight_preprocess_type = Preprocess::pact;
   config.activation_percentile = 80 + 20 * random.uniform();

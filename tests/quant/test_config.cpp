@@ -163,7 +163,8 @@ TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"activation_percentile": 0})"), "activation_percentile is 0");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 50})"), "weight_percentile is 50");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 100.5})"), "weight_percentile is 100.5");
-  EXPECT_ERROR(parse_config(R"({"ste": "none"})"), "known: scheme, masked, plain");
+  EXPECT_ERROR(parse_config(R"({"ste": "none"})"), "known: scheme, masked, plain, ewgs");
+  EXPECT_ERROR(parse_config(R"({"ewgs_delta": 2})"), "ewgs_delta is 2");
 }
 
 TEST(QuantConfig, RefusesWhatIsNoObject) {

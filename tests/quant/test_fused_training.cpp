@@ -72,6 +72,10 @@ std::vector<Variant> variants() {
           {"octet, percentile weights", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::percentile, c.weight_percentile = 99;
            })},
+          {"octet, EWGS", config_of([](auto& c) { c.ste = Ste::ewgs, c.weight_bits = c.activation_bits = 4; })},
+          {"octet, SAWB, powers of two", config_of([](auto& c) {
+             c.weight_quantize_type = WeightQuantize::sawb, c.activation_power_of_two = c.weight_power_of_two = true;
+           })},
           {"octet, KL", config_of([](auto& c) {
              c.activation_quantize_type = ActivationQuantize::kl, c.weight_quantize_type = WeightQuantize::kl;
            })},
@@ -119,10 +123,11 @@ TEST(FusedQat, SmallResNetGivesTheSameBits) {
   EXPECT_EQ(train(*net(), Fusion::floats, kReferenceConvBnRows).state, train(*net(), Fusion::off, "").state);
 }
 
+/// Does the integer forward differ? Where steps are powers of two, floats hold the products and sums of codes exactly.
 bool runs_in_integers(const Variant& variant) {
   const QuantConfig& c = variant.config;
-  return c.scheme != Scheme::paddle && !c.fuse_conv_bn && c.activation_preprocess_type == Preprocess::none &&
-         !is_learned(c.activation_quantize_type) && !clips(c.activation_quantize_type) && c.quantizable_layer_type.size() == 2;
+  return !c.activation_power_of_two && c.scheme != Scheme::paddle && !c.fuse_conv_bn && c.activation_preprocess_type == Preprocess::none &&
+         !is_learned(c.activation_quantize_type) && !clips(c.activation_quantize_type) && c.ste != Ste::ewgs && c.quantizable_layer_type.size() == 2;
 }
 
 // A layer's sums differ by K·ε, so a code behind them may fall on the other side of a tie; a dozen layers on, with six

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "core/random.h"
+#include "quant/fake_quantizer.h"
 #include "quant/make_observer.h"
 #include "quant/weight_range.h"
 #include "tests/support/expect_error.h"

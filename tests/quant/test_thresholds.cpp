@@ -93,6 +93,34 @@ TEST(Ste, WeightsBeyondTheirThreshold) {
   }
 }
 
+// Element-wise gradient scaling: g·(1 + δ·sign(g)·(x − x_q) / step) where x lies inside, nothing where it is clipped.
+TEST(Ste, EwgsScalesByTheDistanceFromTheGrid) {
+  const std::vector<float> x{0.25f, 1.5f, -0.75f, 2, 20, -20}, g{1, -2, 3, -4, 5, 6};
+  const auto gradient = [&](FakeQuantizer& quantizer) {
+    const Variable v = row(x, true);
+    quantizer.apply(v).backward(Tensor::from(Shape{1, 6}, g));
+    return list(v.grad());
+  };
+  for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle}) {
+    Grid grid;
+    grid.bits = 4, grid.narrow = true, grid.rule = rule;  // 14 as largest: steps of 2
+    ActivationQuantizer activation(grid, std::make_shared<AbsMaxObserver>(), nullptr, {Ste::ewgs, 0.5});
+    activation.apply(row({14}));
+    activation.eval();
+    // Codes 0, 1 (of 0.75), 0 (of −0.375), 1: distances 0.125, −0.25, −0.375, 0.
+    const std::vector<float> inside{1 + 0.5f * 0.125f, -2 + 0.5f * 2 * -0.25f, 3 + 0.5f * 3 * -0.375f, -4};
+    std::vector<float> got = gradient(activation);
+    for (std::size_t i = 0; i < inside.size(); ++i) EXPECT_FLOAT_EQ(got[i], inside[i]) << i;
+    EXPECT_EQ(got[4], 0);
+    EXPECT_EQ(got[5], 0);
+    EXPECT_FALSE(activation.defer({}, Device::cpu)) << "no fused operation scales gradients";
+  }
+  WeightQuantizer weight(weight_grid(), {}, nullptr, {Ste::ewgs, 0.5});
+  const std::vector<float> got = gradient(weight);
+  EXPECT_EQ(got[4], 5) << "the largest weight is a code, and an abs-max clips nothing";
+  EXPECT_NE(got[0], 1);
+}
+
 TEST(Ste, ActivationsBeyondTheGrid) {
   for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle})
     for (const Ste ste : {Ste::scheme, Ste::masked, Ste::plain}) {
