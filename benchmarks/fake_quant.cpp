@@ -49,6 +49,9 @@ void add_fake_quant(Suite& suite) {
     QuantCase ranked = quant;
     ranked.problem.rank = static_cast<std::int64_t>(std::ceil(0.999 * static_cast<double>(quant.problem.inner)));
     add_pass(suite, "quantile", "quantile", ranked, 1, threshold);
+    QuantCase moments = quant;
+    moments.problem.rms_factor = 33.115, moments.problem.mean_factor = 36.993;  // quant/sawb.h, 8 bits
+    add_pass(suite, "sawb_top", "sawb_top", moments, 1, threshold);
     add_pass(suite, "weight_quant_fwd", "weight_quant_fwd", quant, 2.25,
              [=](Operands& operands, FakeQuantPointers& io) {
                io.dst = operands.output(count);
