@@ -24,20 +24,24 @@ struct FoldedScale {
   bool on = true;
 };
 
-/// Slots: input_transform, weight_transform, bias_transform. Parameters: weight, bias.
+/// Slots of a Conv2d or Linear. The weight goes through its parametrization, then through its transform.
+std::vector<std::string> layer_slot_names();
+
+/// Slots: layer_slot_names(). Parameters: weight, bias.
 class Conv2d : public Module {
  public:
   explicit Conv2d(const Conv2dOptions& options);
   std::string kind() const override { return options_.depthwise ? "DepthwiseConv2d" : "Conv2d"; }
   Variable forward(const Variable& src) override;
-  std::vector<std::string> slot_names() const override { return {"input_transform", "weight_transform", "bias_transform"}; }
+  std::vector<std::string> slot_names() const override { return layer_slot_names(); }
   const Conv2dOptions& options() const { return options_; }
   ops::Conv2dArgs args() const;
   /// Input and weight after their transforms: what forward() convolves.
   Variable transformed_input(const Variable& src) const { return through_slot("input_transform", src); }
-  Variable transformed_weight() const { return through_slot("weight_transform", folded_weight()); }
-  /// What the transforms are given: the parameters, with the scale of a batch norm that folds (BatchNorm2d::fold_while_training).
-  Variable folded_weight() const { return folded(weight); }
+  Variable transformed_weight() const { return through_slot("weight_transform", effective_weight()); }
+  /// What the transforms are given: the parameters, with the scale of a batch norm that folds (BatchNorm2d::fold_while_training); the
+  /// weight behind its parametrization.
+  Variable effective_weight() const { return through_slot("weight_parametrization", folded(weight)); }
   Variable folded_bias() const { return folded(bias); }
   /// The numbers that folding multiplies by, one per filter; undefined where nothing folds.
   Tensor folded_factor() const;
@@ -53,21 +57,23 @@ class Conv2d : public Module {
   std::shared_ptr<const FoldedScale> folded_scale_;  ///< null: none
 };
 
-/// Slots: input_transform, weight_transform, bias_transform. Parameters: weight {out, in}, bias {out}.
+/// Slots: layer_slot_names(). Parameters: weight {out, in}, bias {out}.
 class Linear : public Module {
  public:
   Linear(std::int64_t in_features, std::int64_t out_features, bool bias = true);
   std::string kind() const override { return "Linear"; }
   Variable forward(const Variable& src) override;
-  std::vector<std::string> slot_names() const override { return {"input_transform", "weight_transform", "bias_transform"}; }
+  std::vector<std::string> slot_names() const override { return layer_slot_names(); }
+  /// As the weight's transform is given it.
+  Variable effective_weight() const { return through_slot("weight_parametrization", weight); }
   Variable weight, bias;
 };
 
 /// The weight of a Conv2d or Linear, and its bias, undefined where it has none. Throw Error for other modules.
 const Variable& weight_of(const Module& layer);
 const Variable& bias_of(const Module& layer);
-/// The same as their transforms are given them: with the scale of a batch norm that folds (BatchNorm2d::fold_while_training).
-Variable folded_weight_of(const Module& layer);
+/// The same as their transforms are given them: Conv2d::effective_weight(), folded_bias().
+Variable effective_weight_of(const Module& layer);
 Variable folded_bias_of(const Module& layer);
 
 /// Slot: affine_transform (applied to the affine {2, c}). Parameters gamma, beta; buffers running_mean, running_var.

@@ -13,7 +13,7 @@ Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bi
 
 Variable Linear::forward(const Variable& src) {
   const Variable x = through_slot("input_transform", src);
-  const Variable w = through_slot("weight_transform", weight);
+  const Variable w = through_slot("weight_transform", effective_weight());
   return ops::linear(x, w, bias.defined() ? through_slot("bias_transform", bias) : bias);
 }
 

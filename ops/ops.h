@@ -114,6 +114,9 @@ Variable fake_quant_learned(const Variable& src, const Variable& step, const Qua
 /// PACT as PaddleSlim has it: y = x − relu(x − α) + relu(−α − x), α one element; dα = Σ_{x>α} g − Σ_{x<−α} g
 /// (Choi et al. 2018 for x ≥ 0).
 Variable pact(const Variable& src, const Variable& alpha);
+/// DoReFa's weights (Zhou et al. 2016), scaled so that they end where they did: t·tanh(src), t = top/tanh(top); `top` = max |src|, one
+/// element of src's type where src lies, counts as a constant.
+Variable dorefa(const Variable& src, const Tensor& top);
 /// Rounds row 1 of an affine {2, c} (or a bias {c}) to the accumulator's step, straight-through:
 /// shift ← double-rounded rint(shift / (s_x·s_w'[c])) · (s_x·s_w'[c]) with s_w'[c] = fl(s_w[c]·|affine[0][c]|) (for a bias
 /// s_w'[c] = s_w[c]); channels with s_w' = 0 or |code| > 2^30 pass unrounded. Steps are f32 where affine lies: s_x one, s_w one

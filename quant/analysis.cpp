@@ -11,7 +11,7 @@ namespace {
 
 GridUse weight_use(const nn::Module& layer) {
   const NoGrad no_grad;
-  const Tensor weight = nn::folded_weight_of(layer).value();
+  const Tensor weight = nn::effective_weight_of(layer).value();
   return use_of_grid(weight, quantizer_in(layer, "weight_transform")->params_for(weight).value());
 }
 

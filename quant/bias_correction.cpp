@@ -50,7 +50,7 @@ std::vector<Layer> layers_of(const Drafts& drafts) {
 }
 
 Tensor weight_in_use(const Layer& layer) {
-  return layer.module->slot("weight_transform")->apply(nn::folded_weight_of(*layer.module)).value();
+  return layer.module->slot("weight_transform")->apply(nn::effective_weight_of(*layer.module)).value();
 }
 
 /// Takes an error of the layer's products off the bias; what that is behind the batch norm.
@@ -178,7 +178,7 @@ class KnownMeans {
 
 /// Σ ε·E[x] for every output channel.
 Means expected_error(const Layer& layer, const Means& x) {
-  const Tensor weight = nn::folded_weight_of(*layer.module).value(), rounded = weight_in_use(layer);
+  const Tensor weight = nn::effective_weight_of(*layer.module).value(), rounded = weight_in_use(layer);
   const std::vector<double> shares = window_shares(layer.node->geometry);
   const bool depthwise = layer.node->op == OpKind::dwconv2d;
   const std::int64_t rows = weight.shape()[0], taps = static_cast<std::int64_t>(shares.size());

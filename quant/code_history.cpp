@@ -46,10 +46,12 @@ CodeHistory::CodeHistory(std::string layer, nn::Module& module, double momentum,
 
 void CodeHistory::step(const Tensor& threshold) {
   const NoGrad no_grad;
-  const auto grid = quantizer_.weight_grid(nn::folded_weight_of(module_).value());
+  const Tensor effective = nn::effective_weight_of(module_).value();
+  const auto grid = quantizer_.weight_grid(effective);
   if (!grid) return;
-  Tensor weight = nn::weight_of(module_).value();
-  const Tensor factor = factor_of(module_);
+  const bool reparametrised = module_.slot("weight_parametrization") != nullptr;  // then nothing freezes
+  Tensor weight = reparametrised ? effective : nn::weight_of(module_).value();
+  const Tensor factor = reparametrised ? Tensor() : factor_of(module_);
   kernels::OscillationProblem problem;
   problem.channels = weight.shape()[0], problem.inner = weight.numel() / problem.channels;
   problem.per_channel = grid->scale.numel() > 1;

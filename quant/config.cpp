@@ -44,7 +44,9 @@ constexpr Name<ActivationQuantize> kActivationTypes[] = {
     {ActivationQuantize::percentile, "percentile"},
     {ActivationQuantize::kl, "kl"},
     {ActivationQuantize::mse, "mse"},
+    {ActivationQuantize::dorefa, "dorefa"},
 };
+constexpr Name<Preprocess> kPreprocesses[] = {{Preprocess::none, "None"}, {Preprocess::pact, "PACT"}, {Preprocess::dorefa, "DoReFa"}};
 constexpr Name<Ste> kStes[] = {{Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}, {Ste::ewgs, "ewgs"}};
 constexpr Name<BatchNormMode> kBatchNormModes[] = {{BatchNormMode::kept, "kept"}, {BatchNormMode::folded, "folded"}};
 constexpr Name<Equalize> kEqualize[] = {
@@ -95,11 +97,7 @@ bool bool_at(const Json& json, const std::string& key) {
   return json.get<bool>();
 }
 Preprocess preprocess_at(const Json& json, const std::string& key) {
-  if (json.is_null()) return Preprocess::none;
-  const std::string text = string_at(json, key);
-  if (text == "None") return Preprocess::none;
-  if (text == "PACT") return Preprocess::pact;
-  fail(kWhere, fmt::format("{} '{}' is unknown", key, text), "known: None, PACT");
+  return json.is_null() ? Preprocess::none : value_of(kPreprocesses, key, string_at(json, key));
 }
 std::vector<std::string> strings_at(const Json& json, const std::string& key) {
   OCTET_CHECK(json.is_array(), kWhere, "{} must be a list of strings, it is {}", key, shown(json));
@@ -160,13 +158,12 @@ struct Field {
     #key, [](QuantConfig& c, const Json& j, const std::string& k) { c.key = reader; },          \
         [](const QuantConfig& c) -> Json { return writer; }                                     \
   }
-const char* preprocess_text(Preprocess p) { return p == Preprocess::pact ? "PACT" : "None"; }
 
 std::span<const Field> fields() {
   static const Field all[] = {
       FIELD(scheme, value_of(kSchemes, k, string_at(j, k)), name_of(c.scheme)),
-      FIELD(weight_preprocess_type, preprocess_at(j, k), preprocess_text(c.weight_preprocess_type)),
-      FIELD(activation_preprocess_type, preprocess_at(j, k), preprocess_text(c.activation_preprocess_type)),
+      FIELD(weight_preprocess_type, preprocess_at(j, k), name_of(c.weight_preprocess_type)),
+      FIELD(activation_preprocess_type, preprocess_at(j, k), name_of(c.activation_preprocess_type)),
       FIELD(weight_quantize_type, value_of(kWeightTypes, k, string_at(j, k)), name_of(c.weight_quantize_type)),
       FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
       FIELD(activation_affine, bool_at(j, k), c.activation_affine),
@@ -208,6 +205,7 @@ bool lists(const QuantConfig& config, const char* layer) {
 }  // namespace
 
 const char* name_of(Scheme scheme) { return text_of(kSchemes, scheme); }
+const char* name_of(Preprocess preprocess) { return text_of(kPreprocesses, preprocess); }
 const char* name_of(Ste ste) { return text_of(kStes, ste); }
 const char* name_of(BatchNormMode mode) { return text_of(kBatchNormModes, mode); }
 const char* name_of(WeightQuantize type) { return text_of(kWeightTypes, type); }
@@ -223,7 +221,8 @@ bool clips(WeightQuantize type) {
   return !is_learned(type) && type != WeightQuantize::channel_wise_abs_max && type != WeightQuantize::abs_max;
 }
 bool clips(ActivationQuantize type) {
-  return type == ActivationQuantize::percentile || type == ActivationQuantize::kl || type == ActivationQuantize::mse;
+  return type == ActivationQuantize::percentile || type == ActivationQuantize::kl || type == ActivationQuantize::mse ||
+         type == ActivationQuantize::dorefa;
 }
 bool is_learned(ActivationQuantize type) { return type == ActivationQuantize::lsq; }
 bool is_learned(WeightQuantize type) { return type == WeightQuantize::lsq || type == WeightQuantize::channel_wise_lsq; }

@@ -11,7 +11,8 @@ namespace octet::quant {
 /// octet: the contract of docs/quantization.md. paddle: the reference tutorial's arithmetic. tensorrt: octet with every
 /// activation s8 symmetric, zero point 0.
 enum class Scheme { octet, paddle, tensorrt };
-enum class Preprocess { none, pact };
+/// Before the rounding. dorefa: of weights only (dorefa.h).
+enum class Preprocess { none, pact, dorefa };
 /// Batch norm while fine-tuning. kept: weights are quantized as they are, and the batch norm follows. folded: they are multiplied by
 /// γ/√(running_var + ε) first, so that the grid is the deployed one (Krishnamoorthi 2018).
 enum class BatchNormMode { kept, folded };
@@ -22,7 +23,8 @@ enum class WeightQuantize {
   channel_wise_sawb, sawb
 };
 /// Activations, always one scale per tensor; see observer.h and histogram_observer.h. min_max is moving_average_abs_max on an affine grid.
-enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq, percentile, kl, mse };
+/// dorefa: no observer, the grid is fixed (dorefa.h).
+enum class ActivationQuantize { moving_average_abs_max, abs_max, range_abs_max, min_max, lsq, percentile, kl, mse, dorefa };
 /// Which gradients pass a quantizer that rounds straight-through. masked: those of values inside the grid; plain: all;
 /// scheme: masked under octet and tensorrt, plain under paddle; ewgs: masked, and scaled by how far from the grid a value lies
 /// (element-wise gradient scaling, Lee et al. 2021).
@@ -33,6 +35,7 @@ enum class Equalize { none, cross_layer, cross_layer_absorb };
 enum class BiasCorrection { none, empirical, analytic };
 
 const char* name_of(Scheme);
+const char* name_of(Preprocess);
 const char* name_of(Ste);
 const char* name_of(BatchNormMode);
 const char* name_of(WeightQuantize);

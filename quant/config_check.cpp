@@ -23,6 +23,14 @@ void check_affine(const QuantConfig& c) {
     fail(kWhere, fmt::format("activation_quantize_type {} learns a step and no zero point", name_of(c.activation_quantize_type)), "leave activation_affine off");
   if (c.activation_quantize_type == ActivationQuantize::kl)
     fail(kWhere, "activation_quantize_type kl looks at sizes alone, an affine grid has two ends", "use percentile or mse, or leave activation_affine off");
+  if (c.activation_quantize_type == ActivationQuantize::dorefa)
+    fail(kWhere, "activation_quantize_type dorefa has a grid of its own, which starts at 0 or is symmetric", "leave activation_affine off");
+}
+void check_dorefa(const QuantConfig& c) {
+  if (c.activation_preprocess_type == Preprocess::dorefa)
+    fail(kWhere, "activation_preprocess_type DoReFa is unknown: it is about weights", "set activation_quantize_type to dorefa");
+  if (c.weight_preprocess_type == Preprocess::dorefa && c.oscillation_threshold != 0)
+    fail(kWhere, "oscillation_threshold freezes weights at codes, and DoReFa's codes are not of the weights themselves", "use one of the two");
 }
 void check_power_of_two(const char* key, bool wanted, const QuantConfig& c, const char* type, bool learns) {
   if (!wanted) return;
@@ -91,6 +99,7 @@ void QuantConfig::check() const {
   check_pact_decay(*this);
   check_oscillations(*this);
   check_affine(*this);
+  check_dorefa(*this);
   OCTET_CHECK(ewgs_delta > 0 && ewgs_delta < 2, kWhere, "ewgs_delta is {}, it must be above 0 and below 2", ewgs_delta);
   check_power_of_two("activation_power_of_two", activation_power_of_two, *this, name_of(activation_quantize_type), is_learned(activation_quantize_type));
   check_power_of_two("weight_power_of_two", weight_power_of_two, *this, name_of(weight_quantize_type), is_learned(weight_quantize_type));

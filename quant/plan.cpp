@@ -156,7 +156,7 @@ FoldedLayer fold_node(const Plan& plan, const PlanNode& node) {
   OCTET_CHECK(is_layer(node.op), kWhere, "{} has no weights to fold", node.name);
   const NoGrad no_grad;
   FoldInput in;
-  in.weight = nn::folded_weight_of(*node.layer).value();
+  in.weight = nn::effective_weight_of(*node.layer).value();
   if (const Variable bias = nn::folded_bias_of(*node.layer); bias.defined()) in.bias = bias.value();
   if (node.batch_norm != nullptr) {
     nn::BatchNorm2d& bn = *node.batch_norm;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "nn/layers.h"
+#include "quant/dorefa.h"
 #include "quant/equalize.h"
 #include "quant/fake_quantizer.h"
 #include "quant/learned_step.h"
@@ -65,6 +66,8 @@ std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, i
   grid.power_of_two = config.activation_power_of_two;
   if (is_learned(config.activation_quantize_type)) return LearnedStepQuantizer::for_activation(grid);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
+  if (config.activation_quantize_type == ActivationQuantize::dorefa) 
+    return std::make_shared<FixedQuantizer>(grid.over({-kDorefaTop, kDorefaTop}));
   return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid), pact_if(config.activation_preprocess_type),
                                                SteOptions(config.ste, config.ewgs_delta));
 }
@@ -106,10 +109,14 @@ void quantize_layer_inputs(const nn::Graph& graph, const QuantConfig& config, Bi
 }
 
 void quantize_weights(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {
-  for (const nn::GraphNode& node : graph.nodes)
-    if (is_quantized_layer(node, config) && node.module->slot("weight_transform") == nullptr)
-      node.module->set_slot("weight_transform",
-                            weight_quantizer(config, layers.of_weight(node.module), node.parameters.at(0).shape()[0]));
+  const bool reparametrise = config.weight_preprocess_type == Preprocess::dorefa;
+  for (const nn::GraphNode& node : graph.nodes) {
+    if (!is_quantized_layer(node, config) || node.module->slot("weight_transform") != nullptr) continue;
+    const auto quantizer = weight_quantizer(config, layers.of_weight(node.module), node.parameters.at(0).shape()[0]);
+    quantizer->set_reads_parameter(!reparametrise);
+    node.module->set_slot("weight_transform", quantizer);
+    if (reparametrise) node.module->set_slot("weight_parametrization", std::make_shared<DorefaWeight>());
+  }
 }
 
 std::shared_ptr<ShiftRounder> rounder_of(const nn::Module& layer) {
@@ -208,8 +215,9 @@ void remove_quantizers(nn::Module& model) {
   for (nn::Module* layer : layers)
     for (const std::string& slot : layer->slot_names()) {
       const auto transform = layer->slot(slot);
-      if (dynamic_cast<FakeQuantizer*>(transform.get()) != nullptr || dynamic_cast<ShiftRounder*>(transform.get()) != nullptr)
-        layer->set_slot(slot, nullptr);
+      const bool is_own = dynamic_cast<FakeQuantizer*>(transform.get()) != nullptr || dynamic_cast<ShiftRounder*>(transform.get()) != nullptr ||
+                          dynamic_cast<DorefaWeight*>(transform.get()) != nullptr;
+      if (is_own) layer->set_slot(slot, nullptr);
     }
 }
 

@@ -36,8 +36,9 @@ void require_calibratable(const QuantConfig& config) {
   const auto learns = [](const char* key, const char* value) {
     fail(kWhere, fmt::format("{} {} is learned by training", key, value), kLearns);
   };
-  if (config.weight_preprocess_type == Preprocess::pact) learns("weight_preprocess_type", "PACT");
-  if (config.activation_preprocess_type == Preprocess::pact) learns("activation_preprocess_type", "PACT");
+  for (const auto& [key, type] : {std::pair("weight_preprocess_type", config.weight_preprocess_type),
+                                  std::pair("activation_preprocess_type", config.activation_preprocess_type)})
+    if (type != Preprocess::none) fail(kWhere, fmt::format("{} {} wants training", key, name_of(type)), kLearns);
   if (is_learned(config.activation_quantize_type))
     learns("activation_quantize_type", name_of(config.activation_quantize_type));
   if (is_learned(config.weight_quantize_type))

@@ -29,7 +29,7 @@ void TrainingTrace::step() {
 LayerTrace TrainingTrace::look_at(CodeHistory& history) const {
   LayerTrace layer;
   layer.layer = history.layer();
-  const Tensor values = nn::folded_weight_of(history.module()).value().to(Device::cpu);
+  const Tensor values = nn::effective_weight_of(history.module()).value().to(Device::cpu);
   if (const auto grid = history.quantizer().params_for(values)) {
     for (std::size_t c = 0; c < grid->scale.size(); ++c)
       layer.weight_step += static_cast<double>(grid->step(c)) / static_cast<double>(grid->scale.size());

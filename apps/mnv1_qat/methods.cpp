@@ -31,6 +31,8 @@ void per_channel(Options& o) {
   take(o, Weights::channel_wise_abs_max, values);
 }
 void lsq(Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }
+/// The paper has one step for all weights of a layer.
+void dorefa_weights(Options& o) { o.quant.weight_quantize_type = Weights::abs_max, o.quant.weight_preprocess_type = Preprocess::dorefa; }
 void power_of_two(Options& o) { ste(o), o.quant.activation_power_of_two = o.quant.weight_power_of_two = true; }
 /// With a threshold that falls, as the paper has it best.
 void freeze(Options& o) { o.quant.oscillation_threshold = 0.04, o.quant.oscillation_threshold_end = 0.01; }
@@ -71,6 +73,10 @@ constexpr Method kMethods[] = {
      [](Options& o) { pact(o), o.quant.pact_decay = kPactDecay; }},
     {"sawb_pact", true, "Choi et al. 2018", "pact with weights clipped where two of their moments say (SAWB)",
      [](Options& o) { pact(o), o.quant.weight_quantize_type = Weights::sawb; }},
+    {"dorefa", true, "Zhou et al. 2016", "weights squeezed by tanh, values clipped to [0, 1]",
+     [](Options& o) { dorefa_weights(o), o.quant.activation_quantize_type = Values::dorefa; }},
+    {"dorefa_pact", true, "Choi et al. 2018", "pact with DoReFa's weights, as PACT's paper has it",
+     [](Options& o) { pact(o), dorefa_weights(o); }},
     {"lsq", true, "Esser et al. 2020",
      "learned steps: one for the values of a layer, one for each channel of its weights", lsq},
     {"lsq_freeze", true, "Nagel et al. 2022",

@@ -18,14 +18,13 @@ struct Key {
   Form form;
 };
 
-constexpr const char* kPreprocess = "None|PACT";
 constexpr Key kKeys[] = {
     {"--scheme", "scheme", "octet|paddle|tensorrt",
      "octet: the contract of docs/quantization.md; paddle: the tutorial's arithmetic; tensorrt: all activations signed [octet]", Form::text},
-    {"--weight-preprocess-type", "weight_preprocess_type", kPreprocess, "before weights are quantized", Form::text},
-    {"--activation-preprocess-type", "activation_preprocess_type", kPreprocess, "before activations are quantized", Form::text},
+    {"--weight-preprocess-type", "weight_preprocess_type", "None|PACT|DoReFa", "before weights are quantized", Form::text},
+    {"--activation-preprocess-type", "activation_preprocess_type", "None|PACT", "before activations are quantized", Form::text},
     {"--weight-quantize-type", "weight_quantize_type", "[channel_wise_]abs_max|lsq|percentile|mse|sawb, kl", "scales of weights", Form::text},
-    {"--activation-quantize-type", "activation_quantize_type", "moving_average_abs_max|abs_max|range_abs_max|min_max|lsq|percentile|kl|mse", "scales of activations",
+    {"--activation-quantize-type", "activation_quantize_type", "moving_average_abs_max|abs_max|range_abs_max|min_max|lsq|percentile|kl|mse|dorefa", "scales of activations",
      Form::text},
     {"--activation-affine", "activation_affine", "true|false", "zero points for activations, from both ends of the range [false]", Form::number_or_bool},
     {"--activation-percentile", "activation_percentile", "P", "share of |x| that activations' percentile keeps, in % [99.99]", Form::number_or_bool},

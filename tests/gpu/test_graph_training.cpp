@@ -209,7 +209,7 @@ std::shared_ptr<nn::Module> quantized_net(const quant::QuantConfig& config) {
 std::vector<quant::QuantConfig> quantizers() {
   using quant::ActivationQuantize;
   using quant::WeightQuantize;
-  std::vector<quant::QuantConfig> all(12);
+  std::vector<quant::QuantConfig> all(13);
   all[1].scheme = quant::Scheme::paddle;
   all[2].weight_preprocess_type = all[2].activation_preprocess_type = quant::Preprocess::pact;
   all[3].weight_quantize_type = WeightQuantize::channel_wise_lsq, all[3].activation_quantize_type = ActivationQuantize::lsq;
@@ -223,6 +223,7 @@ std::vector<quant::QuantConfig> quantizers() {
   all[10].activation_quantize_type = ActivationQuantize::mse, all[10].activation_bits = 4;
   all[11].weight_quantize_type = WeightQuantize::sawb, all[11].ste = quant::Ste::ewgs;
   all[11].weight_power_of_two = all[11].activation_power_of_two = true;
+  all[12].weight_preprocess_type = quant::Preprocess::dorefa, all[12].activation_quantize_type = ActivationQuantize::dorefa;
   return all;
 }
 

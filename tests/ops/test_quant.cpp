@@ -241,6 +241,16 @@ TEST(Pact, ClipsBothSides) {
             std::string::npos);
 }
 
+TEST(Dorefa, GradientsMatchDifferences) {
+  for (const double top : {0.0, 0.5, 3.0}) {
+    const Tensor constant = Tensor::full(Shape{1}, top, DType::f64);
+    std::vector<Variable> in{Variable(random_tensor(Shape{60}, 5, DType::f64, 1.5, {0.03125, -0.03125}), true)};
+    EXPECT_EQ(gradient_error([&](const std::vector<Variable>& v) { return ops::dorefa(v[0], constant); }, in), "") << top;
+  }
+  const Variable x(Tensor::zeros(Shape{3}));
+  EXPECT_NE(error_of([&] { ops::dorefa(x, Tensor::zeros(Shape{2})); }).find("top must be one number"), std::string::npos);
+}
+
 Variable round_shift(const Variable& affine, float s_x, const std::vector<float>& s_w) {
   return ops::round_shift(affine, Tensor::from(Shape{1}, std::vector<float>{s_x}), Tensor::from(Shape{static_cast<std::int64_t>(s_w.size())}, s_w));
 }

@@ -93,6 +93,7 @@ TEST_F(Recorded, TheRest) {
   EXPECT_EQ(number(q, "masked"), 0);
   EXPECT_EQ(text(q, "rule"), "onnx");
   EXPECT_EQ(text(q, "scale"), "0.25 0.1");
+  EXPECT_EQ(ops::dorefa(x, Tensor::full({1}, 1)).node()->op, "dorefa");
   EXPECT_EQ(ops::pact(x, constant({1})).node()->op, "pact");
   EXPECT_EQ(text(ops::round_shift(constant({3}), Tensor::full({1}, 0.5), Tensor::full({1}, 0.25)), "s_w"), "0.25");
 }

@@ -208,16 +208,18 @@ QuantConfig random_config(std::uint64_t seed) {
   QuantConfig config;
   config.scheme = static_cast<Scheme>(random.below(3));
   config.weight_quantize_type = static_cast<WeightQuantize>(random.below(11));
-  config.activation_quantize_type = static_cast<ActivationQuantize>(random.below(8));
+  config.activation_quantize_type = static_cast<ActivationQuantize>(random.below(9));
   if (config.scheme != Scheme::octet && config.activation_quantize_type == ActivationQuantize::min_max)
     config.activation_quantize_type = ActivationQuantize::moving_average_abs_max;
   config.weight_percentile = 60 + 40 * random.uniform();
   config.ste = static_cast<Ste>(random.below(4));
   const WeightQuantize weight = config.weight_quantize_type;
   if (!is_learned(weight) && !clips(weight) && random.below(4) == 0) config.weight_preprocess_type = Preprocess::pact;
+  if (config.weight_preprocess_type == Preprocess::none && random.below(6) == 0) config.weight_preprocess_type = Preprocess::dorefa;
   config.activation_percentile = 80 + 20 * random.uniform();
   const ActivationQuantize activation = config.activation_quantize_type;
-  const bool takes_zero_points = config.scheme == Scheme::octet && !is_learned(activation) && activation != ActivationQuantize::kl;
+  const bool takes_zero_points = config.scheme == Scheme::octet && !is_learned(activation) && activation != ActivationQuantize::kl &&
+                                 activation != ActivationQuantize::dorefa;
   config.activation_affine = takes_zero_points && random.below(3) == 0;
   if (!is_learned(activation) && !clips(activation) && random.below(4) == 0) config.activation_preprocess_type = Preprocess::pact;
   if (random.below(2) == 0) config.weight_bits = 2 + static_cast<int>(random.below(7));

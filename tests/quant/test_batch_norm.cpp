@@ -97,7 +97,7 @@ TEST(FoldedWhileTraining, QuantizesTheWeightThatIsDeployed) {
   for (std::int64_t i = 0; i < weight.numel(); ++i) {
     const auto at = static_cast<std::size_t>(i);
     ASSERT_EQ(folded.data<float>()[i], std::rint(wanted[at] / step) * step) << i;
-    ASSERT_EQ(nn::folded_weight_of(*block.conv).value().data<float>()[i], wanted[at]) << i;
+    ASSERT_EQ(nn::effective_weight_of(*block.conv).value().data<float>()[i], wanted[at]) << i;
   }
   const nn::TransformBypass bypass;
   EXPECT_EQ(block.conv->transformed_weight().node(), block.conv->weight.node()) << "the float net has its weight";

@@ -76,6 +76,9 @@ std::vector<Variant> variants() {
           {"octet, SAWB, powers of two", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::sawb, c.activation_power_of_two = c.weight_power_of_two = true;
            })},
+          {"octet, DoReFa", config_of([](auto& c) {
+             c.weight_preprocess_type = Preprocess::dorefa, c.activation_quantize_type = ActivationQuantize::dorefa;
+           })},
           {"octet, KL", config_of([](auto& c) {
              c.activation_quantize_type = ActivationQuantize::kl, c.weight_quantize_type = WeightQuantize::kl;
            })},
@@ -126,8 +129,9 @@ TEST(FusedQat, SmallResNetGivesTheSameBits) {
 /// Does the integer forward differ? Where steps are powers of two, floats hold the products and sums of codes exactly.
 bool runs_in_integers(const Variant& variant) {
   const QuantConfig& c = variant.config;
+  const bool watches_values = clips(c.activation_quantize_type) && c.activation_quantize_type != ActivationQuantize::dorefa;
   return !c.activation_power_of_two && c.scheme != Scheme::paddle && !c.fuse_conv_bn && c.activation_preprocess_type == Preprocess::none &&
-         !is_learned(c.activation_quantize_type) && !clips(c.activation_quantize_type) && c.ste != Ste::ewgs && c.quantizable_layer_type.size() == 2;
+         !is_learned(c.activation_quantize_type) && !watches_values && c.ste != Ste::ewgs && c.quantizable_layer_type.size() == 2;
 }
 
 // A layer's sums differ by K·ε, so a code behind them may fall on the other side of a tie; a dozen layers on, with six

@@ -177,7 +177,7 @@ std::vector<int> codes_of(nn::Module& net) {
   for (const auto& [path, module] : net.named_modules()) {
     const auto* quantizer = dynamic_cast<const FakeQuantizer*>(module->slot("weight_transform").get());
     if (quantizer == nullptr) continue;
-    const Tensor weight = nn::folded_weight_of(*module).value();
+    const Tensor weight = nn::effective_weight_of(*module).value();
     const QuantParams grid = quantizer->params_for(weight).value();
     const auto inner = static_cast<std::size_t>(weight.numel()) / grid.scale.size();
     for (std::size_t i = 0; i < static_cast<std::size_t>(weight.numel()); ++i)

@@ -1,0 +1,20 @@
+// DoReFa (Zhou et al. 2016, "DoReFa-Net: training low bitwidth convolutional neural networks with low bitwidth gradients"), without its
+// gradients of few bits.
+#pragma once
+#include "nn/transform.h"
+
+namespace octet::quant {
+
+/// A layer's weight_parametrization: w → t·tanh(w), t = max |w| / tanh(max |w|), which spreads small weights over more codes
+/// (ops::dorefa). The paper's weights end at 1; these end at max |w|, so that batch norms folded or frozen, and the classifier, see
+/// the size that they know.
+class DorefaWeight : public nn::Transform {
+ public:
+  std::string kind() const override { return "DorefaWeight"; }
+  Variable apply(const Variable& src) override;
+};
+
+/// The grid of activations: [0, 1] where they are never negative, else [−1, 1], whatever they are.
+inline constexpr float kDorefaTop = 1;
+
+}  // namespace octet::quant
