@@ -63,8 +63,12 @@ void add_training(CLI::App* app, Options& o) {
   add(app, "--momentum", o.momentum, "momentum")
       ->check(in_range("0 or more and below 1", 0.0, std::nextafter(1.0, 0.0)))
       ->group(group);
+  app->add_flag("--nesterov", o.nesterov, "momentum as Nesterov has it")->group(group);
   add(app, "--weight-decay", o.weight_decay, "L2 added to the gradient")
       ->check(in_range("0 or more", 0.0, kLargest))
+      ->group(group);
+  add(app, "--label-smoothing", o.label_smoothing, "share of a label that all classes have alike")
+      ->check(in_range("0 or more and below 1", 0.0, std::nextafter(1.0, 0.0)))
       ->group(group);
   add_choice<optim::ScheduleKind>(app, "--schedule", o.schedule,
                                   {{"constant", optim::ScheduleKind::constant},

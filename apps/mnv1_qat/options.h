@@ -32,7 +32,8 @@ struct Options {
   nn::Init init = nn::Init::he;
   // training
   std::int64_t epochs = 5, qat_epochs = 2, batch_size = 256;
-  double lr = 0.1, momentum = 0.9, weight_decay = 0;
+  double lr = 0.1, momentum = 0.9, weight_decay = 0, label_smoothing = 0;
+  bool nesterov = false;
   optim::ScheduleKind schedule = optim::ScheduleKind::constant;
   data::Augment augment = data::Augment::none;
   ops::Precision precision = ops::Precision::f32;

@@ -63,6 +63,8 @@ class StageReporter : public Reporter {
 Json training_json(const Options& o) {
   Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
             {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+  if (o.nesterov) j["nesterov"] = true;
+  if (o.label_smoothing != 0) j["label_smoothing"] = o.label_smoothing;
   if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
   if (o.device != Device::cpu) j["device"] = name_of(o.device);
   return j;
@@ -118,7 +120,7 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
     console_.say(fmt::format("{}: finished before, taken from {}", stage.name, path(stage.model_file)));
     return;
   }
-  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, false}, options_.schedule, 0};
+  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov}, options_.schedule, options_.label_smoothing};
   additions.setup.add_to(settings);
   trainer_->prepare(settings);
   optim::FitOptions fit;

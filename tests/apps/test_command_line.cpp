@@ -78,6 +78,8 @@ TEST(CommandLine, DefaultsAreTheTutorials) {
   EXPECT_EQ(o.lr, 0.1);
   EXPECT_EQ(o.momentum, 0.9);
   EXPECT_EQ(o.weight_decay, 0);
+  EXPECT_EQ(o.label_smoothing, 0);
+  EXPECT_FALSE(o.nesterov);
   EXPECT_EQ(o.scale, 1.0);
   EXPECT_FALSE(o.resume || o.quiet || o.json || o.deterministic || o.download);
 }
@@ -86,7 +88,7 @@ TEST(CommandLine, EveryOptionArrives) {
   const app::Options o = parse({"run", "--data", "d", "--epochs", "7", "--qat-epochs=3", "--batch-size", "8", "--lr", "1e-3", "--momentum", "0.5",
                                 "--weight-decay", "1e-4", "--schedule", "cosine", "--augment", "crop-flip", "--scale", "0.5", "--variant", "cifar", "--init",
                                 "paddle", "--threads", "3", "--seed", "18446744073709551615", "--deterministic", "--out", "o", "--checkpoint-every", "9",
-                                "--resume", "--quiet", "--json", "--limit-train", "10", "--limit-test", "11"});
+                                "--resume", "--quiet", "--json", "--limit-train", "10", "--limit-test", "11", "--nesterov", "--label-smoothing", "0.1"});
   EXPECT_EQ(o.data, "d");
   EXPECT_EQ(o.epochs, 7);
   EXPECT_EQ(o.qat_epochs, 3);
@@ -94,6 +96,7 @@ TEST(CommandLine, EveryOptionArrives) {
   EXPECT_EQ(o.lr, 1e-3);
   EXPECT_EQ(o.momentum, 0.5);
   EXPECT_EQ(o.weight_decay, 1e-4);
+  EXPECT_EQ(o.label_smoothing, 0.1);
   EXPECT_EQ(o.schedule, optim::ScheduleKind::cosine);
   EXPECT_EQ(o.augment, data::Augment::crop_flip);
   EXPECT_EQ(o.scale, 0.5);
@@ -101,7 +104,7 @@ TEST(CommandLine, EveryOptionArrives) {
   EXPECT_EQ(o.init, nn::Init::paddle);
   EXPECT_EQ(o.threads, 3);
   EXPECT_EQ(o.seed, 18446744073709551615u);
-  EXPECT_TRUE(o.deterministic && o.resume && o.quiet && o.json);
+  EXPECT_TRUE(o.deterministic && o.resume && o.quiet && o.json && o.nesterov);
   EXPECT_EQ(o.out, "o");
   EXPECT_EQ(o.checkpoint_every, 9);
   EXPECT_EQ(o.limit_train, 10);
@@ -159,6 +162,7 @@ TEST(CommandLine, WrongOptionsAreRefused) {
   for (const char* lr : {"0", "-1", "nan", "inf", "x"}) expect_wrong({"run", "--lr", lr}, "--lr");
   for (const char* momentum : {"1", "nan", "-0.1"}) expect_wrong({"run", "--momentum", momentum}, "--momentum");
   expect_wrong({"run", "--weight-decay", "nan"}, "--weight-decay");
+  expect_wrong({"run", "--label-smoothing", "1"}, "--label-smoothing");
   expect_wrong({"run", "--seed", "-1"}, "--seed");
   expect_wrong({"run", "--threads", "257"}, "--threads");
   expect_wrong({"run", "--checkpoint-every", "-5"}, "--checkpoint-every");

@@ -147,11 +147,12 @@ INSTANTIATE_TEST_SUITE_P(
                       Method{"freezing", {"--weight-bits", "3", "--oscillation-threshold", "0.02", "--oscillation-threshold-end", "0.01"}},
                       Method{"window", {"--activation-quantize-type", "range_abs_max", "--window-size", "3"}},
                       Method{"four_bits", {"--weight-bits", "4", "--activation-bits", "4"}},
+                      Method{"dorefa", {"--weight-preprocess-type", "DoReFa", "--activation-quantize-type", "dorefa"}},
                       Method{"affine", {"--activation-quantize-type", "min_max"}},
                       Method{"all", {"--weight-preprocess-type", "PACT", "--activation-quantize-type", "range_abs_max", "--fuse-conv-bn", "true",
                                      "--weight-bits", "4", "--activation-bits", "4", "--scheme", "paddle"}},
                       Method{"cifar", {"--variant", "cifar", "--init", "paddle", "--augment", "crop-flip", "--schedule", "cosine", "--weight-decay",
-                                       "0.0001", "--deterministic"}}),
+                                       "0.0001", "--nesterov", "--label-smoothing", "0.1", "--deterministic"}}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace
