@@ -167,12 +167,6 @@ TEST_F(GpuConvBn, TheMappedSourceIsKept) {
   }
 }
 
-/// Operands within ±1, so that no order of sums comes near this; one product left out would.
-void expect_near_bf16(const hostile::PageEnd<float>& wanted, const Floats& got, const char* what) {
-  for (std::size_t i = 0; i < got.size(); ++i)
-    ASSERT_NEAR(wanted[i], got[i], 1e-4 + 1e-5 * std::fabs(wanted[i])) << what << " at " << i;
-}
-
 TEST_F(GpuConvBn, Bf16IsNearItsReference) {
   std::uint64_t seed = 70;
   for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1), geometry(2, 9, 36, 140, 1, 1),
@@ -186,13 +180,13 @@ TEST_F(GpuConvBn, Bf16IsNearItsReference) {
       const ConvBnOutputs fwd = hostile::run_row(hostile::reference_row(kConv, kConv.pass("fwd"), "bf16"), c, in),
                           bwd = hostile::run_row(hostile::reference_row(kConv, kConv.pass("bwd"), "bf16"), c, in);
       const Results forward = run_there(kConv, "fwd", c, in, "bf16"), backward = run_there(kConv, "bwd", c, in, "bf16");
-      expect_near_bf16(fwd.dst, forward.dst, "dst");
-      expect_near_bf16(fwd.mean, forward.mean, "mean");
-      expect_near_bf16(fwd.low, forward.low, "low");
-      expect_near_bf16(bwd.d_src, backward.d_src, "d_src");
-      expect_near_bf16(bwd.d_weight, backward.d_weight, "d_weight");
-      expect_near_bf16(bwd.d_scale, backward.d_scale, "d_scale");
-      expect_near_bf16(bwd.d_shift, backward.d_shift, "d_shift");
+      hostile::expect_near_bf16(fwd.dst, forward.dst, "dst");
+      hostile::expect_near_bf16(fwd.mean, forward.mean, "mean");
+      hostile::expect_near_bf16(fwd.low, forward.low, "low");
+      hostile::expect_near_bf16(bwd.d_src, backward.d_src, "d_src");
+      hostile::expect_near_bf16(bwd.d_weight, backward.d_weight, "d_weight");
+      hostile::expect_near_bf16(bwd.d_scale, backward.d_scale, "d_scale");
+      hostile::expect_near_bf16(bwd.d_shift, backward.d_shift, "d_shift");
     }
 }
 

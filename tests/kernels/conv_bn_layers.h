@@ -107,6 +107,19 @@ inline int expect_rows_equal(const ConvBnRoom& room, const char* which, const ch
   return accepted;
 }
 
+/// Rows of bf16 operands: the same products, sums in another order. Operands within ±1, so that no order comes near the bound; one
+/// product left out would.
+template <class Got>
+void expect_near_bf16(const PageEnd<float>& wanted, const Got& got, const char* what) {
+  for (std::int64_t i = 0; i < wanted.size(); ++i) {
+    const float there = std::data(got)[i];
+    ASSERT_NEAR(wanted[i], there, 1e-4 + 1e-5 * std::fabs(wanted[i])) << what << " at " << i;
+  }
+  if constexpr (requires { got.intact(); }) {
+    EXPECT_TRUE(got.intact()) << what;
+  }
+}
+
 /// Every kind of map over `g`: act, affine or not, quantized or not.
 template <class F>
 void for_maps(const ConvGeometry& g, F f) {

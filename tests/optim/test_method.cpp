@@ -9,11 +9,15 @@
 #include "optim/trainer.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/stop_after.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tensors.h"
 
 namespace octet::test {
 namespace {
+
+using test::Stop;
+using test::StopAfter;
 
 using optim::FitOptions;
 using optim::Trainer;
@@ -72,15 +76,6 @@ struct Puller : optim::Method {
   nn::Module::NamedTensors state() const override { return {{"puller.mean", mean}}; }
   Variable weight;
   Tensor mean;
-};
-
-struct Stop {};
-struct StopAfter : optim::Callback {
-  explicit StopAfter(std::int64_t steps) : left(steps) {}
-  void on_step(const optim::Progress&) override {
-    if (--left == 0) throw Stop();
-  }
-  std::int64_t left;
 };
 
 std::uint32_t fit(const FitOptions& options, bool pulls, std::int64_t stop_after = 0) {

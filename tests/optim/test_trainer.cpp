@@ -11,11 +11,15 @@
 #include "optim/trainer.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/stop_after.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tensors.h"
 
 namespace octet::test {
 namespace {
+
+using test::Stop;
+using test::StopAfter;
 
 namespace fs = std::filesystem;
 using optim::Callback;
@@ -48,17 +52,6 @@ struct Recorder : Callback {
   void on_epoch_end(const Progress& p) override { epoch_ends.push_back(p); }
   void on_fit_end(const Progress&) override { ++ended; }
   void on_evaluate(std::int64_t done, std::int64_t, const optim::Scores&) override { evaluated.push_back(done); }
-};
-
-struct Stop {};
-
-// Ends a fit after so many steps, as a kill would.
-struct StopAfter : Callback {
-  explicit StopAfter(std::int64_t steps) : left(steps) {}
-  void on_step(const Progress&) override {
-    if (--left == 0) throw Stop();
-  }
-  std::int64_t left;
 };
 
 std::uint32_t crc_of_fit(const FitOptions& options, Callback* callback = nullptr) {

@@ -13,11 +13,15 @@
 #include "quant/training_setup.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/stop_after.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tensors.h"
 
 namespace octet::quant {
 namespace {
+
+using test::Stop;
+using test::StopAfter;
 
 using test::toy_pictures;
 
@@ -45,15 +49,6 @@ std::vector<nn::ConvBnAct*> blocks_of(const nn::Module& net) {
     if (auto* block = dynamic_cast<nn::ConvBnAct*>(module)) all.push_back(block);
   return all;
 }
-
-struct Stop {};
-struct StopAfter : optim::Callback {
-  explicit StopAfter(std::int64_t steps) : left(steps) {}
-  void on_step(const optim::Progress&) override {
-    if (--left == 0) throw Stop();
-  }
-  std::int64_t left;
-};
 
 optim::FitOptions options_of(std::int64_t epochs) {
   optim::FitOptions options;

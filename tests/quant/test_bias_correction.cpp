@@ -293,7 +293,7 @@ TEST(BiasCorrection, WhatCannotBe) {
 }
 
 TEST(BiasCorrection, PtqCorrectsAndTheEngineAgrees) {
-  const Tensor x = random_f32({4, 32, 32, 3}, 8);
+  const Tensor x = random_f32({2, 32, 32, 3}, 8);
   for (const BiasCorrection how : {BiasCorrection::none, BiasCorrection::empirical, BiasCorrection::analytic}) {
     std::vector<std::uint32_t> states;
     for (int run = 0; run < 2; ++run) {
@@ -301,7 +301,7 @@ TEST(BiasCorrection, PtqCorrectsAndTheEngineAgrees) {
       QuantConfig config;
       config.weight_bits = 4, config.bias_correction = how;
       std::vector<std::string> stages;
-      ptq(*net, kShape, config, pictures(), {.pictures = 16},
+      ptq(*net, kShape, config, pictures(), {.pictures = 4},
           [&](const std::string& stage, std::int64_t, std::int64_t) {
             if (stages.empty() || stages.back() != stage) stages.push_back(stage);
           });

@@ -138,15 +138,15 @@ TEST(Equalize, ThroughPoolsAndFlattens) {
 }
 
 TEST(Equalize, TheBuiltInNetsComputeWhatTheyDid) {
-  const data::Dataset pictures = data::load("synthetic", {64, 8}).train;
-  const Tensor x = data::normalise(pictures.pictures.slice(0, 8));
+  const data::Dataset pictures = data::load("synthetic", {16, 8}).train;
+  const Tensor x = data::normalise(pictures.pictures.slice(0, 4));
   for (const auto& [net, values] :
        {std::pair{nn::mobilenet_v1({.scale = 0.25}), 27u}, std::pair{nn::small_resnet({.width = 8}), 3u},
         std::pair{nn::mobilenet_v2({.scale = 0.25}), 1u}}) {
     net->train();
     {
       const NoGrad no_grad;
-      for (int i = 0; i < 6; ++i) (*net)(Variable(data::normalise(pictures.pictures)));
+      for (int i = 0; i < 4; ++i) (*net)(Variable(data::normalise(pictures.pictures)));
     }
     QuantConfig config;
     config.fuse_conv_bn = true;
@@ -241,7 +241,7 @@ TEST(Equalize, PaddingAbsorbsNothing) {
 }
 
 TEST(Equalize, PrepareFoldsBalancesAndTheEngineAgrees) {
-  const data::Dataset pictures = data::load("synthetic", {32, 8}).train;
+  const data::Dataset pictures = data::load("synthetic", {16, 8}).train;
   const Tensor x = data::normalise(pictures.pictures.slice(0, 4));
   for (const Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt})
     for (const Equalize how : {Equalize::cross_layer, Equalize::cross_layer_absorb}) {
@@ -252,7 +252,7 @@ TEST(Equalize, PrepareFoldsBalancesAndTheEngineAgrees) {
       }
       QuantConfig config;
       config.scheme = scheme, config.equalize = how, config.weight_quantize_type = WeightQuantize::abs_max;
-      ptq(*net, {1, 32, 32, 3}, config, pictures, {.pictures = 32});
+      ptq(*net, {1, 32, 32, 3}, config, pictures, {.pictures = 16});
       NamedTensors simulated, run;
       const Tensor logits = engine::Engine(convert(*net, {1, 32, 32, 3}, config)).run(x, &run);
       Simulator(*net, {1, 32, 32, 3}, config).run(x, &simulated);

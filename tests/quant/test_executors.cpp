@@ -118,11 +118,11 @@ TEST(Executors, TiesAreRoundedAlike) {
 TEST(Executors, ModelsOfTheHouse) {
   for (Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt}) {
     for (const auto& model : {nn::mobilenet_v1({.scale = 0.25}), nn::mobilenet_v2({.scale = 0.25}),
-                              nn::mobilenet_v2({.scale = 0.125, .variant = nn::Variant::cifar}), nn::small_resnet({})}) {
+                              nn::mobilenet_v2({.scale = 0.125, .variant = nn::Variant::cifar}), nn::small_resnet({.width = 8})}) {
       SCOPED_TRACE(fmt::format("{} {}", name_of(scheme), model->kind()));
       QuantConfig config;
       config.scheme = scheme;
-      const RandomNet net{model, {4, 32, 32, 3}};
+      const RandomNet net{model, {2, 32, 32, 3}};
       prepare_and_show(net, config, 1);
       const Executed all = run_all(net, config, 1);
       EXPECT_EQ(all.mismatches.total(), 0) << all.mismatches.str();
@@ -133,14 +133,14 @@ TEST(Executors, ModelsOfTheHouse) {
 
 TEST(Executors, MixedPrecision) {
   for (Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt})
-    for (const auto& model : {nn::mobilenet_v1({.scale = 0.25}), nn::small_resnet({})}) {
+    for (const auto& model : {nn::mobilenet_v1({.scale = 0.25}), nn::small_resnet({.width = 8})}) {
       SCOPED_TRACE(fmt::format("{} {}", name_of(scheme), model->kind()));
       QuantConfig config;
       config.scheme = scheme;
       config.weight_bits = 3, config.activation_bits = 4;
       config.layer_bits = {{"fc", 8, 8}, {"*.0.*", 8, 8}, {"*.2.*", 2, 0}, {"*.1.*", 0, 5}};
       config.first_last_bits = 7;
-      const RandomNet net{model, {4, 32, 32, 3}};
+      const RandomNet net{model, {2, 32, 32, 3}};
       prepare_and_show(net, config, 1);
       const Executed all = run_all(net, config, 1);
       EXPECT_EQ(all.mismatches.total(), 0) << all.mismatches.str();
