@@ -34,8 +34,8 @@ void lsq(Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }
 /// The paper has one step for all weights of a layer.
 void dorefa_weights(Options& o) { o.quant.weight_quantize_type = Weights::abs_max, o.quant.weight_preprocess_type = Preprocess::dorefa; }
 void power_of_two(Options& o) { ste(o), o.quant.activation_power_of_two = o.quant.weight_power_of_two = true; }
-/// With a threshold that falls, as the paper has it best.
-void freeze(Options& o) { o.quant.oscillation_threshold = 0.04, o.quant.oscillation_threshold_end = 0.01; }
+/// With a threshold that falls, from and to where its authors let it for 4 bits.
+void freeze(Options& o) { o.quant.oscillation_threshold = 0.1, o.quant.oscillation_threshold_end = 0.01; }
 void least_error(Options& o) { take(o, Weights::channel_wise_mse, Values::mse); }
 
 constexpr Method kMethods[] = {
