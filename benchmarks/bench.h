@@ -171,6 +171,8 @@ void add_pool(Suite&);
 void add_eltwise(Suite&);
 void add_momentum(Suite&);
 void add_softmax_xent(Suite&);
+void add_softmax_kl(Suite&);
+void add_grid_distance(Suite&);
 void add_all(Suite&);
 
 /// "conv2d_fwd/pw1/b256"

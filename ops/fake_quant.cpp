@@ -14,19 +14,6 @@ namespace {
 using kernels::FakeQuantPointers;
 using kernels::FakeQuantProblem;
 
-FakeQuantProblem make_problem(const char* op, const Tensor& src, std::size_t scales, const QuantParams& params) {
-  OCTET_CHECK(params.lo < params.hi && params.lo <= params.zero_point && params.zero_point <= params.hi, op,
-              "zero point {} and bounds [{}, {}] are no grid", params.zero_point, params.lo, params.hi);
-  FakeQuantProblem problem;
-  problem.channels = static_cast<std::int64_t>(scales);
-  OCTET_CHECK(scales == 1 || (scales > 0 && src.shape().rank() > 0 && src.shape()[0] == problem.channels), op,
-              "{} scales fit neither a tensor nor the outermost axis of {}", scales, src.shape().str());
-  problem.inner = src.numel() / problem.channels;
-  problem.zero_point = params.zero_point, problem.lo = params.lo, problem.hi = params.hi;
-  problem.rule = params.rule;
-  return problem;
-}
-
 Attributes grid_attributes(const FakeQuantProblem& problem) {
   return {{"zero_point", std::int64_t{problem.zero_point}},
           {"lo", std::int64_t{problem.lo}},
@@ -131,10 +118,24 @@ Variable quantize(const FakeQuantProblem& problem, const Variable& src, const Te
 
 }  // namespace
 
+FakeQuantProblem detail::grid_problem(const char* op, const Tensor& src, std::size_t scales,
+                                      const QuantParams& params) {
+  OCTET_CHECK(params.lo < params.hi && params.lo <= params.zero_point && params.zero_point <= params.hi, op,
+              "zero point {} and bounds [{}, {}] are no grid", params.zero_point, params.lo, params.hi);
+  FakeQuantProblem problem;
+  problem.channels = static_cast<std::int64_t>(scales);
+  OCTET_CHECK(scales == 1 || (scales > 0 && src.shape().rank() > 0 && src.shape()[0] == problem.channels), op,
+              "{} scales fit neither a tensor nor the outermost axis of {}", scales, src.shape().str());
+  problem.inner = src.numel() / problem.channels;
+  problem.zero_point = params.zero_point, problem.lo = params.lo, problem.hi = params.hi;
+  problem.rule = params.rule;
+  return problem;
+}
+
 FakeQuantProblem detail::checked_grid(const char* op, const Tensor& src, const QuantParams& params) {
   OCTET_CHECK(!params.per_channel() || params.axis == 0, op, "scales per channel must be along axis 0, not {}",
               params.axis);
-  const FakeQuantProblem problem = make_problem(op, src, params.scale.size(), params);
+  const FakeQuantProblem problem = detail::grid_problem(op, src, params.scale.size(), params);
   check_scales(op, params.scale, params.rule);
   return problem;
 }
@@ -148,7 +149,7 @@ Variable fake_quant(const Variable& src, const QuantParams& params, bool masked)
 Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked) {
   detail::check_float(kPlain, "src", src);
   detail::check_device(kPlain, "scale", scale, src.value());
-  const FakeQuantProblem problem = make_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  const FakeQuantProblem problem = detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
   check_scales(kPlain, scale, bounds.rule);
   return quantize(problem, src, scale, masked);
 }
@@ -158,7 +159,7 @@ Variable fake_quant_scaled(const Variable& src, const QuantParams& bounds, const
   constexpr const char* kOp = "fake_quant_scaled";
   detail::check_float(kOp, "src", src);
   detail::check_device(kOp, "scale", scale, src.value());
-  FakeQuantProblem problem = make_problem(kOp, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  FakeQuantProblem problem = detail::grid_problem(kOp, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
   check_scales(kOp, scale, bounds.rule);
   problem.masked = masked, problem.delta = delta;
   Attributes attributes = plain_attributes(problem, scale, masked);
@@ -177,7 +178,7 @@ QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds
   QuantParams& params = made.codes.params;
   params.scale.clear();
   params.axis = src.shape()[0] > 1 ? 0 : -1;
-  const FakeQuantProblem problem = make_problem(kPlain, src.value(), static_cast<std::size_t>(src.shape()[0]), params);
+  const FakeQuantProblem problem = detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(src.shape()[0]), params);
   Tensor dst = detail::empty_like(src.value());
   made.scale = detail::empty_like(dst, Shape{problem.channels});
   FakeQuantPointers p;
@@ -197,7 +198,7 @@ QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds
 Variable quantized_already(const Variable& src, const QuantParams& bounds, const Tensor& scale, Tensor value) {
   detail::check_float(kPlain, "weight", src);
   OCTET_CHECK(value.shape() == src.shape() && value.device() == src.value().device(), kPlain, "{} is no value of {}", value.shape().str(), src.shape().str());
-  const FakeQuantProblem problem = make_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  const FakeQuantProblem problem = detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
   return record_unmasked(problem, src, std::move(value), scale);
 }
 
@@ -208,7 +209,7 @@ Variable fake_quant_learned(const Variable& src, const Variable& step, const Qua
   detail::check_like(kOp, "step", step, src.value());
   OCTET_CHECK(params.rule == QuantRule::onnx, kOp, "a learned step follows the onnx rule");
   const FakeQuantProblem problem =
-      make_problem(kOp, src.value(), static_cast<std::size_t>(step.value().numel()), params);
+      detail::grid_problem(kOp, src.value(), static_cast<std::size_t>(step.value().numel()), params);
   const Tensor steps = steps_of(kOp, step.value());
 
   Attributes attributes = grid_attributes(problem);

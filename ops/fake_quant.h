@@ -10,4 +10,7 @@ namespace octet::ops::detail {
 /// per entry of axis 0) fit src and each is finite and positive (a threshold of QuantRule::paddle may be 0).
 kernels::FakeQuantProblem checked_grid(const char* op, const Tensor& src, const QuantParams& params);
 
+/// The same of `scales` scales that are not looked at.
+kernels::FakeQuantProblem grid_problem(const char* op, const Tensor& src, std::size_t scales, const QuantParams& bounds);
+
 }  // namespace octet::ops::detail

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "kernels/score/rank.h"
+#include "kernels/softmax_kl/softmax_kl.h"
 #include "kernels/softmax_xent/softmax_xent.h"
 #include "ops/common.h"
 #include "ops/ops.h"
@@ -67,6 +68,28 @@ Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, dou
                   p.d_loss = d_loss.raw(), p.d_logits = d_logits.raw();
                   kernels::dispatch(kernels::softmax_xent_rows(), "softmax_xent_bwd", detail::row_of(d_loss), problem,
                                     p, detail::context_of(d_loss));
+                  return std::vector<Tensor>{d_logits};
+                });
+}
+
+Variable softmax_kl(const Variable& logits, const Tensor& teacher, double temperature) {
+  constexpr const char* kOp = "softmax_kl";
+  detail::check_float(kOp, "logits", logits);
+  detail::check_rank(kOp, "logits", logits.value(), 2, "N,C");
+  detail::check_like(kOp, "teacher", Variable(teacher), logits.value(), logits.shape());
+  OCTET_CHECK(temperature > 0 && std::isfinite(temperature), kOp, "temperature {} is not a positive number", temperature);
+  const kernels::SoftmaxKlProblem problem{logits.shape()[0], logits.shape()[1], temperature};
+  Tensor loss = detail::empty_like(logits.value(), Shape{1}), difference = detail::empty_like(logits.value());
+  kernels::SoftmaxKlPointers p;
+  p.logits = logits.value().raw(), p.teacher = teacher.raw(), p.difference = difference.raw(), p.loss = loss.raw();
+  kernels::dispatch(kernels::softmax_kl_rows(), "softmax_kl_fwd", detail::row_of(loss), problem, p, detail::context_of(loss));
+  return record(kOp, {{"temperature", temperature}}, {logits}, std::move(loss),
+                [=](const Tensor& d_loss, const std::vector<bool>&) {
+                  Tensor d_logits = detail::empty_like(difference), saved = difference;
+                  kernels::SoftmaxKlPointers p;
+                  p.difference = saved.raw(), p.d_loss = d_loss.raw(), p.d_logits = d_logits.raw();
+                  kernels::dispatch(kernels::softmax_kl_rows(), "softmax_kl_bwd", detail::row_of(d_loss), problem, p,
+                                    detail::context_of(d_loss));
                   return std::vector<Tensor>{d_logits};
                 });
 }

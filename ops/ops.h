@@ -74,6 +74,9 @@ Variable dropout(const Variable& src, double probability, std::uint64_t seed, st
 
 /// Mean cross-entropy of softmax(logits N,C) against labels (s32, N; each in [0, C), else Error) → one element.
 Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
+/// T²·KL(softmax(teacher/T) ‖ softmax(logits/T)), mean over pictures (Hinton et al. 2015, section 2: T² keeps the gradient's size
+/// where T changes) → one element. logits and teacher N,C; no gradient to the teacher.
+Variable softmax_kl(const Variable& logits, const Tensor& teacher, double temperature);
 /// Row-wise probabilities; no gradient.
 Tensor softmax(const Tensor& logits);
 /// Pictures whose label is among the k largest logits; among equal logits the lower class goes first. NaN never counts.
@@ -89,6 +92,9 @@ Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor
 /// g·(1 + delta·sign(g)·(x − x_q) / step). The paper measures that distance in widths of the grid, so that its δ is
 /// delta·(hi − lo).
 Variable fake_quant_scaled(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked, double delta);
+/// Σ (x − x̂)² over src, x̂ its value on the symmetric grid `bounds` with `scale` as in fake_quant(), where x lies inside the grid, and 0
+/// where it is clipped (Nagel et al. 2022, equation 5) → one element. x̂ counts as a constant.
+Variable grid_distance(const Variable& src, const QuantParams& bounds, const Tensor& scale);
 /// A weight on a grid, as its quantizer has it.
 struct WeightCodes {
   Tensor codes;        ///< s8, shape of the weight

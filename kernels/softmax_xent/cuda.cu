@@ -1,29 +1,9 @@
-#include "core/gpu/dialect.h"
 #include "core/gpu/gpu.h"
-#include "core/portable_exp_log.h"
+#include "kernels/softmax_xent/cuda_pictures.h"
 #include "kernels/softmax_xent/softmax_xent.h"
 
 namespace octet::kernels {
 namespace {
-
-constexpr unsigned kWarps = 4;  // pictures of a block
-
-/// sum + x of lane 0 + x of lane 1 …, `lanes` of them: the order of the reference row. Every lane gets it.
-__device__ __forceinline__ double add_in_order(double sum, double x, unsigned lanes) {
-  for (unsigned lane = 0; lane < lanes; ++lane) sum += __shfl_sync(gpu::kAllLanes, x, static_cast<int>(lane));
-  return sum;
-}
-
-__device__ __forceinline__ double top_of(const float* logits, unsigned classes, unsigned lane) {
-  // Whatever becomes of a NaN here: the sum has it too.
-  double top = -std::numeric_limits<double>::infinity();
-  for (unsigned j = lane; j < classes; j += 32) top = logits[j] > top ? logits[j] : top;
-  for (int offset = 16; offset > 0; offset /= 2) {
-    const double other = __shfl_xor_sync(gpu::kAllLanes, top, offset);
-    top = other > top ? other : top;
-  }
-  return top;
-}
 
 /// A picture for each warp: a lane takes every 32nd class, the sums go through the classes in order.
 __global__ void forward(const float* all_logits, const int* labels, float* all_probabilities, double* losses,
@@ -44,19 +24,9 @@ __global__ void forward(const float* all_logits, const int* labels, float* all_p
   for (unsigned j = lane; j < classes; j += 32)
     probabilities[j] = static_cast<float>(portable::exp_of(logits[j] - top) / sum);
   if (lane != 0) return;
-  double loss = (sum == sum ? portable::log_of(sum) : sum) - (1 - smoothing) * (logits[labels[picture]] - top);
+  double loss = log_of_sum(sum) - (1 - smoothing) * (logits[labels[picture]] - top);
   if (smoothing != 0) loss -= smoothing / static_cast<double>(classes) * relative_sum;
   losses[picture] = loss;
-}
-
-/// One warp: the mean of the losses, summed in order.
-__global__ void mean_loss(const double* losses, float* loss, std::size_t pictures) {
-  double sum = 0;
-  for (std::size_t first = 0; first < pictures; first += 32) {
-    const unsigned lanes = pictures - first < 32 ? static_cast<unsigned>(pictures - first) : 32;
-    sum = add_in_order(sum, threadIdx.x < lanes ? losses[first + threadIdx.x] : 0.0, lanes);
-  }
-  if (threadIdx.x == 0) *loss = static_cast<float>(sum / static_cast<double>(pictures));
 }
 
 __global__ void backward(const float* probabilities, const int* labels, const float* d_loss, float* d_logits,
@@ -86,7 +56,7 @@ void OCTET_GPU_NAME(softmax_xent_fwd_f32)(const SoftmaxXentProblem& p, const Sof
   OCTET_LAUNCH(forward, static_cast<unsigned>((pictures + kWarps - 1) / kWarps), kWarps * 32, context.stream,
                floats(x.logits), x.labels, floats(x.probabilities), losses, pictures, static_cast<unsigned>(p.classes),
                p.label_smoothing);
-  OCTET_LAUNCH(mean_loss, 1, 32, context.stream, losses, floats(x.loss), pictures);
+  OCTET_LAUNCH(mean_loss, 1, 32, context.stream, losses, floats(x.loss), pictures, 1.0);
   gpu::scratch_release(losses, bytes);
 }
 

@@ -2,7 +2,8 @@
 # Usage: cmake -DPROGRAM=… -P smoke.cmake
 set(cases conv2d/conv2d_fwd/stem/b1 dwconv2d/dwconv2d_fwd/dw12/b2 linear/linear_fwd/fc/b2 batchnorm/affine_act_bwd/1x1x512/b2
           fake_quant/fake_quant_fwd/weight_stem quantize/quantize_fwd/1x1x512/b2 pool/avg_pool_fwd/1x1x1024_global/b2
-          eltwise/add_fwd/1x1x1024/b2 momentum/momentum/pw1 softmax_xent/softmax_xent_fwd/10classes/b2)
+          eltwise/add_fwd/1x1x1024/b2 momentum/momentum/pw1 softmax_xent/softmax_xent_fwd/10classes/b2
+          grid_distance/grid_distance_fwd/weight_stem softmax_kl/softmax_kl_fwd/10classes/b2)
 list(JOIN cases "|" filter)
 execute_process(COMMAND ${PROGRAM} --quick -o json --filter "^(${filter})/" RESULT_VARIABLE code OUTPUT_VARIABLE output
                 ERROR_VARIABLE errors)

@@ -109,5 +109,49 @@ TEST(CountTopK, NanNeverCounts) {
   EXPECT_EQ(ops::count_top_k(logits, labels_of({0, 1, 1}), 1), 2);
 }
 
+TEST(SoftmaxKl, GradientsMatchDifferences) {
+  const Tensor teacher = random_tensor(Shape{4, 5}, 2, DType::f64, 3.0);
+  for (const double temperature : {1.0, 4.0, 0.5}) {
+    const auto f = [&](const std::vector<Variable>& v) {
+      return ops::softmax_kl(v[0], teacher.to(v[0].value().dtype()), temperature);
+    };
+    const std::vector<Variable> in{Variable(random_tensor(Shape{4, 5}, 1, DType::f64, 3.0), true)};
+    EXPECT_EQ(gradient_error(f, in), "") << temperature;
+    EXPECT_EQ(f32_error(f, in), "") << temperature;
+  }
+}
+
+TEST(SoftmaxKl, ClosedForm) {
+  const double temperature = 2;
+  const Tensor teacher = Tensor::from(Shape{2, 2}, std::vector<double>{0, 2 * std::log(3), 1, 1});
+  const Variable student(Tensor::from(Shape{2, 2}, std::vector<double>{2 * std::log(2), 0, 5, 5}), true);
+  // t = {1/4, 3/4}, s = {2/3, 1/3}; the second pictures agree.
+  const double divergence = (0.25 * std::log(0.25 * 3 / 2) + 0.75 * std::log(0.75 * 3)) / 2;
+  const Variable loss = ops::softmax_kl(student, teacher, temperature);
+  EXPECT_NEAR(loss.value().item(), temperature * temperature * divergence, 1e-12);
+  loss.backward(Tensor::full({1}, 1, DType::f64));
+  EXPECT_NEAR(student.grad().at(0), temperature * (2.0 / 3 - 0.25) / 2, 1e-12);
+  EXPECT_NEAR(student.grad().at(1), temperature * (1.0 / 3 - 0.75) / 2, 1e-12);
+  EXPECT_NEAR(student.grad().at(2), 0, 1e-15);
+}
+
+TEST(SoftmaxKl, SurvivesExtremes) {
+  const Tensor teacher = Tensor::from(Shape{1, 3}, std::vector<float>{1e30f, 0, -1e30f});
+  const Variable far(Tensor::from(Shape{1, 3}, std::vector<float>{1e4f, 0, -1e4f}), true);
+  EXPECT_EQ(ops::softmax_kl(far, teacher, 1).value().item(), 0) << "both are certain of the same class";
+  const Tensor never = Tensor::from(Shape{1, 3}, std::vector<float>{0, -INFINITY, 0});
+  EXPECT_NEAR(ops::softmax_kl(Variable(Tensor::zeros({1, 3})), never, 1).value().item(), std::log(1.5), 1e-6)
+      << "what the teacher rules out adds nothing";
+  const Variable lost(Tensor::from(Shape{1, 3}, std::vector<float>{0, std::nanf(""), 0}));
+  EXPECT_TRUE(std::isnan(ops::softmax_kl(lost, teacher, 1).value().item())) << "nothing is hidden";
+}
+
+TEST(SoftmaxKl, RefusesWhatDoesNotFit) {
+  const Variable logits(random_tensor(Shape{2, 3}, 1));
+  EXPECT_NE(error_of([&] { ops::softmax_kl(logits, random_tensor(Shape{3, 2}, 1), 1); }).find("[softmax_kl] teacher must have shape 2x3"), std::string::npos);
+  for (const double temperature : {0.0, -1.0, std::numeric_limits<double>::infinity()})
+    EXPECT_NE(error_of([&] { ops::softmax_kl(logits, logits.value(), temperature); }).find("is not a positive number"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace octet

@@ -321,5 +321,64 @@ TEST(RoundShift, RefusesWhatDoesNotFit) {
             std::string::npos);
 }
 
+QuantParams weight_bounds(QuantRule rule) {
+  QuantParams bounds;
+  bounds.lo = -7, bounds.hi = 7, bounds.rule = rule;
+  return bounds;
+}
+
+TEST(GridDistance, ClosedForm) {
+  const Variable x(Tensor::from(Shape{2, 4}, std::vector<float>{0.6f, -1.2f, 3.5f, 100, 1, -0.5f, 14, -15}), true);
+  const Tensor scale = Tensor::from(Shape{2}, std::vector<float>{0.5f, 2});
+  const Variable sum = ops::grid_distance(x, weight_bounds(QuantRule::onnx), scale);
+  // Codes 1, -2, 7, clipped; 0 (half to even), -0, 7, clipped.
+  EXPECT_FLOAT_EQ(static_cast<float>(sum.value().item()), 0.1f * 0.1f + 0.2f * 0.2f + 1 + 0.25f);
+  sum.backward(Tensor::full({1}, 3));
+  const float wanted[] = {0.6f, -1.2f, 0, 0, 6, -3, 0, 0};
+  for (std::int64_t i = 0; i < 8; ++i) EXPECT_NEAR(x.grad().at(i), wanted[i], 1e-6) << i;
+  // A threshold of 7 is a step of 1 under paddle, where halves go away from zero.
+  const Variable half(Tensor::from(Shape{2}, std::vector<float>{0.5f, 2.25f}), true);
+  const Variable away = ops::grid_distance(half, weight_bounds(QuantRule::paddle), Tensor::full({1}, 7));
+  EXPECT_FLOAT_EQ(static_cast<float>(away.value().item()), 0.25f + 0.0625f);
+  away.backward(Tensor::full({1}, 1));
+  EXPECT_FLOAT_EQ(static_cast<float>(half.grad().at(0)), -1);
+}
+
+TEST(GridDistance, GradientsMatchDifferences) {
+  for (const QuantRule rule : {QuantRule::onnx, QuantRule::paddle}) {
+    const Tensor scale = Tensor::from(Shape{3}, std::vector<float>{0.25f, 1, 4});
+    std::vector<double> kinks;  // where a code flips, or the grid ends
+    for (int q = -8; q <= 8; ++q)
+      for (const double s : {0.25, 1.0, 4.0}) {
+        const double step = rule == QuantRule::paddle ? s / 7 : s;
+        kinks.push_back((q + 0.5) * step), kinks.push_back(7 * step), kinks.push_back(-7 * step);
+      }
+    const Variable x(test::random_tensor(Shape{3, 2, 5}, 4, DType::f64, 3.0, kinks, 1e-4), true);
+    const auto f = [&](const std::vector<Variable>& v) { return ops::grid_distance(v[0], weight_bounds(rule), scale); };
+    EXPECT_EQ(test::gradient_error(f, {x}), "");
+    EXPECT_EQ(test::f32_error(f, {x}), "");
+  }
+}
+
+TEST(GridDistance, SumsInRunsWhateverTheThreads) {
+  Tensor values = test::random_tensor(Shape{5, 10000}, 9, DType::f32, 2.0);
+  const Tensor scale = Tensor::full({5}, 0.25);
+  const int before = num_threads();
+  set_num_threads(1);
+  const double one = ops::grid_distance(Variable(values), weight_bounds(QuantRule::onnx), scale).value().item();
+  set_num_threads(3);
+  EXPECT_EQ(ops::grid_distance(Variable(values), weight_bounds(QuantRule::onnx), scale).value().item(), one);
+  set_num_threads(before);
+  EXPECT_GT(one, 0);
+}
+
+TEST(GridDistance, RefusesWhatDoesNotFit) {
+  const Variable x(Tensor::zeros({2, 3}));
+  QuantParams affine = weight_bounds(QuantRule::onnx);
+  affine.zero_point = 1;
+  EXPECT_NE(test::error_of([&] { ops::grid_distance(x, affine, Tensor::full({1}, 1)); }).find("must be symmetric"), std::string::npos);
+  EXPECT_NE(test::error_of([&] { ops::grid_distance(x, weight_bounds(QuantRule::onnx), Tensor::full({3}, 1)); }).find("3 scales fit neither"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace octet
