@@ -4,6 +4,7 @@
 
 #include "kernels/oscillation/oscillation.h"
 #include "nn/layers.h"
+#include "quant/weight_grids.h"
 
 namespace octet::quant {
 namespace {
@@ -96,10 +97,7 @@ nn::Module::NamedTensors CodeHistory::state() const {
 
 std::vector<CodeHistory> code_histories(nn::Module& model, double momentum, bool freezes) {
   std::vector<CodeHistory> all;
-  for (const auto& [path, module] : model.named_modules())
-    if (const FakeQuantizer* quantizer = quantizer_in(*module, "weight_transform");
-        quantizer != nullptr && quantizer->has_weight_grid())
-      all.emplace_back(path, *module, momentum, freezes);
+  for (const auto& [path, layer] : layers_with_weight_grids(model)) all.emplace_back(path, *layer, momentum, freezes);
   return all;
 }
 

@@ -190,6 +190,9 @@ std::span<const Field> fields() {
       FIELD(oscillation_threshold, number_at(j, k), c.oscillation_threshold),
       FIELD(oscillation_threshold_end, optional_number_at(j, k), written(c.oscillation_threshold_end)),
       FIELD(oscillation_momentum, number_at(j, k), c.oscillation_momentum),
+      FIELD(dampening, number_at(j, k), c.dampening),
+      FIELD(distill, number_at(j, k), c.distill),
+      FIELD(distill_temperature, number_at(j, k), c.distill_temperature),
       FIELD(dtype, string_at(j, k), c.dtype),
       FIELD(onnx_format, bool_at(j, k), c.onnx_format),
   };

@@ -87,6 +87,9 @@ struct QuantConfig {
   double oscillation_threshold = 0;
   std::optional<double> oscillation_threshold_end;
   double oscillation_momentum = 0.01;
+  double dampening = 0;             ///< weight at the end of the term that pulls weights to their codes (dampening.h); 0: none
+  double distill = 0;               ///< share of the loss that the float net teaches (distillation.h), at most 1; 0: none
+  double distill_temperature = 4;   ///< above 0
   std::string dtype = "int8";  ///< nothing else is known
   bool onnx_format = true;     ///< of the tutorial; files are safetensors either way
 

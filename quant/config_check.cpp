@@ -68,6 +68,13 @@ void check_oscillations(const QuantConfig& c) {
   if (c.oscillation_threshold == 0) fail(kWhere, "oscillation_threshold_end is where a threshold ends, and there is none", "set oscillation_threshold");
 }
 
+void check_loss(const QuantConfig& c) {
+  OCTET_CHECK(c.dampening >= 0 && std::isfinite(c.dampening), kWhere, "dampening is {}, it must be 0 or more", c.dampening);
+  OCTET_CHECK(c.distill >= 0 && c.distill <= 1, kWhere, "distill is {}, it must be 0 to 1", c.distill);
+  OCTET_CHECK(c.distill_temperature > 0 && std::isfinite(c.distill_temperature), kWhere, "distill_temperature is {}, it must be above 0",
+              c.distill_temperature);
+}
+
 void check_pact_decay(const QuantConfig& c) {
   if (!c.pact_decay) return;
   OCTET_CHECK(*c.pact_decay >= 0 && std::isfinite(*c.pact_decay), kWhere, "pact_decay is {}, it must be 0 or more", *c.pact_decay);
@@ -98,6 +105,7 @@ void QuantConfig::check() const {
   check_batch_norm(*this);
   check_pact_decay(*this);
   check_oscillations(*this);
+  check_loss(*this);
   check_affine(*this);
   check_dorefa(*this);
   OCTET_CHECK(ewgs_delta > 0 && ewgs_delta < 2, kWhere, "ewgs_delta is {}, it must be above 0 and below 2", ewgs_delta);

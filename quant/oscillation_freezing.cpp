@@ -3,21 +3,14 @@
 #include <algorithm>
 
 #include "optim/schedule.h"
+#include "quant/weight_grids.h"
 
 namespace octet::quant {
 
 OscillationFreezing::OscillationFreezing(nn::Module& model, const FreezingOptions& options)
     : options_(options), threshold_({1}, DType::f32, model.device()) {
-  for (const auto& [path, module] : model.named_modules()) {
-    const FakeQuantizer* quantizer = quantizer_in(*module, "weight_transform");
-    if (quantizer != nullptr && !quantizer->has_weight_grid())
-      fail("oscillation",
-           fmt::format("the codes of {}'s weight are no steps of the weight itself, so that it cannot be frozen to one",
-                       path),
-           "leave oscillation_threshold at 0 with this weight_quantize_type");
-  }
+  require_weight_grids(model, "oscillation");
   histories_ = code_histories(model, options.momentum, true);
-  OCTET_CHECK(!histories_.empty(), "oscillation", "the model has no quantized weights ---> HINT prepare() it first");
 }
 
 double OscillationFreezing::threshold_at(const FreezingOptions& options, std::int64_t step, std::int64_t steps) {

@@ -1,6 +1,8 @@
 #include "quant/training_setup.h"
 
 #include "quant/batch_norm_statistics.h"
+#include "quant/dampening.h"
+#include "quant/distillation.h"
 #include "quant/pact.h"
 
 namespace octet::quant {
@@ -21,8 +23,11 @@ void TrainingSetup::add_to(optim::Trainer::Settings& settings) const {
   settings.weight_decays.insert(weight_decays.begin(), weight_decays.end());
 }
 
-TrainingSetup training_setup(nn::Module& model, const QuantConfig& config) {
+TrainingSetup training_setup(nn::Module& model, const QuantConfig& config, std::shared_ptr<nn::Module> teacher) {
   TrainingSetup setup;
+  if (config.distill > 0)
+    setup.methods.push_back(std::make_shared<Distillation>(std::move(teacher), config.distill, config.distill_temperature));
+  if (config.dampening > 0) setup.methods.push_back(std::make_shared<Dampening>(model, config.dampening));
   if (config.batch_norm_freeze_epoch >= 0)
     setup.methods.push_back(std::make_shared<FrozenStatistics>(model, config.batch_norm_freeze_epoch));
   if (config.oscillation_threshold > 0) {

@@ -312,7 +312,7 @@ void list_methods(const Options& options) {
   std::string text;
   for (const Method& method : methods()) {
     all.push_back({{"method", method.name}, {"trains", method.trains}, {"paper", method.paper}, {"what", method.line}});
-    text += fmt::format("{:20} {:24} {}\n", method.name, method.paper, method.line);
+    text += fmt::format("{:24} {:24} {}\n", method.name, method.paper, method.line);
   }
   print_out(options.json ? json_text(all) : text);
 }

@@ -17,7 +17,7 @@ using quant::Ste;
 using Values = quant::ActivationQuantize;
 using Weights = quant::WeightQuantize;
 
-constexpr double kPactDecay = 1e-3;
+constexpr double kPactDecay = 1e-3, kDampening = 0.1, kTaught = 0.5;
 constexpr int kReestimateBatches = 100;
 
 void take(Options& o, Weights weights, Values values) {
@@ -68,6 +68,10 @@ constexpr Method kMethods[] = {
      [](Options& o) { ste(o), o.quant.batch_norm_reestimate_batches = kReestimateBatches; }},
     {"ste_freeze", true, "Nagel et al. 2022", "ste that freezes weights whose codes flip to and fro",
      [](Options& o) { ste(o), freeze(o); }},
+    {"ste_dampen", true, "Nagel et al. 2022", "ste with a term of the loss that pulls weights to their codes",
+     [](Options& o) { ste(o), o.quant.dampening = kDampening; }},
+    {"ste_distill", true, "Hinton et al. 2015", "ste whose loss is half the labels' and half the float net's",
+     [](Options& o) { ste(o), o.quant.distill = kTaught; }},
     {"pact", true, "Choi et al. 2018", "ste with a learned clipping threshold for the values of each layer", pact},
     {"pact_decay", true, "Choi et al. 2018", "pact with thresholds that decay by 0.001",
      [](Options& o) { pact(o), o.quant.pact_decay = kPactDecay; }},
@@ -82,6 +86,8 @@ constexpr Method kMethods[] = {
     {"lsq_freeze", true, "Nagel et al. 2022",
      "lsq that freezes oscillating weights, with statistics taken anew at the end",
      [](Options& o) { lsq(o), freeze(o), o.quant.batch_norm_reestimate_batches = kReestimateBatches; }},
+    {"lsq_distill", true, "Hinton et al. 2015", "lsq whose loss is half the labels' and half the float net's",
+     [](Options& o) { lsq(o), o.quant.distill = kTaught; }},
     {"lsq_per_tensor", true, "Esser et al. 2020", "lsq with one step for all weights of a layer, as in the paper",
      [](Options& o) { take(o, Weights::lsq, Values::lsq); }},
     {"paddle", true, "PaddleSlim", "the reference tutorial's arithmetic: scheme paddle with its defaults",

@@ -137,6 +137,7 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
                          additions.trace);
   allocator_trim();  // evaluation and training ask for other sizes
   const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
+  trainer_->prepare({});  // what methods hold, a teacher for example, is of no more use
   keep(result);
   data_seconds_ += result.data_seconds, training_seconds_ += result.training_seconds;
   summary_.data_share = training_seconds_ > 0 ? data_seconds_ / training_seconds_ : 0;
@@ -157,7 +158,8 @@ void Pipeline::pretrain() {
   trainer_ = std::make_unique<optim::Trainer>(net_);
   if (console_.speaks()) console_.say("\n" + nn::summary(*net_, kPicture));
   fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0, pretrain_tag(options_, split_.train)}, timing_.pretrain);
-  summary_.fp32_bytes = file_bytes(path("fp32.safetensors"));
+  floats_ = path("fp32.safetensors");
+  summary_.fp32_bytes = file_bytes(floats_);
   summary_.parameters = net_->parameter_count();
 }
 
@@ -165,6 +167,7 @@ void Pipeline::take_pretrained(const LoadedModel& loaded, const std::string& fil
   require_same_classes("qat", file, loaded.notes.class_names, split_.train);
   net_ = loaded.net, notes_ = loaded.notes;
   trainer_ = std::make_unique<optim::Trainer>(net_);
+  floats_ = file;
   summary_.fp32_bytes = file_bytes(file);
   summary_.parameters = net_->parameter_count();
 }
@@ -193,7 +196,9 @@ void Pipeline::fine_tune() {
   Json tag = training_json(options_);
   tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["pictures"] = split_.train.size();
   tag["quant"] = Json::parse(notes_.quant), tag["from"] = from.is_object() ? from : Json(notes_.tag);
-  const quant::TrainingSetup setup = quant::training_setup(*net_, options_.quant);
+  // Fine-tuning changes the net itself: the teacher is the file's.
+  const std::shared_ptr<nn::Module> teacher = options_.quant.distill > 0 ? load_net(floats_, options_.device).net : nullptr;
+  const quant::TrainingSetup setup = quant::training_setup(*net_, options_.quant, teacher);
   std::unique_ptr<TraceWriter> trace;
   if (!options_.trace_dir.empty()) {
     const Tensor pictures = data::normalise(split_.train.pictures.slice(0, std::min(kTracedPictures, split_.train.size())));

@@ -76,6 +76,7 @@ class Pipeline {
   ModelNotes notes_;
   std::unique_ptr<optim::Trainer> trainer_;
   std::shared_ptr<nn::Module> net_;
+  std::string floats_;  ///< the file of the pre-trained net
   quant::Qat qat_;
   Summary summary_;
   Timing timing_;

@@ -51,6 +51,9 @@ constexpr Key kKeys[] = {
      Form::number_or_bool},
     {"--oscillation-threshold-end", "oscillation_threshold_end", "R", "to which the threshold goes by a cosine [it stays]", Form::number_or_bool},
     {"--oscillation-momentum", "oscillation_momentum", "R", "of frequencies and average codes [0.01]", Form::number_or_bool},
+    {"--dampening", "dampening", "R", "pull weights to the middles of their bins, by a term of the loss that rises to this weight; 0: none", Form::number_or_bool},
+    {"--distill", "distill", "W", "share of the loss that the pre-trained float net teaches, 0 to 1; 0: none", Form::number_or_bool},
+    {"--distill-temperature", "distill_temperature", "T", "by which both nets' logits are divided [4]", Form::number_or_bool},
     {"--quantizable-layers", "quantizable_layer_type", "Conv2D,Linear,…", "layer types to quantize, separated by commas", Form::list},
 };
 

@@ -118,6 +118,22 @@ TEST_F(Resume, WorkThatACheckpointHoldsIsNotDoneAgain) {
   EXPECT_EQ(run_program(two_hundred_steps(out("r")) + Words{"--resume"}).code, 0);
 }
 
+// What methods keep, and what they do at the end, survives too.
+TEST_F(Resume, MethodsOfFineTuning) {
+  const auto words = [&](const std::string& name) {
+    return two_hundred_steps(out(name)) + Words{"--resume", "--weight-bits", "3", "--oscillation-threshold", "0.02", "--dampening", "0.001", "--distill", "0.5",
+                                                "--batch-norm-freeze-epoch", "1", "--batch-norm-reestimate", "3", "--activation-preprocess-type", "PACT", "--pact-decay", "0.001"};
+  };
+  ASSERT_EQ(run_program(words("whole")).code, 0);
+  Program program(words("cut"));
+  while (!fs::exists(out("cut/qat.checkpoint.safetensors")) && program.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  program.send(SIGKILL);
+  EXPECT_EQ(program.wait().signal, SIGKILL);
+  const Ended ended = run_program(words("cut"));
+  EXPECT_EQ(ended.code, 0) << ended.err;
+  for (const char* file : {"fp32.safetensors", "qat.safetensors", "int8.safetensors"}) EXPECT_EQ(bytes_of(out("cut/") + file), bytes_of(out("whole/") + file)) << file;
+}
+
 TEST_F(Resume, TimesCountAllProcesses) {
   interrupt_behind("r", "qat.checkpoint.safetensors");
   const double before = Json::parse(bytes_of(out("r/timing.json")))["total_seconds"];

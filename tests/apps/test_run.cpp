@@ -145,6 +145,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Method{"folded", {"--batch-norm", "folded", "--weight-quantize-type", "abs_max"}},
                       Method{"batch_norm", {"--batch-norm-freeze-epoch", "0", "--batch-norm-reestimate", "2", "--lr", "0.002"}},
                       Method{"freezing", {"--weight-bits", "3", "--oscillation-threshold", "0.02", "--oscillation-threshold-end", "0.01"}},
+                      Method{"dampening", {"--weight-bits", "4", "--dampening", "0.01"}},
+                      Method{"distill", {"--weight-bits", "4", "--distill", "0.7", "--distill-temperature", "3"}},
                       Method{"window", {"--activation-quantize-type", "range_abs_max", "--window-size", "3"}},
                       Method{"four_bits", {"--weight-bits", "4", "--activation-bits", "4"}},
                       Method{"dorefa", {"--weight-preprocess-type", "DoReFa", "--activation-quantize-type", "dorefa"}},

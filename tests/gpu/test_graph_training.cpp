@@ -243,7 +243,7 @@ std::shared_ptr<nn::Module> fit_with_methods(const quant::QuantConfig& config, c
   const auto model = quantized_net(config);
   optim::Trainer trainer(model);
   optim::Trainer::Settings settings{kMomentum, schedule, 0.05};
-  quant::training_setup(*model, config).add_to(settings);
+  quant::training_setup(*model, config, net()).add_to(settings);
   trainer.prepare(settings);
   Outcome own;
   Recorder recorder(outcome != nullptr ? *outcome : own);
@@ -265,6 +265,7 @@ std::vector<quant::QuantConfig> methods() {
   }
   all[1].weight_quantize_type = quant::WeightQuantize::channel_wise_lsq, all[1].activation_quantize_type = quant::ActivationQuantize::lsq;
   all[2].batch_norm = quant::BatchNormMode::folded, all[2].weight_quantize_type = quant::WeightQuantize::abs_max;
+  all[2].dampening = 0.1, all[2].distill = 0.5;
   return all;
 }
 
@@ -352,6 +353,29 @@ TEST_F(GpuGraphTraining, AWarmQuantizedStepCopiesNothing) {
     EXPECT_EQ(gpu::host_copies(), warm);
     EXPECT_GE(steps.launches(), 3 + 5 + 5 - 3) << "a first step may start thresholds";
   }
+}
+
+/// Neither the teacher's logits nor the distances of weights from their codes come to the host.
+TEST_F(GpuGraphTraining, AWarmStepOfLossMethodsCopiesNothing) {
+  quant::QuantConfig config;
+  config.dampening = 0.1, config.distill = 0.5;
+  const auto model = quantized_net(config);
+  optim::Momentum optimizer(model->named_parameters(), kMomentum);
+  optim::Methods methods(quant::training_setup(*model, config, net()).methods);
+  methods.begin_fit(15);
+  DeviceSteps steps(*model, optimizer, methods, pictures(), kLoader, 0);
+  for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+    steps.start(static_cast<std::uint64_t>(epoch), 0, {});
+    for (std::int64_t i = 0; i < 5; ++i) {
+      methods.begin_step(5 * epoch + i);
+      const std::size_t before = gpu::host_copies();
+      steps.run(i);
+      if (epoch == 2) {
+        EXPECT_EQ(gpu::host_copies(), before) << i;
+      }
+    }
+  }
+  EXPECT_GE(steps.launches(), 2 + 5 + 5) << "the first step of a size is not recorded, nor one behind observers that start";
 }
 
 /// What an update left for the quantizers is theirs alone while the steps live.

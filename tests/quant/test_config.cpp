@@ -131,6 +131,17 @@ TEST(QuantConfig, Oscillations) {
   EXPECT_ERROR(parse_config(R"({"oscillation_momentum": 0})"), "oscillation_momentum is 0");
 }
 
+TEST(QuantConfig, TermsOfTheLoss) {
+  const QuantConfig config = parse_config(R"({"dampening": 0.02, "distill": 0.7, "distill_temperature": 3})");
+  EXPECT_EQ(config.dampening, 0.02);
+  EXPECT_EQ(config.distill, 0.7);
+  EXPECT_EQ(config.distill_temperature, 3);
+  EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
+  EXPECT_ERROR(parse_config(R"({"dampening": -1})"), "dampening is -1, it must be 0 or more");
+  EXPECT_ERROR(parse_config(R"({"distill": 1.5})"), "distill is 1.5, it must be 0 to 1");
+  EXPECT_ERROR(parse_config(R"({"distill_temperature": 0})"), "distill_temperature is 0, it must be above 0");
+}
+
 TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT did you mean 'weight_bits'?");
   EXPECT_ERROR(parse_config(R"({"weight_bits": "8"})"), "weight_bits must be a whole number, it is \"8\"");

@@ -1,0 +1,14 @@
+// Layers whose weights lie on a grid of codes.
+#pragma once
+#include "nn/module.h"
+
+namespace octet::quant {
+
+/// Convolutions and linear layers whose weight's quantizer has a grid (FakeQuantizer::has_weight_grid), with their
+/// paths, in the order of the net.
+nn::Module::NamedModules layers_with_weight_grids(const nn::Module& model);
+/// Throws Error "[where] …" when the model has no quantized weights, or one whose codes are not a matter of such a
+/// grid.
+void require_weight_grids(const nn::Module& model, const char* where);
+
+}  // namespace octet::quant
