@@ -13,6 +13,7 @@
 #include "quant/weight_grids.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/stop_after.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tensors.h"
 
@@ -24,15 +25,6 @@ const data::Dataset& toy_set() {
   return set;
 }
 
-struct Stop {};
-struct StopAfter : optim::Callback {
-  explicit StopAfter(std::int64_t steps) : left(steps) {}
-  void on_step(const optim::Progress&) override {
-    if (--left == 0) throw Stop();
-  }
-  std::int64_t left;
-};
-
 std::shared_ptr<nn::Module> fit(const QuantConfig& config, optim::FitOptions options, std::int64_t stop_after = 0) {
   const auto net = test::toy_net(), teacher = test::toy_net(2);
   prepare(*net, {1, 32, 32, 3}, config);
@@ -41,10 +33,10 @@ std::shared_ptr<nn::Module> fit(const QuantConfig& config, optim::FitOptions opt
   training_setup(*net, config, teacher).add_to(settings);
   trainer.prepare(settings);
   options.loader = {.batch_size = 16, .seed = 3};
-  StopAfter stop(stop_after);
+  test::StopAfter stop(stop_after);
   try {
     trainer.fit(toy_set(), options, stop_after > 0 ? &stop : nullptr);
-  } catch (const Stop&) {
+  } catch (const test::Stop&) {
   }
   return net;
 }
@@ -80,11 +72,12 @@ QuantConfig few_bits() {
 }
 
 std::vector<QuantConfig> configurations(const QuantConfig& base) {
-  std::vector<QuantConfig> all(4, base);
+  std::vector<QuantConfig> all(5, base);
   all[1].weight_quantize_type = WeightQuantize::channel_wise_lsq,
   all[1].activation_quantize_type = ActivationQuantize::lsq;
   all[2].scheme = Scheme::paddle;
   all[3].batch_norm = BatchNormMode::folded, all[3].weight_quantize_type = WeightQuantize::abs_max;
+  all[4].weight_preprocess_type = Preprocess::dorefa;
   return all;
 }
 
@@ -144,6 +137,25 @@ TEST(Distillation, MixesBothLosses) {
   EXPECT_FLOAT_EQ(static_cast<float>(ce.grad().item()), 0.7f);
   for (const Variable& parameter : teacher->parameters())
     EXPECT_FALSE(parameter.grad().defined()) << "the teacher learns nothing";
+}
+
+/// A teacher's pass keeps nothing for a backward pass.
+TEST(Distillation, RecordsNoGradientsOfTheTeacher) {
+  struct Watched : nn::Module {
+    Variable forward(const Variable& src) override {
+      const Variable logits = (*net)(src);
+      records = logits.requires_grad();
+      return logits;
+    }
+    std::string kind() const override { return "Watched"; }
+    std::shared_ptr<nn::Module> net = test::toy_net(2);
+    bool records = true;
+  };
+  const auto teacher = std::make_shared<Watched>();
+  const data::Batch batch = data::Loader(toy_set(), {.batch_size = 16, .seed = 3}).make(0, 0);
+  const Variable logits(test::random_f32({16, 4}, 5), true);
+  Distillation(teacher, 0.3, 2.5).loss(Variable(Tensor::full({1}, 1.5), true), batch, logits);
+  EXPECT_FALSE(teacher->records);
 }
 
 /// With the teacher's word alone, the student comes to agree with it, whatever the labels say.
