@@ -39,6 +39,10 @@ void add_fake_quant(Suite& suite) {
       backward(operands, io);
       io.d_scale = operands.output(channels);
     });
+    add_pass(suite, "clipped_sum", "clipped_sum", quant, 2, [=](Operands& operands, FakeQuantPointers& io) {
+      io.d_dst = operands.input(count);
+      io.out = operands.output(channels);
+    });
     add_pass(suite, "abs_max", "abs_max", quant, 1,
              [=](Operands& operands, FakeQuantPointers& io) { io.out = operands.output(channels); });
     add_pass(suite, "min_max", "min_max", quant, 1,

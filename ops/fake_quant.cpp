@@ -202,26 +202,80 @@ Variable quantized_already(const Variable& src, const QuantParams& bounds, const
   return record_unmasked(problem, src, std::move(value), scale);
 }
 
-Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params,
-                            double gradient_scale) {
-  constexpr const char* kOp = "fake_quant_learned";
-  detail::check_float(kOp, "src", src);
-  detail::check_like(kOp, "step", step, src.value());
-  OCTET_CHECK(params.rule == QuantRule::onnx, kOp, "a learned step follows the onnx rule");
-  const FakeQuantProblem problem =
-      detail::grid_problem(kOp, src.value(), static_cast<std::size_t>(step.value().numel()), params);
-  const Tensor steps = steps_of(kOp, step.value());
+namespace {
 
+constexpr const char* kLearned = "fake_quant_learned";
+
+FakeQuantProblem checked_learned(const Variable& src, const Variable& step, const QuantParams& params) {
+  detail::check_float(kLearned, "src", src);
+  detail::check_like(kLearned, "step", step, src.value());
+  OCTET_CHECK(params.rule == QuantRule::onnx, kLearned, "a learned step follows the onnx rule");
+  return detail::grid_problem(kLearned, src.value(), static_cast<std::size_t>(step.value().numel()), params);
+}
+
+Attributes learned_attributes(const FakeQuantProblem& problem, double gradient_scale) {
   Attributes attributes = grid_attributes(problem);
   attributes["gradient_scale"] = gradient_scale;
-  return record(kOp, std::move(attributes), {src, step}, forward(problem, src.value(), steps),
-                [=, src = src.value(), step_shape = step.shape()](const Tensor& d_dst, const std::vector<bool>& needs) {
+  return attributes;
+}
+
+/// Σ d_dst of what the grid clips: {1}.
+Tensor clipped_sum(const FakeQuantProblem& problem, const Tensor& src, const Tensor& scale, const Tensor& d_dst) {
+  Tensor sum = detail::empty_like(src, Shape{1});
+  FakeQuantPointers p;
+  p.src = src.raw(), p.scale = static_cast<const float*>(scale.raw()), p.d_dst = d_dst.raw(), p.out = sum.raw();
+  kernels::dispatch(kernels::fake_quant_rows(), "clipped_sum", detail::row_of(src), problem, p,
+                    detail::context_of(src));
+  return sum;
+}
+
+/// a + factor·b
+Tensor plus_scaled(const Tensor& a, const Tensor& b, double factor) {
+  const NoGrad no_grad;
+  Tensor scaled = b.clone();
+  multiply(scaled, factor);
+  return add(Variable(a), Variable(scaled)).value();
+}
+
+/// `offset`: undefined under LSQ.
+Variable learned(const Variable& src, const Variable& step, const Variable& offset, const QuantParams& params,
+                 double gradient_scale) {
+  const FakeQuantProblem problem = checked_learned(src, step, params);
+  const Tensor steps = steps_of(kLearned, step.value());
+  std::vector<Variable> inputs{src, step};
+  if (offset.defined()) inputs.push_back(offset);
+  return record(kLearned, learned_attributes(problem, gradient_scale), inputs, forward(problem, src.value(), steps),
+                [=, src = src.value(), shape = step.shape()](const Tensor& d_dst, const std::vector<bool>& needs) {
                   std::vector<Tensor> grads = backward(problem, src, steps, d_dst, needs[1]);
-                  if (!needs[1]) return grads;
-                  multiply(grads[1], gradient_scale);
-                  grads[1] = grads[1].reshape(step_shape);
+                  if (needs.size() > 2) {
+                    grads.push_back(clipped_sum(problem, src, steps, d_dst));
+                    // The row holds the zero point where the paper holds the offset.
+                    if (needs[1]) grads[1] = plus_scaled(grads[1], grads[2], problem.zero_point);
+                    if (!needs[2]) grads.pop_back();
+                  }
+                  for (std::size_t i = 1; i < grads.size(); ++i) {
+                    if (!grads[i].defined()) continue;
+                    multiply(grads[i], gradient_scale);
+                    grads[i] = grads[i].reshape(shape);
+                  }
+                  grads.resize(needs.size());
                   return grads;
                 });
+}
+
+}  // namespace
+
+Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params,
+                            double gradient_scale) {
+  return learned(src, step, {}, params, gradient_scale);
+}
+
+Variable fake_quant_learned(const Variable& src, const Variable& step, const Variable& offset,
+                            const QuantParams& params, double gradient_scale) {
+  detail::check_like(kLearned, "offset", offset, src.value());
+  OCTET_CHECK(step.value().numel() == 1 && offset.shape() == step.shape(), kLearned,
+              "an offset belongs to one step (step {}, offset {})", step.shape().str(), offset.shape().str());
+  return learned(src, step, offset, params, gradient_scale);
 }
 
 }  // namespace octet::ops

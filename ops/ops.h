@@ -117,6 +117,11 @@ Variable quantized_already(const Variable& src, const QuantParams& bounds, const
 /// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored). A step
 /// that an update drove below kMinScale counts as kMinScale.
 Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params, double gradient_scale);
+/// LSQ+ (Bhalgat et al. 2020): an offset β (one element) is learned beside the step, x̂ = clip(round((x − β)/s), lo, hi)·s + β. Here the
+/// zero point of `params` stands for −β/s, rounded, so that 0 is a code; the rounding passes gradients straight through: ds and dβ
+/// are the paper's, Σ g·(q − z − x/s inside, lo or hi outside) and Σ g outside, both scaled by `gradient_scale`.
+Variable fake_quant_learned(const Variable& src, const Variable& step, const Variable& offset, const QuantParams& params,
+                            double gradient_scale);
 /// PACT as PaddleSlim has it: y = x − relu(x − α) + relu(−α − x), α one element; dα = Σ_{x>α} g − Σ_{x<−α} g
 /// (Choi et al. 2018 for x ≥ 0).
 Variable pact(const Variable& src, const Variable& alpha);

@@ -58,7 +58,7 @@ struct QuantConfig {
   Preprocess activation_preprocess_type = Preprocess::none;
   WeightQuantize weight_quantize_type = WeightQuantize::channel_wise_abs_max;
   ActivationQuantize activation_quantize_type = ActivationQuantize::moving_average_abs_max;
-  bool activation_affine = false;  ///< zero points, from both ends of the range; scheme octet only
+  bool activation_affine = false;  ///< zero points, from both ends of the range, with lsq learned (LSQ+, Bhalgat et al. 2020); scheme octet only
   double activation_percentile = 99.99;  ///< of |x|, or at each end of an affine grid, that percentile keeps, in (50, 100]
   double weight_percentile = 99.9;  ///< of |w| (of a channel, or of all) that percentile keeps, in (50, 100]
   /// Of quantizers without PACT or a learned step, whose gradients are their papers'. A weight's abs-max clips nothing.

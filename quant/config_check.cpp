@@ -19,8 +19,6 @@ void check_affine(const QuantConfig& c) {
   const char* key = c.activation_affine ? "activation_affine" : "activation_quantize_type min_max";
   if (c.scheme != Scheme::octet)
     fail(kWhere, fmt::format("{} has zero points, which scheme {} has not", key, name_of(c.scheme)), "use scheme octet");
-  if (is_learned(c.activation_quantize_type))
-    fail(kWhere, fmt::format("activation_quantize_type {} learns a step and no zero point", name_of(c.activation_quantize_type)), "leave activation_affine off");
   if (c.activation_quantize_type == ActivationQuantize::kl)
     fail(kWhere, "activation_quantize_type kl looks at sizes alone, an affine grid has two ends", "use percentile or mse, or leave activation_affine off");
   if (c.activation_quantize_type == ActivationQuantize::dorefa)

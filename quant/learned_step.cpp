@@ -6,6 +6,7 @@
 #include "core/diverged.h"
 #include "ops/ops.h"
 #include "quant/floors.h"
+#include "quant/histogram_observer.h"
 
 namespace octet::quant {
 namespace {
@@ -40,7 +41,9 @@ LearnedStepQuantizer::LearnedStepQuantizer(const Grid& grid, std::int64_t channe
       step_(register_parameter("step", Tensor::full({channels}, 1))),
       started_(register_buffer("started", Tensor::zeros({1}, DType::s32), Device::cpu)),
       floor_(register_buffer("floor", Tensor::full({channels}, kMinScale))) {
-  OCTET_CHECK(grid.rule == QuantRule::onnx && !grid.affine, "lsq", "a learned step needs the onnx rule and no zero point");
+  OCTET_CHECK(grid.rule == QuantRule::onnx && (!grid.affine || !is_weight), "lsq",
+              "a learned step needs the onnx rule, and for weights no zero point");
+  if (grid.affine) offset_ = register_parameter("offset", Tensor::zeros({1}));
 }
 
 bool LearnedStepQuantizer::started() const { return started_.data<std::int32_t>()[0] != 0; }
@@ -58,9 +61,23 @@ std::vector<float> LearnedStepQuantizer::initial_steps(const Tensor& src) const 
   return steps;
 }
 
+QuantParams LearnedStepQuantizer::first_affine_grid(const Tensor& src) const {
+  const nn::DeviceScope there(src.device());
+  HistogramObserver observer({kernels::HistogramRule::mse, 2, grid_.bounds().hi, 1}, 0);
+  observer.observe_values(src, true);
+  return grid_.over(observer.range());
+}
+
 void LearnedStepQuantizer::start(const Tensor& src) {
   if (started()) return;
-  const std::vector<float> steps = initial_steps(src);
+  std::vector<float> steps;
+  if (grid_.affine) {
+    const QuantParams first = first_affine_grid(src);
+    steps = first.scale;
+    offset_.value().fill(-static_cast<double>(first.zero_point) * static_cast<double>(steps[0]));
+  } else {
+    steps = initial_steps(src);
+  }
   step_.value().copy_from(Tensor::from(step_.shape(), steps));
   std::vector<float> floors;
   for (const float step : steps) floors.push_back(std::max(step * kFloorOfStart, kMinScale));
@@ -75,6 +92,7 @@ std::optional<QuantParams> LearnedStepQuantizer::params() const {
   params.scale = values_of(step_.value());
   const std::vector<float> floors = values_of(floor_);
   for (std::size_t c = 0; c < floors.size(); ++c) params.scale[c] = std::max(params.scale[c], floors[c]);
+  if (grid_.affine) params.zero_point = zero_point(params.scale[0]);
   return params;
 }
 
@@ -95,13 +113,32 @@ std::optional<FakeQuantizer::WeightGrid> LearnedStepQuantizer::weight_grid(const
 
 void LearnedStepQuantizer::watch(const Variable& src, bool) { start(src.value()); }
 
+std::int32_t LearnedStepQuantizer::zero_point(float step) const {
+  const QuantParams bounds = grid_.bounds();
+  const float offset = values_of(offset_.value())[0], place = -offset / step;
+  if (std::isnan(place)) diverged("lsq_plus", fmt::format("the offset is {} at a step of {}", offset, step));
+  return static_cast<std::int32_t>(
+      std::rint(std::clamp(place, static_cast<float>(bounds.lo), static_cast<float>(bounds.hi))));
+}
+
+Variable LearnedStepQuantizer::quantize_affine(const Variable& src, double gradient_scale) {
+  QuantParams bounds = grid_.bounds();
+  const float step = values_of(step_.value())[0], offset = values_of(offset_.value())[0];
+  bounds.zero_point = zero_point(step);
+  const float least = -static_cast<float>(bounds.hi) * step, most = -static_cast<float>(bounds.lo) * step;
+  if (offset < least || offset > most) offset_.value().fill(offset < least ? least : most);
+  return ops::fake_quant_learned(src, step_, offset_, bounds, gradient_scale);
+}
+
 Variable LearnedStepQuantizer::quantize(const Variable& src) {
   if (is_weight_) start(src.value());
   if (!started()) return src;
   keep_at_least(step_.value(), floor_);
   const std::int64_t sharers = is_weight_ ? step_.value().numel() : src.shape()[0];
   const double served = static_cast<double>(src.value().numel()) / static_cast<double>(sharers);
-  return ops::fake_quant_learned(src, step_, grid_.bounds(), 1 / std::sqrt(served * grid_.bounds().hi));
+  const double gradient_scale = 1 / std::sqrt(served * grid_.bounds().hi);
+  return grid_.affine ? quantize_affine(src, gradient_scale)
+                      : ops::fake_quant_learned(src, step_, grid_.bounds(), gradient_scale);
 }
 
 }  // namespace octet::quant

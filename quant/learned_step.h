@@ -1,12 +1,18 @@
-// LSQ: the step is a parameter (Esser et al., "Learned step size quantization", 2020).
+// LSQ: the step is a parameter (Esser et al., "Learned step size quantization", 2020); LSQ+: so is an offset (Bhalgat
+// et al., "LSQ+: Improving low-bit quantization through learnable offsets and better initialization", 2020).
 #pragma once
 #include "quant/fake_quantizer.h"
 
 namespace octet::quant {
 
-/// Parameter "step" {1} or {channels}; buffers "started" and "floor". Starts at 2·E|x| / √hi of the first tensor; its gradient is scaled
-/// by 1/√(N·hi), N the elements that a step serves (per picture, for activations). An update may not take it below 1/64 of
-/// where it started, so that a rash one does not collapse the grid. Rule onnx under every scheme.
+/// Parameter "step" {1} or {channels}; buffers "started" and "floor". Starts at 2·E|x| / √hi of the first tensor; its
+/// gradient is scaled by 1/√(N·hi), N the elements that a step serves (per picture, for activations). An update may not
+/// take it below 1/64 of where it started, so that a rash one does not collapse the grid. Rule onnx under every scheme.
+///
+/// On an affine grid, of activations, it is LSQ+: parameter "offset" {1}, β ≤ 0 in the values' unit, with the step's
+/// gradient scale; both start where the first tensor's squared rounding error is least. The zero point is −β/step,
+/// rounded, so that 0 is a code, as padding and integer arithmetic want it; β is kept where that lies on the grid.
+/// Every pass waits for a device.
 class LearnedStepQuantizer : public FakeQuantizer {
  public:
   /// Activations have one step; weights one, or one per output channel.
@@ -27,10 +33,15 @@ class LearnedStepQuantizer : public FakeQuantizer {
  private:
   bool started() const;
   std::vector<float> initial_steps(const Tensor& src) const;
+  /// The grid over the range that loses least of a first tensor.
+  QuantParams first_affine_grid(const Tensor& src) const;
+  /// That of the offset, for this step.
+  std::int32_t zero_point(float step) const;
+  Variable quantize_affine(const Variable& src, double gradient_scale);
   void start(const Tensor& src);
   Grid grid_;
   bool is_weight_;
-  Variable step_;
+  Variable step_, offset_;  ///< the offset: of affine grids only
   Tensor started_, floor_;
 };
 

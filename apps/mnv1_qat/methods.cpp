@@ -33,6 +33,7 @@ void per_channel(Options& o) {
 void lsq(Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }
 /// The paper has one step for all weights of a layer.
 void dorefa_weights(Options& o) { o.quant.weight_quantize_type = Weights::abs_max, o.quant.weight_preprocess_type = Preprocess::dorefa; }
+void lsq_plus(Options& o) { lsq(o), o.quant.activation_affine = true; }
 void power_of_two(Options& o) { ste(o), o.quant.activation_power_of_two = o.quant.weight_power_of_two = true; }
 /// With a threshold that falls, from and to where its authors let it for 4 bits.
 void freeze(Options& o) { o.quant.oscillation_threshold = 0.1, o.quant.oscillation_threshold_end = 0.01; }
@@ -88,6 +89,7 @@ constexpr Method kMethods[] = {
      [](Options& o) { lsq(o), freeze(o), o.quant.batch_norm_reestimate_batches = kReestimateBatches; }},
     {"lsq_distill", true, "Hinton et al. 2015", "lsq whose loss is half the labels' and half the float net's",
      [](Options& o) { lsq(o), o.quant.distill = kTaught; }},
+    {"lsq_plus", true, "Bhalgat et al. 2020", "lsq whose values have a learned offset too", lsq_plus},
     {"lsq_per_tensor", true, "Esser et al. 2020", "lsq with one step for all weights of a layer, as in the paper",
      [](Options& o) { take(o, Weights::lsq, Values::lsq); }},
     {"paddle", true, "PaddleSlim", "the reference tutorial's arithmetic: scheme paddle with its defaults",

@@ -26,7 +26,7 @@ constexpr Key kKeys[] = {
     {"--weight-quantize-type", "weight_quantize_type", "[channel_wise_]abs_max|lsq|percentile|mse|sawb, kl", "scales of weights", Form::text},
     {"--activation-quantize-type", "activation_quantize_type", "moving_average_abs_max|abs_max|range_abs_max|min_max|lsq|percentile|kl|mse|dorefa", "scales of activations",
      Form::text},
-    {"--activation-affine", "activation_affine", "true|false", "zero points for activations, from both ends of the range [false]", Form::number_or_bool},
+    {"--activation-affine", "activation_affine", "true|false", "zero points for activations, from both ends of the range, learned with lsq [false]", Form::number_or_bool},
     {"--activation-percentile", "activation_percentile", "P", "share of |x| that activations' percentile keeps, in % [99.99]", Form::number_or_bool},
     {"--weight-percentile", "weight_percentile", "P", "share of |w| that weights' percentile keeps, in % [99.9]", Form::number_or_bool},
     {"--ste", "ste", "scheme|masked|plain|ewgs", "gradients beyond a grid: as the scheme has it, stopped, passed; ewgs: stopped, and others scaled [scheme]", Form::text},

@@ -72,6 +72,17 @@ struct StepOut {
   __device__ void put(std::size_t row, Sum sum) const { d_scale[row] = static_cast<float>(sum.sum); }
 };
 
+struct ClippedSource {
+  const float *src, *scale, *d_dst;
+  Grid grid;
+  template <int kWidth>
+  __device__ void add(Sum& sum, std::size_t row, std::size_t unit) const {
+    const Pack<float, kWidth> x = load_pack<kWidth>(src, unit), d = load_pack<kWidth>(d_dst, unit);
+    for (int k = 0; k < kWidth; ++k)
+      if (is_clipped(grid, x.at[k], scale[row])) sum.sum += static_cast<double>(d.at[k]);
+  }
+};
+
 struct TopSource {
   const float* src;
   template <int kWidth>
@@ -261,6 +272,12 @@ void OCTET_GPU_NAME(fake_quant_bwd_f32)(const FakeQuantProblem& p, const FakeQua
     return four ? launch_backward<4>(p, x, context.stream) : launch_backward<1>(p, x, context.stream);
   const StepGradient source{floats(x.src), x.scale, floats(x.d_dst), floats(x.d_src), Grid(p)};
   fold<Sum>(source, StepOut{floats(x.d_scale)}, rows_of(p), length_of(p), four, context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(clipped_sum_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }
+void OCTET_GPU_NAME(clipped_sum_f32)(const FakeQuantProblem& p, const FakeQuantPointers& x, const Context& context) {
+  fold<Sum>(ClippedSource{floats(x.src), x.scale, floats(x.d_dst), Grid(p)}, StepOut{floats(x.out)}, rows_of(p),
+            length_of(p), wide(p, {x.src, x.d_dst}), context.stream);
 }
 
 const char* OCTET_GPU_WHY_NOT(abs_max_f32)(const FakeQuantProblem& p) { return too_many_channels(p); }

@@ -87,6 +87,13 @@ inline OCTET_HD float sawb_threshold(const FakeQuantProblem& p, double sizes, do
   return threshold < top ? threshold : top;
 }
 
+/// Does the grid end before x? NaN has no place.
+template <class T>
+inline OCTET_HD bool is_clipped(const Grid& p, T x, float scale) {
+  const Position<T> at(p, x, static_cast<T>(scale));
+  return at.t < at.lo || at.t > at.hi;
+}
+
 /// What |x| loses on a symmetric grid of this step up to code hi.
 inline OCTET_HD float rounding_error(float size, float step, std::int32_t hi) {
   const float t = size / step, top = static_cast<float>(hi), on_grid = (t < top ? rintf(t) : top) * step;

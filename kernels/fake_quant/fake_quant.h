@@ -7,6 +7,8 @@
 //                   learned step of LSQ (Esser et al. 2020): Σ d_dst · (q − z − t inside, lo − z or hi − z outside);
 //                   under QuantRule::paddle Σ d_dst · (q/hi − t inside, −1 or 1 outside); then mask must be on. Where
 //                   t is NaN its code is z whatever the scale: it is outside and adds nothing to d_scale.
+//   clipped_sum:    out[channel] = Σ d_dst of the elements outside, those that are NaN aside: the learned offset of LSQ+
+//                   (Bhalgat et al. 2020)
 //   abs_max:        out[channel] = max |src|, NaN if any element is NaN
 //   min_max:        out[2·channel] = min, out[2·channel + 1] = max, both NaN if any element is NaN; zeros are +0
 //   quantile:       out[channel] = the rank-th smallest |src| (rank from 1 to inner), NaN if any is not finite
@@ -18,7 +20,7 @@
 //   weight_quant_fwd: abs_max, its grid and fake_quant_fwd of each channel in one sweep (f32 only, zero point 0):
 //                   out[channel] = grid_scale(abs_max), dst as fake_quant_fwd on it, codes as quantize_fwd f32s8 when
 //                   wanted; where a channel is not finite, neither is out, and dst and codes mean nothing
-// Same bits: d_scale sums in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i
+// Same bits: d_scale and clipped_sum sum in double by FMA from zero over reduction_chunk(inner) elements; within a chunk element i
 // goes to partial sum i mod 16, the partial sums l and l + 8 are added, then l and l + 4, l + 2, l + 1; chunk sums are
 // added in order. mse_top and sawb_top sum a channel as one such chunk. NaN payloads are not part of the contract (here and in
 // every room).
@@ -48,7 +50,8 @@ struct FakeQuantPointers {
   const void* d_dst = nullptr;   ///< channels,inner
   void* d_src = nullptr;         ///< channels,inner; may be d_dst
   void* d_scale = nullptr;       ///< channels, same dtype as src, or null
-  void* out = nullptr;           ///< abs_max, quantile, *_top, weight_quant_fwd: channels; min_max: 2·channels
+  void* out = nullptr;           ///< clipped_sum (dtype of src), abs_max, quantile, *_top, weight_quant_fwd: channels;
+                                 ///< min_max: 2·channels
   void* codes = nullptr;         ///< channels,inner s8, or null (weight_quant_fwd)
 };
 using FakeQuantRow = Row<FakeQuantProblem, FakeQuantPointers>;
@@ -82,7 +85,7 @@ inline OCTET_HD float mse_candidate(float top, int k) {
 
 }  // namespace
 
-/// Passes: fake_quant_fwd, fake_quant_bwd, abs_max, min_max, quantile, mse_top, sawb_top,
+/// Passes: fake_quant_fwd, fake_quant_bwd, clipped_sum, abs_max, min_max, quantile, mse_top, sawb_top,
 /// weight_quant_fwd.
 std::span<const FakeQuantRow> fake_quant_rows();
 

@@ -58,6 +58,20 @@ struct GradientTerm {
   }
 };
 
+/// Adds d_dst of the elements from i on that the grid clips.
+template <class Grid>
+struct ClippedTerm {
+  const Grid& grid;
+  const Chunk& a;
+  template <class Lanes>
+  OCTET_SIMD void operator()(std::int64_t i, Lanes part, VecD& low, VecD& high) const {
+    const VecF t = grid.position(load(a.src + i, part)), d = load(a.d_dst + i, part);
+    const VecF clipped = select((t < grid.lo) | (t > grid.hi), d, VecF::zero());
+    low = low + widen_low(clipped);
+    high = high + widen_high(clipped);
+  }
+};
+
 /// Adds the squared errors of the elements from i on, on a grid of this step up to code `top`.
 struct ErrorTerm {
   const float* src;
@@ -111,26 +125,44 @@ double chunk_gradients(const FakeQuantProblem& p, const Grid& grid, const Chunk&
   return sum_of_lanes<learned>(a.length, GradientTerm<passing, learned, Grid>{grid, a, delta, p.masked});
 }
 
-template <class Grid, Passing passing, bool learned>
-void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+/// of_chunk(Grid of the channel, chunk) for every chunk; where `wanted`, out[channel] is the sum of what they return,
+/// in order.
+template <class Grid, bool wanted, class OfChunk>
+void for_chunks(const FakeQuantProblem& p, const FakeQuantPointers& x, float* out, OfChunk of_chunk) {
   const float *src = floats(x.src), *d_dst = floats(x.d_dst);
   float* d_src = floats(x.d_src);
   const std::int64_t chunk = reduction_chunk(p.inner), chunks = ceil_div(p.inner, chunk);
-  const std::size_t bytes = learned ? static_cast<std::size_t>(p.channels * chunks) * sizeof(double) : 0;
-  double* sums = learned ? static_cast<double*>(scratch_acquire(bytes)) : nullptr;
+  const std::size_t bytes = wanted ? static_cast<std::size_t>(p.channels * chunks) * sizeof(double) : 0;
+  double* sums = wanted ? static_cast<double*>(scratch_acquire(bytes)) : nullptr;
   for_row_blocks(p.channels, p.inner, chunk, [&](std::int64_t c, std::int64_t k, std::int64_t begin, std::int64_t end) {
     const std::int64_t at = c * p.inner + begin;
-    const Chunk arrays{src + at, d_dst + at, d_src + at, end - begin};
-    const double sum = chunk_gradients<passing, learned>(p, Grid(p, x.scale[c]), arrays);
-    if (learned) sums[c * chunks + k] = sum;
+    const Chunk arrays{src + at, d_dst + at, d_src == nullptr ? nullptr : d_src + at, end - begin};
+    const double sum = of_chunk(Grid(p, x.scale[c]), arrays);
+    if (wanted) sums[c * chunks + k] = sum;
   });
-  if (!learned) return;
+  if (!wanted) return;
   for (std::int64_t c = 0; c < p.channels; ++c) {
     double total = 0;
     for (std::int64_t k = 0; k < chunks; ++k) total += sums[c * chunks + k];
-    floats(x.d_scale)[c] = static_cast<float>(total);
+    out[c] = static_cast<float>(total);
   }
   scratch_release(sums, bytes);
+}
+
+template <class Grid, Passing passing, bool learned>
+void gradients(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  for_chunks<Grid, learned>(p, x, floats(x.d_scale), [&](const Grid& grid, const Chunk& a) {
+    return chunk_gradients<passing, learned>(p, grid, a);
+  });
+}
+
+void clipped_sum(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  with_grid(p, [&](auto tag) {
+    using Grid = typename decltype(tag)::type;
+    for_chunks<Grid, true>(p, x, floats(x.out), [&](const Grid& grid, const Chunk& a) {
+      return sum_of_lanes<true>(a.length, ClippedTerm<Grid>{grid, a});
+    });
+  });
 }
 
 void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
@@ -286,6 +318,7 @@ void weight_quant_fwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
 #define ROW(pass, refuses) OCTET_VECTOR_ROW(FakeQuantProblem, FakeQuantPointers, pass, f32, refuses, pass)
 ROW(fake_quant_fwd, codes_too_wide)
 ROW(fake_quant_bwd, codes_too_wide)
+ROW(clipped_sum, codes_too_wide)
 ROW(abs_max, takes_all)
 ROW(min_max, takes_all)
 ROW(mse_top, takes_all)

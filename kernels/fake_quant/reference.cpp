@@ -32,22 +32,39 @@ double folded(double (&lanes)[kLanes]) {
   return lanes[0];
 }
 
-/// Sum over one channel in the order that the header fixes.
-template <class T>
-double scale_gradient(const FakeQuantProblem& p, const T* src, const T* d_dst, float scale) {
-  const std::int64_t chunk = reduction_chunk(p.inner);
-  const Grid grid(p);
+/// The sum over one channel of what add(lane, j) adds to the partial sum of element j, in the order that the header
+/// fixes.
+template <class Add>
+double sum_in_order(std::int64_t inner, Add add) {
+  const std::int64_t chunk = reduction_chunk(inner);
   double total = 0;
-  for (std::int64_t begin = 0; begin < p.inner; begin += chunk) {
-    const std::int64_t end = begin + chunk < p.inner ? begin + chunk : p.inner;
+  for (std::int64_t begin = 0; begin < inner; begin += chunk) {
+    const std::int64_t end = begin + chunk < inner ? begin + chunk : inner;
     double lanes[kLanes] = {};
-    for (std::int64_t j = begin; j < end; ++j) {
-      double& lane = lanes[(j - begin) % kLanes];
-      lane = std::fma(static_cast<double>(d_dst[j]), static_cast<double>(scale_slope(grid, src[j], scale)), lane);
-    }
+    for (std::int64_t j = begin; j < end; ++j) add(lanes[(j - begin) % kLanes], j);
     total += folded(lanes);
   }
   return total;
+}
+
+template <class T>
+double scale_gradient(const FakeQuantProblem& p, const T* src, const T* d_dst, float scale) {
+  const Grid grid(p);
+  return sum_in_order(p.inner, [&](double& lane, std::int64_t j) {
+    lane = std::fma(static_cast<double>(d_dst[j]), static_cast<double>(scale_slope(grid, src[j], scale)), lane);
+  });
+}
+
+template <class T>
+void clipped_sum(const FakeQuantProblem& p, const FakeQuantPointers& x) {
+  const Grid grid(p);
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    const T* src = static_cast<const T*>(x.src) + c * p.inner;
+    const T* d_dst = static_cast<const T*>(x.d_dst) + c * p.inner;
+    static_cast<T*>(x.out)[c] = static_cast<T>(sum_in_order(p.inner, [&](double& lane, std::int64_t j) {
+      if (is_clipped(grid, src[j], x.scale[c])) lane += static_cast<double>(d_dst[j]);
+    }));
+  }
 }
 
 template <class T>
@@ -179,6 +196,8 @@ ROW(fake_quant_fwd, f32, float)
 ROW(fake_quant_fwd, f64, double)
 ROW(fake_quant_bwd, f32, float)
 ROW(fake_quant_bwd, f64, double)
+ROW(clipped_sum, f32, float)
+ROW(clipped_sum, f64, double)
 ROW(abs_max, f32, float)
 ROW(abs_max, f64, double)
 ROW(min_max, f32, float)

@@ -140,6 +140,7 @@ INSTANTIATE_TEST_SUITE_P(
     Octet, Methods,
     ::testing::Values(Method{"pact", {"--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT"}},
                       Method{"lsq", {"--weight-quantize-type", "channel_wise_lsq", "--activation-quantize-type", "lsq"}},
+                      Method{"lsq_plus", {"--activation-quantize-type", "lsq", "--activation-affine", "true", "--activation-bits", "4"}},
                       Method{"fuse", {"--fuse-conv-bn", "true", "--lr", "0.002"}},
                       Method{"pact_decay", {"--activation-preprocess-type", "PACT", "--pact-decay", "0.01"}},
                       Method{"folded", {"--batch-norm", "folded", "--weight-quantize-type", "abs_max"}},

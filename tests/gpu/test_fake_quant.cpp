@@ -96,6 +96,23 @@ TEST_F(GpuFakeQuant, BackwardHasTheReferencesBitsAndItsSums) {
     }
 }
 
+TEST_F(GpuFakeQuant, ClippedSumsAreTheReferences) {
+  for (const Extent& extent : kExtents)
+    for (const FakeQuantProblem& p : problems(extent))
+      for (const bool hostile_values : {false, true}) {
+        const std::int64_t count = p.channels * p.inner;
+        const std::vector<float> src =
+            hostile_values ? hostile::mixed_values(count, 2) : hostile::random_values<float>(count, 2, -90, 90);
+        const std::vector<float> d_dst = hostile::random_values<float>(count, 3), scale = scales_of(p);
+        std::vector<float> wanted(scale.size());
+        reference("clipped_sum")
+            .run(p, {.src = src.data(), .scale = scale.data(), .d_dst = d_dst.data(), .out = wanted.data()}, {});
+        Buffer<float> dsrc(src), dscale(scale), gradient(d_dst), out(scale.size());
+        run_on_device("clipped_sum", p, {.src = dsrc, .scale = dscale, .d_dst = gradient, .out = out});
+        test::expect_near(wanted, out.values(), 1.2e-7, p.str());
+      }
+}
+
 TEST_F(GpuFakeQuant, SumsAreTheSameAgain) {
   const FakeQuantProblem p{1, 20004, 0, -127, 127, QuantRule::onnx, true};
   const std::vector<float> src = hostile::random_values<float>(p.inner, 4, -90, 90),

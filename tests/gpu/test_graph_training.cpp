@@ -405,10 +405,13 @@ TEST_F(GpuGraphTraining, WeightsAreQuantizedByTheUpdate) {
 }
 
 TEST_F(GpuGraphTraining, AffineGridsReadTheirRangeAndStayEager) {
-  quant::QuantConfig config;
-  config.activation_quantize_type = quant::ActivationQuantize::min_max;
-  EXPECT_EQ(launches_of(*quantized_net(config), 2), 0);
-  EXPECT_EQ(by_hand(quantized_net(config), 2).crc, fit(quantized_net(config), options_of(2)).crc);
+  quant::QuantConfig observed, learned;
+  observed.activation_quantize_type = quant::ActivationQuantize::min_max;
+  learned.activation_quantize_type = quant::ActivationQuantize::lsq, learned.activation_affine = true;
+  for (const quant::QuantConfig& config : {observed, learned}) {
+    EXPECT_EQ(launches_of(*quantized_net(config), 2), 0);
+    EXPECT_EQ(by_hand(quantized_net(config), 2).crc, fit(quantized_net(config), options_of(2)).crc);
+  }
 }
 
 TEST_F(GpuGraphTraining, EvaluationBetweenStepsDisturbsNothing) {

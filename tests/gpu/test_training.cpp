@@ -157,12 +157,13 @@ TEST_F(GpuTraining, QuantizedTrainingRunsThere) {
   // side of a tie.
   const test::FusionForm floats(ops::Fusion::floats);
   const data::Dataset set = pictures(6);
-  quant::QuantConfig pact, lsq, folded;
+  quant::QuantConfig pact, lsq, lsq_plus, folded;
   folded.batch_norm = quant::BatchNormMode::folded, folded.weight_quantize_type = quant::WeightQuantize::abs_max;
   lsq.weight_quantize_type = quant::WeightQuantize::channel_wise_lsq,
   lsq.activation_quantize_type = quant::ActivationQuantize::lsq;
+  lsq_plus = lsq, lsq_plus.activation_affine = true;
   pact.weight_preprocess_type = pact.activation_preprocess_type = quant::Preprocess::pact;
-  for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact, lsq, folded}) {
+  for (const quant::QuantConfig& config : {quant::QuantConfig{}, pact, lsq, lsq_plus, folded}) {
     const auto here = small_net(Device::cpu), there = small_net(Device::cuda);
     for (const auto& net : {here, there}) quant::prepare(*net, Shape{1, 32, 32, 3}, config);
     EXPECT_NEAR(loss_of(*here, set), loss_of(*there, set), 0.05);

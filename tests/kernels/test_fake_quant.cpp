@@ -118,6 +118,38 @@ TEST(FakeQuant, ScaledGradientRowsEqualReference) {
   });
 }
 
+TEST(FakeQuant, ClippedSumRowsEqualReference) {
+  for_problems([](const FakeQuantProblem& p, const std::vector<float>& scale) {
+    const PageEnd<float> src(mixed_values(p.channels * p.inner, 1));
+    for (std::uint64_t every : {9, 1 << 30}) {
+      const PageEnd<float> d_dst(mixed_values(src.size(), 2, every));
+      std::vector<float> wanted(scale.size());
+      FakeQuantPointers x{.src = src.data(), .scale = scale.data()};
+      x.d_dst = d_dst.data(), x.out = wanted.data();
+      reference_row(fake_quant_rows(), "clipped_sum", "f32").run(p, x, {});
+      for_own_rows(fake_quant_rows(), "clipped_sum", "f32", [&](const FakeQuantRow& row) {
+        PageEnd<float> got(p.channels);
+        x.out = got.data();
+        row.run(p, x, {});
+        EXPECT_TRUE(same_bits(wanted, got)) << row.impl;
+      });
+    }
+  });
+}
+
+// Codes 0 to 3 around zero point 1 with steps of 0.5: the grid holds −0.5 to 1.
+TEST(FakeQuant, ClippedSumTakesWhatTheGridLeavesOut) {
+  FakeQuantProblem p{.channels = 1, .inner = 6, .zero_point = 1, .lo = 0, .hi = 3};
+  const float scale = 0.5f, src[] = {-0.5f, -0.6f, 1, 1.1f, std::nanf(""), INFINITY}, d_dst[] = {1, 2, 4, 8, 16, 32};
+  for_own_rows(fake_quant_rows(), "clipped_sum", "f32", [&](const FakeQuantRow& row) {
+    float out = 0;
+    FakeQuantPointers x{.src = src, .scale = &scale};
+    x.d_dst = d_dst, x.out = &out;
+    row.run(p, x, {});
+    EXPECT_EQ(out, 2 + 8 + 32) << row.impl;
+  });
+}
+
 TEST(FakeQuant, ObserverRowsEqualReference) {
   for_threads([] {
     for (Extent extent : kExtents) {

@@ -186,6 +186,40 @@ TEST(FakeQuantLearned, OneStepWithAZeroPoint) {
   EXPECT_NEAR(step.grad().item(), 11 - 4 + (1 - 0.52), 1e-12);
 }
 
+// dx̂/ds = round(x̄) − x̄ inside, lo or hi outside; dx̂/dβ = 0 inside, 1 outside; x̄ = (x − β)/s (Bhalgat et al. 2020,
+// equations 3 and 4).
+TEST(FakeQuantLearned, StepAndOffsetGradientsHaveTheClosedForms) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const std::int32_t z : {0, 3, 15}) {
+      const double s = 0.125, beta = -z * s;
+      const Tensor x = random_tensor(Shape{4, 60}, 5, DType::f64, 2.0).to(dtype),
+                   g = random_tensor(Shape{4, 60}, 6).to(dtype);
+      Variable src(x, true), step(Tensor::full(Shape{1}, s, dtype), true),
+          offset(Tensor::full(Shape{1}, beta, dtype), true);
+      const Variable dst = ops::fake_quant_learned(src, step, offset, grid({1}, z, 0, 15), 0.25);
+      dst.backward(g);
+      double d_step = 0, d_offset = 0;
+      for (std::int64_t i = 0; i < x.numel(); ++i) {
+        const double at = (x.at(i) - beta) / s;
+        const bool below = at<0, above = at> 15;
+        EXPECT_EQ(dst.value().at(i), (below ? 0 : above ? 15 : std::rint(at)) * s + beta);
+        EXPECT_EQ(src.grad().at(i), below || above ? 0 : g.at(i));
+        d_step += g.at(i) * (below ? 0 : above ? 15 : std::rint(at) - at);
+        d_offset += below || above ? g.at(i) : 0;
+      }
+      EXPECT_NEAR(step.grad().item(), 0.25 * d_step, dtype == DType::f32 ? 1e-4 : 1e-12) << z;
+      EXPECT_NEAR(offset.grad().item(), 0.25 * d_offset, dtype == DType::f32 ? 1e-5 : 1e-12) << z;
+    }
+}
+
+TEST(FakeQuantLearned, AnOffsetBelongsToOneStep) {
+  const Variable src(random_tensor(Shape{2, 3}, 1, DType::f32)), two(Tensor::full({2}, 1)), one(Tensor::full({1}, 0));
+  EXPECT_NE(error_of([&] {
+              ops::fake_quant_learned(src, two, one, grid({1}, 0, 0, 15), 1);
+            }).find("an offset belongs to one step"),
+            std::string::npos);
+}
+
 TEST(FakeQuantLearned, AStepDrivenThroughZeroStaysUsable) {
   Variable src(Tensor::from(Shape{2}, std::vector<float>{1, -1}), true), step(Tensor::full(Shape{1}, -0.1), true);
   Variable dst = ops::fake_quant_learned(src, step, grid({1}, 0, -7, 7), 1.0);

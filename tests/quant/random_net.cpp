@@ -218,8 +218,7 @@ QuantConfig random_config(std::uint64_t seed) {
   if (config.weight_preprocess_type == Preprocess::none && random.below(6) == 0) config.weight_preprocess_type = Preprocess::dorefa;
   config.activation_percentile = 80 + 20 * random.uniform();
   const ActivationQuantize activation = config.activation_quantize_type;
-  const bool takes_zero_points = config.scheme == Scheme::octet && !is_learned(activation) && activation != ActivationQuantize::kl &&
-                                 activation != ActivationQuantize::dorefa;
+  const bool takes_zero_points = config.scheme == Scheme::octet && activation != ActivationQuantize::kl && activation != ActivationQuantize::dorefa;
   config.activation_affine = takes_zero_points && random.below(3) == 0;
   if (!is_learned(activation) && !clips(activation) && random.below(4) == 0) config.activation_preprocess_type = Preprocess::pact;
   if (random.below(2) == 0) config.weight_bits = 2 + static_cast<int>(random.below(7));

@@ -169,7 +169,7 @@ TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "mse", "weight_preprocess_type": "PACT"})"), "mse chooses a threshold");
   EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_preprocess_type": "PACT"})"), "kl chooses a threshold");
   EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_affine": true})"), "two ends");
-  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_affine": true})"), "no zero point");
+  EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "activation_quantize_type": "lsq", "activation_affine": true})"), "zero points");
   EXPECT_ERROR(parse_config(R"({"scheme": "tensorrt", "activation_affine": true})"), "activation_affine has zero points");
   EXPECT_ERROR(parse_config(R"({"activation_percentile": 0})"), "activation_percentile is 0");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 50})"), "weight_percentile is 50");

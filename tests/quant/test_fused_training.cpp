@@ -100,6 +100,7 @@ std::vector<Variant> variants() {
              c.weight_quantize_type = WeightQuantize::channel_wise_lsq;
              c.activation_quantize_type = ActivationQuantize::lsq;
            })},
+          {"octet, LSQ+", config_of([](auto& c) { c.activation_quantize_type = ActivationQuantize::lsq, c.activation_affine = true; })},
           {"paddle", config_of([](auto& c) { c.scheme = Scheme::paddle; })},
           {"tensorrt", config_of([](auto& c) { c.scheme = Scheme::tensorrt; })}};
 }
