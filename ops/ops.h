@@ -128,6 +128,12 @@ Variable pact(const Variable& src, const Variable& alpha);
 /// DoReFa's weights (Zhou et al. 2016), scaled so that they end where they did: t·tanh(src), t = top/tanh(top); `top` = max |src|, one
 /// element of src's type where src lies, counts as a constant.
 Variable dorefa(const Variable& src, const Tensor& top);
+/// Learned rounding (AdaRound, Nagel et al. 2020): h = clamp(σ(v)·(ζ − γ) + γ, 0, 1) with ζ = 1.1, γ = −0.1. On the host.
+Variable rectified_sigmoid(const Variable& v);
+/// The v of h in [0, 1].
+double inverse_rectified_sigmoid(double h);
+/// Σ (1 − |2h − 1|^β) → one element: least when every h is 0 or 1 (the same paper, eq. 24). On the host.
+Variable rounding_penalty(const Variable& h, double beta);
 /// Rounds row 1 of an affine {2, c} (or a bias {c}) to the accumulator's step, straight-through:
 /// shift ← double-rounded rint(shift / (s_x·s_w'[c])) · (s_x·s_w'[c]) with s_w'[c] = fl(s_w[c]·|affine[0][c]|) (for a bias
 /// s_w'[c] = s_w[c]); channels with s_w' = 0 or |code| > 2^30 pass unrounded. Steps are f32 where affine lies: s_x one, s_w one
