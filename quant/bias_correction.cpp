@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <optional>
 
 #include "core/error.h"
-#include "quant/draft.h"
 #include "quant/observer.h"
 #include "quant/products.h"
 #include "quant/quantizer_switches.h"
+#include "quant/single_layers.h"
 #include "quant/slot_probes.h"
 #include "quant/window_shares.h"
 
@@ -21,30 +20,18 @@ using engine::OpKind;
 using Means = std::vector<double>;
 constexpr const char* kWhere = "bias_correction";
 
-/// A layer with quantizers that runs once, and what its bias can be added to.
+/// A layer and what its bias can be added to.
 struct Layer {
   const PlanNode* node = nullptr;
   nn::Module* module = nullptr;
   Variable bias;  ///< of the layer, or β; undefined: there is none
-  bool after_batch_norm = false;
 };
 
-bool has_quantizers(const nn::Module& layer) {
-  return layer.slot("weight_transform") != nullptr && layer.slot("input_transform") != nullptr;
-}
-
 std::vector<Layer> layers_of(const Drafts& drafts) {
-  std::map<const nn::Module*, int> uses;
-  for (const Draft& op : drafts.ops) ++uses[op.node.layer];
   std::vector<Layer> layers;
-  for (const Draft& op : drafts.ops) {
-    nn::Module* module = op.node.layer;
-    if (module == nullptr || uses.at(module) != 1 || !has_quantizers(*module)) continue;
-    nn::BatchNorm2d* bn = op.node.batch_norm;
-    if (bn != nullptr && !bn->folded())
-      layers.push_back({&op.node, module, bn->beta, true});
-    else
-      layers.push_back({&op.node, module, nn::bias_of(*module), false});
+  for (const PlanNode* node : single_layers(drafts)) {
+    const bool normed = node->batch_norm != nullptr && !node->batch_norm->folded();
+    layers.push_back({node, node->layer, normed ? node->batch_norm->beta : nn::bias_of(*node->layer)});
   }
   return layers;
 }
@@ -55,17 +42,11 @@ Tensor weight_in_use(const Layer& layer) {
 
 /// Takes an error of the layer's products off the bias; what that is behind the batch norm.
 Means correct(const Layer& layer, Means error) {
-  Tensor bias = layer.bias.value();
-  const nn::BatchNorm2d* bn = layer.after_batch_norm ? layer.node->batch_norm : nullptr;
-  if (bn != nullptr && bn->folds_while_training()) bn = nullptr;  // the products have its scale already
-  Tensor affine;
-  if (bn != nullptr) {
-    ops::BatchNormState state = bn->state;
-    affine = ops::batchnorm_affine({}, bn->gamma, bn->beta, state, false).value();
-  }
+  float* bias = Variable(layer.bias).value().data<float>();
+  const Tensor affine = affine_behind(*layer.node);
   for (std::size_t c = 0; c < error.size(); ++c) {
-    if (bn != nullptr) error[c] *= affine.data<float>()[c];
-    bias.data<float>()[c] = static_cast<float>(bias.data<float>()[c] - error[c]);
+    error[c] *= affine.data<float>()[c];
+    bias[c] = static_cast<float>(bias[c] - error[c]);
   }
   return error;
 }
