@@ -7,7 +7,7 @@
 namespace octet {
 
 /// What the numbers are for; two purposes never share numbers.
-enum class Purpose : std::uint32_t { init, shuffle, augment, dropout, synthetic, test };
+enum class Purpose : std::uint32_t { init, shuffle, augment, dropout, synthetic, test, rounding };
 
 class Random {
  public:

@@ -186,6 +186,7 @@ std::span<const Field> fields() {
       FIELD(batch_norm_freeze_epoch, integer_at(j, k), c.batch_norm_freeze_epoch),
       FIELD(batch_norm_reestimate_batches, integer_at(j, k), c.batch_norm_reestimate_batches),
       FIELD(equalize, value_of(kEqualize, k, string_at(j, k)), name_of(c.equalize)),
+      FIELD(adaround_steps, integer_at(j, k), c.adaround_steps),
       FIELD(bias_correction, value_of(kBiasCorrections, k, string_at(j, k)), name_of(c.bias_correction)),
       FIELD(oscillation_threshold, number_at(j, k), c.oscillation_threshold),
       FIELD(oscillation_threshold_end, optional_number_at(j, k), written(c.oscillation_threshold_end)),

@@ -81,6 +81,7 @@ struct QuantConfig {
   int batch_norm_freeze_epoch = -1;       ///< epoch of fine-tuning, from 0, from which on statistics stay as they are; -1: none
   int batch_norm_reestimate_batches = 0;  ///< training batches that give statistics anew behind fine-tuning; 0: none
   Equalize equalize = Equalize::none;
+  int adaround_steps = 0;  ///< of learned rounding per layer (adaround.h), for calibrated nets; 0: to the nearest code
   BiasCorrection bias_correction = BiasCorrection::none;  ///< of calibrated nets; fine-tuning refuses it
   /// Oscillation frequency above which weights freeze (oscillation_freezing.h), above 0 and below 1; 0: none do. By a cosine to
   /// the one at the end, without which it stays; and the momentum of frequencies and average codes.

@@ -80,6 +80,13 @@ void check_pact_decay(const QuantConfig& c) {
   if (!has_thresholds) fail(kWhere, "pact_decay regularises PACT's thresholds, and there are none", "set weight_preprocess_type or activation_preprocess_type to PACT");
 }
 
+void check_adaround(const QuantConfig& c) {
+  OCTET_CHECK(c.adaround_steps >= 0 && c.adaround_steps <= 1000000, kWhere, "adaround_steps is {}, it must be 0 to 1000000", c.adaround_steps);
+  if (c.adaround_steps > 0 && clips(c.weight_quantize_type))
+    fail(kWhere, fmt::format("adaround_steps moves weights, and the steps of weight_quantize_type {} would follow", name_of(c.weight_quantize_type)),
+         "use channel_wise_abs_max or abs_max");
+}
+
 }  // namespace
 
 void QuantConfig::check() const {
@@ -100,6 +107,7 @@ void QuantConfig::check() const {
   for (const std::string& layer : quantizable_layer_type)
     if (std::find(std::begin(kLayers), std::end(kLayers), layer) == std::end(kLayers))
       fail(kWhere, fmt::format("quantizable_layer_type '{}' is unknown", layer), "known: Conv2D, DepthwiseConv2D, Linear");
+  check_adaround(*this);
   check_batch_norm(*this);
   check_pact_decay(*this);
   check_oscillations(*this);

@@ -1,6 +1,7 @@
 #include "quant/ptq.h"
 
 #include "core/error.h"
+#include "quant/adaround.h"
 #include "quant/bias_correction.h"
 #include "quant/learned_step.h"
 #include "quant/pact.h"
@@ -67,6 +68,10 @@ void ptq(nn::Module& model, const Shape& shape, const QuantConfig& config, const
   ChannelNormals normals;
   prepare(model, shape, config, &normals);
   calibrate(model, dataset, options, stage("calibrate"));
+  if (config.adaround_steps > 0) {
+    const RoundingOptions rounding{.steps = config.adaround_steps, .seed = options.seed};
+    adaround(model, shape, dataset, options, rounding, stage("adaround"));
+  }
   if (config.bias_correction == BiasCorrection::empirical)
     correct_biases(model, shape, dataset, options, stage("correct biases"));
   if (config.bias_correction == BiasCorrection::analytic) correct_biases(model, shape, normals);

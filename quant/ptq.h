@@ -35,10 +35,10 @@ class Calibrating {
   void set(bool on);
   std::vector<FakeQuantizer*> quantizers_;
 };
-/// The stage ("calibrate", "correct biases"), and how much of how much of it is done.
+/// The stage ("calibrate", "adaround", "correct biases"), and how much of how much of it is done.
 using PtqProgress = std::function<void(const std::string& stage, std::int64_t done, std::int64_t total)>;
 
-/// All of it: prepare(), calibrate(), and then correct_biases() as the configuration wants. The model can be converted
+/// All of it: prepare(), calibrate(), and then adaround() and correct_biases() as the configuration wants. The model can be converted
 /// afterwards. Throws Error as these do.
 void ptq(nn::Module& model, const Shape& shape, const QuantConfig& config, const data::Dataset& dataset,
          const CalibrateOptions& options = {}, const PtqProgress& progress = {});

@@ -6,9 +6,12 @@
 namespace octet::quant {
 
 void require_trainable(const QuantConfig& config) {
+  const auto refuse = [](const std::string& option) {
+    fail("qat", option + " is for nets that are not fine-tuned", "leave it off: training moves weights and biases itself; or use ptq");
+  };
   if (config.bias_correction != BiasCorrection::none)
-    fail("qat", fmt::format("bias_correction {} is for nets that are not fine-tuned", name_of(config.bias_correction)),
-         "leave it off: training corrects biases itself; or use ptq");
+    refuse(fmt::format("bias_correction {}", name_of(config.bias_correction)));
+  if (config.adaround_steps > 0) refuse(fmt::format("adaround_steps {}", config.adaround_steps));
 }
 
 Qat::Qat(QuantConfig config) : config_(std::move(config)) {

@@ -7,7 +7,7 @@
 
 namespace octet::quant {
 
-/// Throws Error, with a hint, when the configuration asks for what only nets without fine-tuning get: bias_correction.
+/// Throws Error, with a hint, when the configuration asks for what only nets without fine-tuning get: bias_correction, adaround_steps.
 void require_trainable(const QuantConfig& config);
 
 /// quant::Qat qat(config);  qat.quantize(net);  …fine-tune…;  qat.save_quantized_model(net, "int8.safetensors");

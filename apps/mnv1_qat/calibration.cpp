@@ -13,6 +13,13 @@ namespace octet::app {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+/// What a stage of quant::ptq() counts.
+const char* unit_of(const std::string& stage) {
+  return stage == "calibrate" ? "pictures" : stage == "adaround" ? "steps" : "passes";
+}
+}  // namespace
+
 void require_calibratable(const LoadedModel& model, const Options& options) {
   quant::require_calibratable(options.quant);
   if (!model.notes.quant.empty())
@@ -29,8 +36,7 @@ void calibrate_model(LoadedModel& model, const Options& options, const data::Dat
   quant::ptq(*model.net, kPicture, options.quant, train, calibration,
              [&](const std::string& stage, std::int64_t done, std::int64_t total) {
                if (std::exchange(showing, stage) != stage)
-                 bar = std::make_unique<optim::ProgressBar>(stage, total, stage == "calibrate" ? "pictures" : "passes",
-                                                            console.bar_style());
+                 bar = std::make_unique<optim::ProgressBar>(stage, total, unit_of(stage), console.bar_style());
                done < total ? bar->update(done, "") : bar->finish("");
              });
   model.notes.quant = quant::to_json(options.quant);

@@ -19,6 +19,7 @@ using Weights = quant::WeightQuantize;
 
 constexpr double kPactDecay = 1e-3, kDampening = 0.1, kTaught = 0.5;
 constexpr int kReestimateBatches = 100;
+constexpr int kAdaroundSteps = 300;  // the paper takes 10000, with a rate that gets as far
 
 void take(Options& o, Weights weights, Values values) {
   o.quant.weight_quantize_type = weights, o.quant.activation_quantize_type = values;
@@ -110,6 +111,9 @@ constexpr Method kMethods[] = {
     {"ptq_bias_corrected", false, "Nagel et al. 2019",
      "ptq_moving_average with the mean error of each channel taken off its bias",
      [](Options& o) { ste(o), o.quant.bias_correction = BiasCorrection::empirical; }},
+    {"ptq_adaround", false, "Nagel et al. 2020",
+     "ptq_moving_average whose weights learn to be rounded up or down, layer by layer",
+     [](Options& o) { ste(o), o.quant.adaround_steps = kAdaroundSteps; }},
     {"ptq_per_tensor", false, "Jacob et al. 2018", "ptq_moving_average with one step for all weights of a layer",
      per_tensor},
     {"ptq_equalized", false, "Nagel et al. 2019",

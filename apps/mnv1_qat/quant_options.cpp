@@ -46,6 +46,7 @@ constexpr Key kKeys[] = {
     {"--batch-norm-reestimate", "batch_norm_reestimate_batches", "N", "training batches that give statistics anew behind fine-tuning; 0: none", Form::number_or_bool},
     {"--equalize", "equalize", "none|cross_layer|cross_layer_absorb",
      "scale neighbouring layers against each other first; absorb: high biases move on; folds batch norms", Form::text},
+    {"--adaround", "adaround_steps", "STEPS", "ptq: learn how to round weights, by so many steps for each layer; 0: to the nearest", Form::number_or_bool},
     {"--bias-correction", "bias_correction", "none|empirical|analytic", "ptq: take the mean error of each channel off its bias", Form::text},
     {"--oscillation-threshold", "oscillation_threshold", "R", "freeze weights whose codes flip to and fro more often than that, for example 0.02; 0: none",
      Form::number_or_bool},

@@ -51,7 +51,7 @@ TEST(CommandLine, HelpOfEverySubcommandNamesItsOptions) {
       {"run", {"--data", "--download", "--epochs", "--qat-epochs", "--batch-size", "--lr", "--momentum", "--weight-decay", "--schedule", "--augment",
                "--scale", "--variant", "--init", "--scheme", "--quant-config", "--weight-preprocess-type", "--activation-preprocess-type",
                "--weight-quantize-type", "--activation-quantize-type", "--weight-bits", "--activation-bits", "--moving-rate", "--window-size",
-               "--quantizable-layers", "--fuse-conv-bn", "--equalize", "--bias-correction", "--threads", "--seed", "--deterministic", "--out", "--checkpoint-every", "--resume", "--quiet",
+               "--quantizable-layers", "--fuse-conv-bn", "--equalize", "--adaround", "--bias-correction", "--threads", "--seed", "--deterministic", "--out", "--checkpoint-every", "--resume", "--quiet",
                "--json", "--config"}},
       {"pretrain", {"--epochs", "--scale", "--resume"}},
       {"qat", {"model", "--qat-epochs", "--scheme", "--resume"}},
@@ -114,7 +114,7 @@ TEST(CommandLine, EveryOptionArrives) {
 TEST(CommandLine, EveryQuantizationKeyArrives) {
   const auto q = parse({"qat", "m", "--scheme", "paddle", "--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT",
                         "--weight-quantize-type", "abs_max", "--activation-quantize-type", "range_abs_max", "--weight-bits", "4", "--activation-bits", "5",
-                        "--moving-rate", "0.8", "--window-size", "77", "--quantizable-layers", "Conv2D,Linear", "--fuse-conv-bn", "true", "--equalize", "cross_layer", "--bias-correction", "analytic"})
+                        "--moving-rate", "0.8", "--window-size", "77", "--quantizable-layers", "Conv2D,Linear", "--fuse-conv-bn", "true", "--equalize", "cross_layer", "--adaround", "77", "--bias-correction", "analytic"})
                      .quant;
   EXPECT_EQ(q.scheme, quant::Scheme::paddle);
   EXPECT_EQ(q.weight_preprocess_type, quant::Preprocess::pact);
@@ -136,6 +136,7 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
   EXPECT_EQ(b.pact_decay, 0.002);
   EXPECT_EQ(q.equalize, quant::Equalize::cross_layer);
   EXPECT_EQ(q.bias_correction, quant::BiasCorrection::analytic);
+  EXPECT_EQ(q.adaround_steps, 77);
 }
 
 TEST(CommandLine, OtherSubcommands) {

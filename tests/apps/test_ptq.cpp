@@ -64,6 +64,9 @@ TEST_F(Ptq, FollowsFromItsOptionsAlone) {
   ptq("one", {"--threads", "1"}), ptq("two", {"--threads", "2"});
   EXPECT_EQ(bytes_of(file("one/int8.safetensors")), bytes_of(file("two/int8.safetensors")));
   EXPECT_EQ(bytes_of(file("one/ptq.safetensors")), bytes_of(file("two/ptq.safetensors")));
+  const Words few{"--weight-bits", "4", "--adaround", "4"};
+  ptq("rounded_one", few + Words{"--threads", "1"}), ptq("rounded_two", few + Words{"--threads", "2"});
+  EXPECT_EQ(bytes_of(file("rounded_one/ptq.safetensors")), bytes_of(file("rounded_two/ptq.safetensors")));
   ptq("other", {"--seed", "2"});
   EXPECT_NE(bytes_of(file("one/int8.safetensors")), bytes_of(file("other/int8.safetensors")));
 }
@@ -72,7 +75,8 @@ TEST_F(Ptq, TakesTheOptionsOfQat) {
   for (const Words& more : {Words{"--scheme", "paddle"}, Words{"--scheme", "tensorrt"}, Words{"--weight-bits", "4"},
                             Words{"--weight-quantize-type", "abs_max", "--activation-quantize-type", "min_max"},
                             Words{"--fuse-conv-bn", "true"}, Words{"--equalize", "cross_layer", "--bias-correction", "empirical"},
-                            Words{"--equalize", "cross_layer_absorb", "--bias-correction", "analytic"}}) {
+                            Words{"--equalize", "cross_layer_absorb", "--bias-correction", "analytic"},
+                            Words{"--adaround", "3", "--bias-correction", "empirical", "--batch-norm", "folded"}}) {
     const Json j = ptq("options", more);
     EXPECT_EQ(j["scheme"], more[0] == "--scheme" ? more[1] : "octet");
   }
@@ -85,6 +89,10 @@ TEST_F(Ptq, WhatCannotBe) {
   expect_refused(mnv1_qat(words("x", {"--equalize", "yes"})), 2, {"equalize 'yes' is unknown", "cross_layer"});
   expect_refused(mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--bias-correction", "empirical", "--out", file("x")} + small_data()), 1,
                  {"bias_correction empirical", "use ptq"});
+  expect_refused(mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--adaround", "100", "--out", file("x")} + small_data()), 1,
+                 {"adaround_steps 100", "use ptq"});
+  expect_refused(mnv1_qat(words("x", {"--adaround", "9", "--weight-quantize-type", "mse"})), 2, {"adaround_steps", "abs_max"});
+  expect_refused(mnv1_qat(words("x", {"--adaround", "-3"})), 2, {"adaround_steps is -3"});
   ptq("q");
   expect_refused(mnv1_qat(Words{"ptq", file("q/ptq.safetensors"), "--out", file("x")} + small_data()), 1,
                  {"quantized already"});
