@@ -78,18 +78,6 @@ std::shared_ptr<FakeQuantizer> picture_quantizer(const QuantConfig& config) {
   return std::make_shared<FixedQuantizer>(params);
 }
 
-std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int bits, std::int64_t channels) {
-  Grid grid;
-  grid.bits = bits;
-  grid.narrow = true;
-  grid.power_of_two = config.weight_power_of_two;
-  const WeightQuantize type = config.weight_quantize_type;
-  if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
-  if (type == WeightQuantize::channel_wise_lsq) return LearnedStepQuantizer::for_weight(grid, channels);
-  if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type), SteOptions(config.ste, config.ewgs_delta));
-}
-
 void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config, BitsOfLayers& layers) {
   for (const ValueClass& values : value_classes(graph, slot_reads(graph, config, true))) {
     if (values.reads.empty()) continue;
@@ -174,6 +162,18 @@ void fold_batch_norms(const nn::Graph& graph) {
 }
 
 }  // namespace
+
+std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int bits, std::int64_t channels) {
+  Grid grid;
+  grid.bits = bits;
+  grid.narrow = true;
+  grid.power_of_two = config.weight_power_of_two;
+  const WeightQuantize type = config.weight_quantize_type;
+  if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
+  if (type == WeightQuantize::channel_wise_lsq) return LearnedStepQuantizer::for_weight(grid, channels);
+  if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
+  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type), SteOptions(config.ste, config.ewgs_delta));
+}
 
 void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config, ChannelNormals* normals) {
   config.check();

@@ -4,6 +4,7 @@
 #include "nn/module.h"
 #include "quant/channel_normals.h"
 #include "quant/config.h"
+#include "quant/fake_quantizer.h"
 
 namespace octet::quant {
 
@@ -19,6 +20,9 @@ inline constexpr float kPicturePowerOfTwo = 1.0f / 128.0f;
 /// the batch norms said before. batch_norm folded has quantized convolutions fold theirs while they train. Throws Error when the
 /// model is prepared already, or cannot be traced.
 void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config, ChannelNormals* normals = nullptr);
+
+/// What prepare() puts into the weight's slot of a layer with so many output channels.
+std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int bits, std::int64_t channels);
 
 /// Does any slot hold a fake quantizer?
 bool is_prepared(const nn::Module& model);

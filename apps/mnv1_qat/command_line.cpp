@@ -68,7 +68,14 @@ void add_commands_of_laboratory(CLI::App& app, Options& o, QuantOptionsOf& quant
   CLI::App* sensitivity = add_command(app, o, "sensitivity", "which layers lose accuracy: one quantized at a time, and all but one", Command::sensitivity);
   add_model_file(sensitivity, o, "qat or ptq.safetensors; or fp32.safetensors, which is calibrated first as ptq does");
   add_calibration(sensitivity, o);
-  sensitivity->add_option("--plot", o.plot, "write the sorted layers as a picture")->type_name("FILE.svg")->take_last()->group("General");
+  CLI::Option* plot = sensitivity->add_option("--plot", o.plot, "write the sorted layers as a picture")->type_name("FILE.svg")->take_last()->group("General");
+  const char* bits = "Bits under a budget";
+  CLI::Option* budget =
+      sensitivity->add_option("--budget", o.budget, "choose bits for each layer's weights, which together take this share of the fp32 size, for example 0.125")
+          ->type_name("SHARE")->check(in_range("0.01 to 1", 0.01, 1.0))->take_last()->excludes(plot)->group(bits);
+  sensitivity->add_option("--candidates", o.candidates, "numbers of bits to choose from")
+      ->delimiter(',')->allow_extra_args(false)->check(whole(2, 8))->capture_default_str()->needs(budget)->group(bits);
+  sensitivity->add_option("-o,--out", o.bits_file, "write them as a configuration for ptq and qat")->type_name("FILE.json")->take_last()->needs(budget)->group(bits);
   quant[sensitivity].add_to(*sensitivity);
 
   CLI::App* inspect = add_command(app, o, "inspect", "one picture's way through the net: floats beside codes, value by value", Command::inspect);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/chart/charts.h"
+#include "apps/mnv1_qat/bit_budget.h"
 #include "apps/mnv1_qat/calibration.h"
 #include "apps/mnv1_qat/commands.h"
 #include "core/file.h"
@@ -77,7 +78,8 @@ chart::Svg plot_of(const Sensitivity& s) {
 void sensitivity(const Options& options) {
   const Console console(options);
   const data::Split split = load_split(options, {options.limit_train, options.limit_test}, console);
-  const LoadedModel model = load_quantized(options, split.train, console);
+  LoadedModel model = load_quantized(options, split.train, console);
+  if (options.budget > 0) return spend_budget(model, split.train, options, console);
   std::unique_ptr<optim::ProgressBar> bar;
   Sensitivity s =
       quant::sensitivity(*model.net, split.test, options.batch_size, [&](std::int64_t done, std::int64_t total) {

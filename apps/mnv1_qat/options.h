@@ -78,6 +78,9 @@ struct Options {
   double qat_lr = 0.01;                    ///< compare: of fine-tuning
   bool list = false, keep_models = false;  ///< compare: only print the methods; do not remove what it has scored
   std::string plot;                        ///< sensitivity: an SVG to write; empty: none
+  double budget = 0;                       ///< sensitivity: share of the fp32 weights' size that bits are chosen for; 0: no choice
+  std::vector<int> candidates = {2, 3, 4, 5, 6, 8};  ///< sensitivity: bits to choose from
+  std::string bits_file;                   ///< sensitivity: the configuration with the chosen bits; empty: none
 };
 
 }  // namespace octet::app

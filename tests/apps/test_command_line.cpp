@@ -55,6 +55,7 @@ TEST(CommandLine, HelpOfEverySubcommandNamesItsOptions) {
                "--json", "--config"}},
       {"pretrain", {"--epochs", "--scale", "--resume"}},
       {"qat", {"model", "--qat-epochs", "--scheme", "--resume"}},
+      {"sensitivity", {"model", "--plot", "--budget", "--candidates", "--out", "--calibrate"}},
       {"evaluate", {"model", "--data", "--limit-test", "--device"}},
       {"export", {"model", "--out"}},
       {"predict", {"model", "pictures"}},
@@ -135,8 +136,8 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
   EXPECT_EQ(b.batch_norm_reestimate_batches, 40);
   EXPECT_EQ(b.pact_decay, 0.002);
   EXPECT_EQ(q.equalize, quant::Equalize::cross_layer);
-  EXPECT_EQ(q.bias_correction, quant::BiasCorrection::analytic);
   EXPECT_EQ(q.adaround_steps, 77);
+  EXPECT_EQ(q.bias_correction, quant::BiasCorrection::analytic);
 }
 
 TEST(CommandLine, OtherSubcommands) {

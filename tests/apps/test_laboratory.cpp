@@ -54,6 +54,34 @@ TEST_F(Laboratory, SensitivityOfATrainedAndOfAFloatModel) {
   expect_refused(mnv1_qat(Words{"sensitivity", model("int8")} + small_data()), 1, {"kind 'int8'"});
 }
 
+TEST_F(Laboratory, SensitivityChoosesBitsUnderABudget) {
+  const Words budget = Words{"sensitivity", model("fp32"), "--candidates", "2,4,8", "--calibrate", "16"} + small_data();
+  const Ended ended = mnv1_qat(budget + Words{"--budget", "0.125", "--json", "-o", file("bits.json")});
+  ASSERT_EQ(ended.code, 0) << ended.err;
+  const Json j = Json::parse(ended.out);
+  ASSERT_EQ(j["layers"].size(), 28u);
+  EXPECT_LE(j["share"].get<double>(), 0.125);
+  EXPECT_EQ(j["uniform"]["share"], 0.125) << "four bits fit exactly";
+  EXPECT_LE(j["divergence"].get<double>(), j["uniform"]["divergence"].get<double>()) << "never worse than these";
+  double sum = 0;
+  for (const Json& layer : j["layers"]) sum += layer["divergence"][std::to_string(layer["bits"].get<int>())].get<double>();
+  EXPECT_NEAR(sum, j["divergence"].get<double>(), 1e-9);
+  // The file is a configuration that ptq takes; what was chosen is what it does.
+  const Words bits{"--quant-config", file("bits.json"), "--calibrate", "16", "--quiet"};
+  ASSERT_EQ(mnv1_qat(Words{"ptq", model("fp32"), "--out", file("bits")} + bits + small_data()).code, 0);
+  EXPECT_NE(bytes_of(file("bits/ptq.safetensors")).find("layer_bits"), std::string::npos);
+  const Ended text = mnv1_qat(budget + Words{"--budget", "0.1", "--quiet"});
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_NE(text.out.find("the same bits for all"), std::string::npos);
+
+  expect_refused(mnv1_qat(budget + Words{"--budget", "0.05"}), 1, {"at least 0.0625 of the fp32 size", "HINT"});
+  expect_refused(mnv1_qat(budget + Words{"--budget", "2"}), 2, {"--budget", "0.01 to 1"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "-o", file("x.json")}), 2, {"--out requires --budget"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--candidates", "2,3"}), 2, {"--candidates requires --budget"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--candidates", "1"}), 2, {"--candidates"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--plot", file("x.svg")}), 2, {"--plot excludes --budget"});
+}
+
 TEST_F(Laboratory, InspectShowsAPictureInTextAndOnAPage) {
   const Ended all = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "-o", file("i.html")} + small_data());
   ASSERT_EQ(all.code, 0) << all.err;
