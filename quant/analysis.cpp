@@ -20,9 +20,14 @@ GridUse weight_use(const nn::Module& layer) {
 Analysis analyse(nn::Module& model, const Shape& shape, const QuantConfig& config, const Tensor& pictures) {
   const Plan plan = make_plan(model, shape, config);
   const BothRuns both = run_both(model, plan, pictures);
+  ConvertReport report;
+  const std::vector<AccumulatorUse> accumulators = accumulator_use(convert(model, shape, config, &report), pictures);
   Analysis all;
+  all.sixteen_bits = sixteen_bits(accumulators);
   for (const PlanNode& node : plan.nodes) {
-    LayerAnalysis layer{node.name, engine::name_of(node.op), {}, {}, 0};
+    LayerAnalysis layer{node.name, engine::name_of(node.op), {}, {}, {}, 0};
+    for (const AccumulatorUse& use : accumulators)
+      if (use.layer == node.name) layer.accumulator = use;
     if (node.layer != nullptr) layer.weight = weight_use(*node.layer);
     const auto value =
         std::find_if(both.values.begin(), both.values.end(), [&](const ValuePair& v) { return v.node == &node; });
@@ -36,8 +41,6 @@ Analysis analyse(nn::Module& model, const Shape& shape, const QuantConfig& confi
     }
     all.layers.push_back(std::move(layer));
   }
-  ConvertReport report;
-  convert(model, shape, config, &report);
   all.warnings = warnings_of(model, plan, all.layers, report);
   return all;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/module.h"
+#include "quant/accumulators.h"
 #include "quant/config.h"
 #include "quant/grid_use.h"
 
@@ -16,12 +17,14 @@ struct LayerAnalysis {
   std::string op;     ///< "conv2d", "dwconv2d", "add" …
   std::optional<GridUse> weight;
   std::optional<GridUse> value;  ///< what it makes, on the grid of its reader; none for floats, the logits among them
+  std::optional<AccumulatorUse> accumulator;  ///< of a layer with weights
   double error_db = 0;  ///< SQNR of what it makes in the quantized net, before it is rounded, against the float net's:
                         ///< all errors up to here
 };
 
 struct Analysis {
   std::vector<LayerAnalysis> layers;  ///< in the order in which the net runs
+  std::string sixteen_bits;           ///< would accumulators of 16 bits do? (accumulators.h)
   std::vector<std::string> warnings;  ///< sentences: which layer, what is wrong, what to do
 };
 

@@ -12,6 +12,8 @@
 #include "apps/mnv1_qat/pictures.h"
 #include "core/file.h"
 #include "data/transform.h"
+#include "quant/accumulators.h"
+#include "quant/convert.h"
 #include "quant/grid_use.h"
 #include "quant/layer_bits.h"
 #include "quant/run_both.h"
@@ -34,6 +36,7 @@ struct Stop {
   Tensor back;    ///< the codes as f32
   quant::GridUse use;
   double error_db = 0;
+  std::optional<quant::AccumulatorUse> accumulator;  ///< of a layer with weights
 };
 
 Tensor dequantized(const Tensor& codes, const QuantParams& grid) {
@@ -43,7 +46,8 @@ Tensor dequantized(const Tensor& codes, const QuantParams& grid) {
   return floats;
 }
 
-std::vector<Stop> stops_of(const quant::BothRuns& both, const NamedTensors& simulated) {
+std::vector<Stop> stops_of(const quant::BothRuns& both, const NamedTensors& simulated,
+                           const std::vector<quant::AccumulatorUse>& accumulators) {
   std::vector<Stop> stops;
   for (const quant::ValuePair& value : both.values) {
     const auto codes = std::find_if(simulated.begin(), simulated.end(),
@@ -56,7 +60,10 @@ std::vector<Stop> stops_of(const quant::BothRuns& both, const NamedTensors& simu
               codes->second,
               {},
               quant::use_of_grid(value.quantized, value.node->type.grid),
-              0};
+              0,
+              {}};
+    for (const quant::AccumulatorUse& use : accumulators)
+      if (use.layer == stop.name) stop.accumulator = use;
     stop.back = dequantized(stop.codes, stop.grid);
     stop.error_db = quant::sqnr_db(stop.floats, stop.back);
     stops.push_back(std::move(stop));
@@ -74,17 +81,23 @@ std::string shape_of(const Stop& stop) {
 }
 std::string decibel(double db) { return std::isinf(db) ? (db > 0 ? "exact" : "-") : fmt::format("{:.1f}", db); }
 
+/// What a layer's accumulator held.
+std::string sums_of(const Stop& stop) {
+  if (!stop.accumulator) return "";
+  return fmt::format("{} to {}", stop.accumulator->seen_least, stop.accumulator->seen_greatest);
+}
+
 std::string text_of(const std::vector<Stop>& stops) {
-  constexpr const char* kRow = "  {:24} {:9} {:>11} {:>20} {:>11} {:>11} {:>8} {:>9} {:>9}\n";
+  constexpr const char* kRow = "  {:24} {:9} {:>11} {:>20} {:>11} {:>11} {:>8} {:>9} {:>18} {:>9}\n";
   std::string text =
-      fmt::format(kRow, "value", "made by", "shape", "floats", "step", "codes", "zeros", "clipped", "SQNR, dB");
+      fmt::format(kRow, "value", "made by", "shape", "floats", "step", "codes", "zeros", "clipped", "sums", "SQNR, dB");
   for (const Stop& stop : stops) {
     const auto [low, high] = range_of(stop.floats);
     const auto [least, most] = range_of(stop.codes.to(DType::f32));
     text += fmt::format(kRow, stop.name, stop.op, shape_of(stop), fmt::format("{:.4g} to {:.4g}", low, high),
                         fmt::format("{:.4g}", stop.grid.step()), fmt::format("{:.0f} to {:.0f}", least, most),
                         fmt::format("{:.0f} %", 100 * stop.use.zeros), fmt::format("{:.2f} %", 100 * stop.use.clipped),
-                        decibel(stop.error_db));
+                        sums_of(stop), decibel(stop.error_db));
   }
   return text;
 }
@@ -157,6 +170,11 @@ Json json_of(const std::vector<Stop>& stops, const Guess& fp32, const Guess& int
                       {"zeros", stop.use.zeros},
                       {"clipped", stop.use.clipped},
                       {"sqnr_db", std::isfinite(stop.error_db) ? Json(stop.error_db) : Json()}});
+    if (const auto& use = stop.accumulator)
+      values.back()["accumulator"] = {{"seen", {use->seen_least, use->seen_greatest}},
+                                      {"possible", {use->least, use->greatest}},
+                                      {"bits_seen", use->seen_bits()},
+                                      {"bits", use->bits()}};
   }
   return {{"fp32", {{"class", fp32.name}, {"probability", fp32.probability}}},
           {"int8", {{"class", int8.name}, {"probability", int8.probability}}},
@@ -185,7 +203,8 @@ void inspect(const Options& options) {
   const quant::BothRuns both = quant::run_both(*model.net, plan, image);
   NamedTensors simulated;
   const Tensor logits = quant::Simulator(*model.net, kPicture, config).run(image, &simulated);
-  std::vector<Stop> stops = stops_of(both, simulated);
+  const auto accumulators = quant::accumulator_use(quant::convert(*model.net, kPicture, config), image);
+  std::vector<Stop> stops = stops_of(both, simulated, accumulators);
   const Guess fp32 = likeliest(both.float_logits, model.notes.class_names, 1)[0][0],
               int8 = likeliest(logits, model.notes.class_names, 1)[0][0];
   const std::string verdict = fmt::format("as floats: {} ({:.1f} %); as integers: {} ({:.1f} %)", fp32.name,
@@ -193,7 +212,7 @@ void inspect(const Options& options) {
   if (!options.layer.empty()) stops = chosen_stops(std::move(stops), options.layer);
   if (!options.page.empty()) write_file_atomically(options.page, page_of(options, picture, verdict, stops));
   if (options.json) return print_out(json_text(json_of(stops, fp32, int8)));
-  std::string text = verdict + "\n\n" + text_of(stops);
+  std::string text = verdict + "\n\n" + text_of(stops) + "\n" + quant::sixteen_bits(accumulators) + "\n";
   if (!options.layer.empty())
     for (const Stop& stop : stops) text += numbers_of(stop);
   print_out(text);

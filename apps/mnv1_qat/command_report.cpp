@@ -99,7 +99,9 @@ void report(const Options& options) {
   run.int8 = judge("int8 engine", engine.predict, run, options, console);
   run.int8.bytes = file_bytes(int8);
   write_file_atomically(options.page, report_page(run));
-  print_out(options.json ? json_text({{"page", options.page}, {"warnings", run.analysis.warnings}})
+  print_out(options.json ? json_text({{"page", options.page},
+                                      {"warnings", run.analysis.warnings},
+                                      {"sixteen_bits", run.analysis.sixteen_bits}})
                          : fmt::format("{}: {} layers, {} warnings\n", options.page, run.analysis.layers.size(),
                                        run.analysis.warnings.size()));
 }

@@ -172,14 +172,18 @@ void add_layers(Page& page, const RunReport& run) {
     } else {
       row.insert(row.end(), {"", "", "", "", ""});
     }
+    row.push_back(layer.accumulator
+                      ? fmt::format("{} / {}", layer.accumulator->seen_bits(), layer.accumulator->bits())
+                      : "");
     row.push_back(decibel(layer.error_db));
     errors.series[2].points.push_back({x, layer.error_db});
     rows.push_back(std::move(row));
   }
   page.drawing(draw(errors));
   page.table({"layer", "op", "weights: SQNR", "clipped", "unused codes", "value: step", "SQNR", "clipped", "zeros",
-              "unused codes", "error so far"},
+              "unused codes", "accumulator bits: seen / possible", "error so far"},
              rows);
+  page.paragraph(run.analysis.sixteen_bits + " Octet's have 32.");
   for (const quant::LayerAnalysis& layer : run.analysis.layers) {
     std::string html = "<div class=\"row\">";
     if (layer.weight) html += "<div>" + histogram_of(layer.layer + ": weights", *layer.weight) + "</div>";

@@ -26,7 +26,7 @@ bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d
 
 bool is_float_layer(const GraphNode& node) { return is_layer(node.op) && node.weight.defined() && node.weight.dtype() == DType::f32; }
 
-std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel) {
+AccumulatorRange accumulator_range(const GraphNode& node, std::int64_t least, std::int64_t most, std::int64_t channel) {
   const std::int64_t inner = node.weight.numel() / node.weight.shape()[0];
   const std::int8_t* row = node.weight.data<std::int8_t>() + channel * inner;
   std::int64_t positive = 0, negative = 0;  // sums of the weights of either sign
@@ -41,10 +41,14 @@ std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_g
     negative += (sum - magnitudes) / 2;
   }
   // The extremes of q_x − z_x, met with the sign of each weight; padding adds nothing.
-  const std::int64_t least = input_grid.lo - input_grid.zero_point, most = input_grid.hi - input_grid.zero_point;
-  const std::int64_t low = positive * least + negative * most, high = positive * most + negative * least;
   const std::int64_t bias = node.bias.empty() ? 0 : node.bias[static_cast<std::size_t>(channel)];
-  return std::max(std::abs(low + bias), std::abs(high + bias));
+  return {positive * least + negative * most + bias, positive * most + negative * least + bias};
+}
+
+std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel) {
+  const AccumulatorRange range = accumulator_range(node, input_grid.lo - input_grid.zero_point,
+                                                   input_grid.hi - input_grid.zero_point, channel);
+  return std::max(std::abs(range.least), std::abs(range.greatest));
 }
 
 std::string str(const Graph& graph) {

@@ -69,7 +69,13 @@ bool is_float_layer(const GraphNode& node);
 /// scales, grid bounds, |a| < 2^31 for every channel. Throws Error naming the node.
 void validate(const Graph& graph);
 
-/// Largest |accumulator| that channel c of a conv node can reach, exactly, from Σ|q_w| and its input grid.
+/// Least and greatest accumulator that channel c of a conv node can reach, exactly, when every q_x − z_x of its input may be
+/// anything from `least` to `most`.
+struct AccumulatorRange {
+  std::int64_t least = 0, greatest = 0;
+};
+AccumulatorRange accumulator_range(const GraphNode& node, std::int64_t least, std::int64_t most, std::int64_t channel);
+/// The larger magnitude of both, over the whole input grid.
 std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel);
 
 /// A line per node: index, op, name, extent, type, rule.

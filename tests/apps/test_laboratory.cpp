@@ -85,7 +85,7 @@ TEST_F(Laboratory, SensitivityChoosesBitsUnderABudget) {
 TEST_F(Laboratory, InspectShowsAPictureInTextAndOnAPage) {
   const Ended all = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "-o", file("i.html")} + small_data());
   ASSERT_EQ(all.code, 0) << all.err;
-  for (const char* part : {"as floats: ", "as integers: ", "conv1.conv", "blocks.12.pw.conv", "SQNR"})
+  for (const char* part : {"as floats: ", "as integers: ", "conv1.conv", "blocks.12.pw.conv", "SQNR", "sums", "Accumulators of 16 bits"})
     EXPECT_NE(all.out.find(part), std::string::npos) << part;
   const std::string page = bytes_of(file("i.html"));
   expect_self_contained(page);
@@ -96,7 +96,17 @@ TEST_F(Laboratory, InspectShowsAPictureInTextAndOnAPage) {
   EXPECT_NE(one.out.find("blocks.1.dw.conv, channel "), std::string::npos);
   EXPECT_EQ(one.out.find("blocks.2"), std::string::npos);
   const Ended json = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "--json"} + small_data());
-  EXPECT_EQ(Json::parse(json.out)["values"].size(), 29u);
+  const Json values = Json::parse(json.out)["values"];
+  EXPECT_EQ(values.size(), 29u);
+  for (const Json& value : values) {
+    if (!value.contains("accumulator")) continue;
+    const Json &seen = value["accumulator"]["seen"], &possible = value["accumulator"]["possible"];
+    EXPECT_LE(possible[0], seen[0]);
+    EXPECT_LE(seen[0], seen[1]);
+    EXPECT_LE(seen[1], possible[1]);
+    EXPECT_LE(value["accumulator"]["bits_seen"], value["accumulator"]["bits"]);
+  }
+  EXPECT_EQ(std::count_if(values.begin(), values.end(), [](const Json& value) { return value.contains("accumulator"); }), 27);
 
   expect_refused(mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "--layer", "conv9"} + small_data()), 1,
                  {"no value is named 'conv9'", "known: "});
@@ -119,6 +129,8 @@ TEST_F(Laboratory, ReportIsOnePage) {
   // Warnings of the JSON stand on the page.
   for (const Json& warning : Json::parse(ended.out)["warnings"])
     EXPECT_NE(page.find(chart::escaped(warning.get<std::string>())), std::string::npos);
+  EXPECT_NE(page.find(Json::parse(ended.out)["sixteen_bits"].get<std::string>()), std::string::npos);
+  EXPECT_NE(page.find("accumulator bits"), std::string::npos);
 }
 
 TEST_F(Laboratory, TheTraceOfAFineTuningIsWrittenResumedAndDrawn) {
