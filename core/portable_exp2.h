@@ -13,8 +13,10 @@ namespace {  // internal linkage: compiled for each side and each instruction se
 inline OCTET_HD float exp2_of(float x) {
   constexpr float kRound = 12582912;  // 1.5·2^23: adding it rounds to a whole number
   const float k = (x + kRound) - kRound, f = x - k;
-  float p = 0.000154035304f;
-  for (const float term : {0.00133335581f, 0.00961812911f, 0.0555041087f, 0.240226507f, 0.693147182f, 1.0f}) p = term + f * p;
+  const float p =
+      1 +
+      f * (0.693147182f + f * (0.240226507f + f * (0.0555041087f +
+                                                   f * (0.00961812911f + f * (0.00133335581f + f * 0.000154035304f)))));
   return std::bit_cast<float>((static_cast<std::int32_t>(k) + 127) << 23) * p;
 }
 

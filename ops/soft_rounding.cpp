@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/parallel.h"
+#include "core/portable_exp2.h"
 #include "core/portable_math.h"
 #include "ops/common.h"
 #include "ops/ops.h"
@@ -31,16 +32,6 @@ void for_chunks(std::int64_t count, F f) {
 // exp and powers in double go by the portable functions. In float they are loops that a compiler can make vectors of,
 // from basic operations, so that every machine has the same bits: a relative error of 2e-7, which f32 does not see.
 
-/// 2^x for |x| <= 126.
-inline float exp2_of(float x) {
-  constexpr float kRound = 12582912;  // 1.5·2^23: adding it rounds to a whole number
-  const float k = (x + kRound) - kRound, f = x - k;
-  const float p =
-      1 +
-      f * (0.693147182f + f * (0.240226507f + f * (0.0555041087f +
-                                                   f * (0.00961812911f + f * (0.00133335581f + f * 0.000154035304f)))));
-  return std::bit_cast<float>((static_cast<std::int32_t>(k) + 127) << 23) * p;
-}
 /// Of a positive, normal x.
 inline float log2_of(float x) {
   constexpr std::int32_t kSqrt2 = 0x3504F3;  // mantissa of √2: above, the next power of two is nearer
@@ -52,13 +43,13 @@ inline float log2_of(float x) {
 }
 
 inline double sigmoid(double v) { return 1 / (1 + portable::exp(-v)); }
-inline float sigmoid(float v) { return 1 / (1 + exp2_of(std::min(std::max(-v, -80.0f), 80.0f) * 1.44269504f)); }
+inline float sigmoid(float v) { return 1 / (1 + portable::exp2_of(std::min(std::max(-v, -80.0f), 80.0f) * 1.44269504f)); }
 /// size^exponent for size in [0, 1], exponent > 0; no less than 2^-120 in float.
 inline double power_of(double size, double exponent) {
   return size == 0 ? 0 : portable::exp(exponent * portable::log(size));
 }
 inline float power_of(float size, float exponent) {
-  return exp2_of(std::max(log2_of(std::max(size, 1e-30f)) * exponent, -120.0f));
+  return portable::exp2_of(std::max(log2_of(std::max(size, 1e-30f)) * exponent, -120.0f));
 }
 
 template <class T>
