@@ -146,6 +146,10 @@ std::string unused(const quant::GridUse& use) { return fmt::format("{} / {}", us
 
 void add_layers(Page& page, const RunReport& run) {
   page.section("Layer by layer");
+  if (run.config.adaround_steps > 0)
+    page.paragraph(
+        "AdaRound has left rounded weights in the place of the float ones: the weights' SQNR and the fp32 row are of "
+        "those, not of the net that was calibrated.");
   page.paragraph(
       "SQNR in dB: of the weights on their grid, of what the layer makes on the grid of its reader, and of what it "
       "makes in the quantized net "
@@ -181,7 +185,7 @@ void add_layers(Page& page, const RunReport& run) {
   }
   page.drawing(draw(errors));
   page.table({"layer", "op", "weights: SQNR", "clipped", "unused codes", "value: step", "SQNR", "clipped", "zeros",
-              "unused codes", "accumulator bits: seen / possible", "error so far"},
+              "unused codes", "sum bits", "error so far"},
              rows);
   page.paragraph(run.analysis.sixteen_bits + " Octet's have 32.");
   for (const quant::LayerAnalysis& layer : run.analysis.layers) {

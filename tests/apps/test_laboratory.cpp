@@ -130,7 +130,7 @@ TEST_F(Laboratory, ReportIsOnePage) {
   for (const Json& warning : Json::parse(ended.out)["warnings"])
     EXPECT_NE(page.find(chart::escaped(warning.get<std::string>())), std::string::npos);
   EXPECT_NE(page.find(Json::parse(ended.out)["sixteen_bits"].get<std::string>()), std::string::npos);
-  EXPECT_NE(page.find("accumulator bits"), std::string::npos);
+  EXPECT_NE(page.find("<th>sum bits</th>"), std::string::npos);
 }
 
 TEST_F(Laboratory, TheTraceOfAFineTuningIsWrittenResumedAndDrawn) {

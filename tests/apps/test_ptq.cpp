@@ -71,6 +71,17 @@ TEST_F(Ptq, FollowsFromItsOptionsAlone) {
   EXPECT_NE(bytes_of(file("one/int8.safetensors")), bytes_of(file("other/int8.safetensors")));
 }
 
+TEST_F(Ptq, ReportsSayWhatAdaroundLeavesBehind) {
+  const auto says = [&](const char* folder) {
+    const Ended ended = mnv1_qat(Words{"report", file(folder), "-o", file("page.html")} + small_data());
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    return bytes_of(file("page.html")).find("AdaRound has left rounded weights") != std::string::npos;
+  };
+  ptq("nearest", {}), ptq("learned", {"--weight-bits", "4", "--adaround", "2"});
+  EXPECT_FALSE(says("nearest"));
+  EXPECT_TRUE(says("learned"));
+}
+
 TEST_F(Ptq, TakesTheOptionsOfQat) {
   for (const Words& more : {Words{"--scheme", "paddle"}, Words{"--scheme", "tensorrt"}, Words{"--weight-bits", "4"},
                             Words{"--weight-quantize-type", "abs_max", "--activation-quantize-type", "min_max"},
