@@ -127,12 +127,11 @@ void spend_budget(LoadedModel& model, const data::Dataset& train, const Options&
   const auto budget = static_cast<std::int64_t>(std::floor(options.budget * float_size(layers)));
   const BitAssignment found = quant::assign_bits(layers, budget);
   const std::optional<BitAssignment> same = uniform(layers, options, budget);
-  if (!options.bits_file.empty())
-    write_file_atomically(options.bits_file, quant::to_json(quant::with_bits(config, layers, found)));
-  if (options.json) return print_out(json_text(json_of(layers, found, same, options)));
-  print_out(text_of(layers, found, same));
-  if (!options.bits_file.empty())
-    print_out(fmt::format("\n{}: for ptq and qat, by --quant-config\n", options.bits_file));
+  // First what was measured, then the file, which may not be writable.
+  print_out(options.json ? json_text(json_of(layers, found, same, options)) : text_of(layers, found, same));
+  if (options.bits_file.empty()) return;
+  write_file_atomically(options.bits_file, quant::to_json(quant::with_bits(config, layers, found)));
+  if (!options.json) print_out(fmt::format("\n{}: for ptq and qat, by --quant-config\n", options.bits_file));
 }
 
 }  // namespace octet::app

@@ -74,6 +74,9 @@ TEST_F(Laboratory, SensitivityChoosesBitsUnderABudget) {
   ASSERT_EQ(text.code, 0) << text.err;
   EXPECT_NE(text.out.find("the same bits for all"), std::string::npos);
 
+  const Ended unwritten = mnv1_qat(budget + Words{"--budget", "0.1", "--quiet", "-o", file("no/such/bits.json")});
+  EXPECT_EQ(unwritten.code, 1);
+  EXPECT_NE(unwritten.out.find("these bits"), std::string::npos) << "what was measured is not lost";
   expect_refused(mnv1_qat(budget + Words{"--budget", "0.05"}), 1, {"at least 0.0625 of the fp32 size", "HINT"});
   expect_refused(mnv1_qat(budget + Words{"--budget", "2"}), 2, {"--budget", "0.01 to 1"});
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "-o", file("x.json")}), 2, {"--out requires --budget"});
