@@ -75,6 +75,8 @@ const Variable& bias_of(const Module& layer);
 /// The same as their transforms are given them: Conv2d::effective_weight(), folded_bias().
 Variable effective_weight_of(const Module& layer);
 Variable folded_bias_of(const Module& layer);
+/// Conv2d::folded_factor(); undefined for a Linear.
+Tensor folded_factor_of(const Module& layer);
 
 /// Slot: affine_transform (applied to the affine {2, c}). Parameters gamma, beta; buffers running_mean, running_var.
 class BatchNorm2d : public Module {

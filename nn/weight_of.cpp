@@ -26,6 +26,10 @@ const Variable& bias_of(const Module& layer) {
 Variable effective_weight_of(const Module& layer) {
   return in_layer(layer, [](const auto& own) { return own.effective_weight(); });
 }
+Tensor folded_factor_of(const Module& layer) {
+  const auto* conv = dynamic_cast<const Conv2d*>(&layer);
+  return conv != nullptr ? conv->folded_factor() : Tensor();
+}
 Variable folded_bias_of(const Module& layer) {
   const auto* conv = dynamic_cast<const Conv2d*>(&layer);
   return conv != nullptr ? conv->folded_bias() : bias_of(layer);

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <numeric>
 
-#include "core/parallel.h"
 #include "core/portable_exp2.h"
 #include "core/portable_math.h"
+#include "kernels/block_sums.h"
 #include "ops/common.h"
 #include "ops/ops.h"
 
@@ -15,18 +14,10 @@ namespace octet::ops {
 namespace {
 
 constexpr double kLow = -0.1, kHigh = 1.1;  // γ and ζ
-constexpr std::int64_t kChunk = 1 << 14;
 
 void check_host(const char* where, const Variable& v) {
   detail::check_float(where, "src", v);
   OCTET_CHECK(v.value().device() == Device::cpu, where, "src lies on a device; learned rounding runs on the host");
-}
-
-/// f(begin, end) for chunks of `count` elements, all threads at once.
-template <class F>
-void for_chunks(std::int64_t count, F f) {
-  parallel_for((count + kChunk - 1) / kChunk,
-               [&](std::int64_t i) { f(i * kChunk, std::min(count, (i + 1) * kChunk)); });
 }
 
 // exp and powers in double go by the portable functions. In float they are loops that a compiler can make vectors of,
@@ -57,7 +48,7 @@ Tensor sigmoids(const Tensor& v) {
   Tensor h = detail::empty_like(v);
   const T* src = v.data<T>();
   T* dst = h.data<T>();
-  for_chunks(v.numel(), [=](std::int64_t begin, std::int64_t end) {
+  kernels::for_blocks(v.numel(), [=](std::int64_t begin, std::int64_t end) {
     constexpr T kWidth = static_cast<T>(kHigh - kLow), kFrom = static_cast<T>(kLow);
     for (std::int64_t i = begin; i < end; ++i)
       dst[i] = std::min(std::max(sigmoid(src[i]) * kWidth + kFrom, T(0)), T(1));
@@ -71,7 +62,7 @@ Tensor sigmoid_gradient(const Tensor& h, const Tensor& d_dst) {
   Tensor d = detail::empty_like(h);
   const T *value = h.data<T>(), *g = d_dst.data<T>();
   T* dst = d.data<T>();
-  for_chunks(h.numel(), [=](std::int64_t begin, std::int64_t end) {
+  kernels::for_blocks(h.numel(), [=](std::int64_t begin, std::int64_t end) {
     constexpr T kWidth = static_cast<T>(kHigh - kLow), kFrom = static_cast<T>(kLow);
     for (std::int64_t i = begin; i < end; ++i) {
       const T s = (value[i] - kFrom) / kWidth, slope = s * (1 - s) * kWidth;
@@ -91,8 +82,7 @@ Penalty penalty_of(const Tensor& h, double beta) {
   Penalty penalty{0, detail::empty_like(h)};
   const T* value = h.data<T>();
   T* slope = penalty.slope.data<T>();
-  std::vector<double> sums(static_cast<std::size_t>((h.numel() + kChunk - 1) / kChunk));
-  for_chunks(h.numel(), [&](std::int64_t begin, std::int64_t end) {
+  penalty.value = kernels::sum_of_blocks(h.numel(), [&](std::int64_t begin, std::int64_t end) {
     const T scale = static_cast<T>(-2 * beta), exponent = static_cast<T>(beta - 1);
     for (std::int64_t i = begin; i < end; ++i) {
       const T u = 2 * value[i] - 1;
@@ -103,9 +93,8 @@ Penalty penalty_of(const Tensor& h, double beta) {
       sum += 1 - static_cast<double>(slope[i]) * (2 * value[i] - 1);
       slope[i] *= scale;
     }
-    sums[static_cast<std::size_t>(begin / kChunk)] = sum;
+    return sum;
   });
-  penalty.value = std::accumulate(sums.begin(), sums.end(), 0.0);
   return penalty;
 }
 

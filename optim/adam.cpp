@@ -1,15 +1,11 @@
 #include "optim/adam.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
-#include "core/parallel.h"
+#include "kernels/blocks.h"
 
 namespace octet::optim {
-namespace {
-constexpr std::size_t kChunk = 1 << 14;
-}
 
 Adam::Adam(Variable parameter, const AdamOptions& options) : parameter_(std::move(parameter)), options_(options) {
   const bool rates = options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1;
@@ -26,10 +22,8 @@ void Adam::step() {
   decay1_ *= options_.beta1, decay2_ *= options_.beta2;
   float* w = parameter_.value().data<float>();
   const float* gradient = parameter_.grad().data<float>();
-  const std::size_t count = mean_.size();
-  parallel_for(static_cast<std::int64_t>((count + kChunk - 1) / kChunk), [&](std::int64_t chunk) {
-    const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk;
-    for (std::size_t i = begin; i < std::min(count, begin + kChunk); ++i) {
+  kernels::for_blocks(parameter_.value().numel(), [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const double g = gradient[i];
       mean_[i] = options_.beta1 * mean_[i] + (1 - options_.beta1) * g;
       square_[i] = options_.beta2 * square_[i] + (1 - options_.beta2) * g * g;

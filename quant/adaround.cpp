@@ -66,14 +66,6 @@ std::vector<bool> that_set_steps(const Tensor& weight, const QuantParams& grid) 
   return all;
 }
 
-/// What a parameter is multiplied by, row by row, on its way to the quantizer.
-Tensor factors_of(const PlanNode& node) {
-  Tensor factor = Tensor::full({nn::weight_of(*node.layer).shape()[0]}, 1);
-  if (const nn::BatchNorm2d* bn = node.batch_norm; bn != nullptr && bn->folds_while_training())
-    return ops::fold_batchnorm(Variable(factor), bn->gamma, bn->state).value();
-  return factor;
-}
-
 const FakeQuantizer& quantizer_of(const PlanNode& node) { return *quantizer_in(*node.layer, "weight_transform"); }
 
 /// Does the layer quantize what it has now to the codes of these weights?
@@ -91,13 +83,14 @@ bool has_codes_of(const PlanNode& node, const QuantParams& grid, const Tensor& r
 void write(const Target& target, const RoundingProblem& problem, const Tensor& rounded) {
   // The last code times the step, or what a batch norm makes of it, may come out above the weight that the step is of.
   constexpr float kBelow = 1 - 1e-4f;
-  const Tensor factor = factors_of(*target.node);
+  const Tensor factor = nn::folded_factor_of(*target.node->layer);
   const std::int64_t inner = rounded.numel() / rounded.shape()[0];
   float* w = Variable(target.weight).value().data<float>();
   for (std::int64_t i = 0; i < rounded.numel(); ++i) {
     if (problem.fixed[static_cast<std::size_t>(i)]) continue;
     const float end = kBelow * problem.grid.dequantize(problem.grid.hi, channel_of(i, rounded, problem.grid));
-    w[i] = std::clamp(rounded.data<float>()[i], -end, end) / factor.data<float>()[i / inner];
+    w[i] = std::clamp(rounded.data<float>()[i], -end, end);
+    if (factor.defined()) w[i] /= factor.data<float>()[i / inner];
   }
   if (!has_codes_of(*target.node, problem.grid, rounded))
     fail(kWhere, fmt::format("the steps of {} do not follow from its largest weights alone", target.node->name),

@@ -60,12 +60,17 @@ std::int64_t smallest(const LayerChoices& layer) {
 
 }  // namespace
 
-BitAssignment assign_bits(const std::vector<LayerChoices>& layers, std::int64_t budget) {
+std::int64_t least_size(const std::vector<LayerChoices>& layers) {
   std::int64_t least = 0;
   for (const LayerChoices& layer : layers) {
     OCTET_CHECK(!layer.choices.empty(), kWhere, "{} has no choice of bits", layer.layer);
     least += smallest(layer);
   }
+  return least;
+}
+
+BitAssignment assign_bits(const std::vector<LayerChoices>& layers, std::int64_t budget) {
+  const std::int64_t least = least_size(layers);
   if (least > budget)
     fail(kWhere, fmt::format("the smallest choices take {}, the budget is {}", least, budget),
          "a larger budget, or fewer bits among the choices");

@@ -23,6 +23,9 @@ struct BitAssignment {
   std::int64_t size = 0;
 };
 
+/// Σ size of the smallest choices. Throws Error when a layer has none.
+std::int64_t least_size(const std::vector<LayerChoices>& layers);
+
 /// The choices of least Σ cost with Σ size <= budget (a multiple-choice knapsack), by dynamic programming over the sums
 /// of the layers so far that no other sum beats in both size and cost. The answer is the best one as long as at most
 /// 65536 such sums are kept; beyond, of those in one 65536th of the budget the cheapest stays, so that the answer may

@@ -16,12 +16,6 @@ FakeQuantizer& tracked_quantizer(const std::string& layer, const nn::Module& mod
   return *quantizer;
 }
 
-/// γ/√(running_var + ε) where the layer's weight has it on its way to the grid.
-Tensor factor_of(const nn::Module& layer) {
-  const auto* conv = dynamic_cast<const nn::Conv2d*>(&layer);
-  return conv != nullptr ? conv->folded_factor() : Tensor();
-}
-
 /// How many entries are above `limit`.
 template <class T>
 std::int64_t count_above(const Tensor& values, T limit) {
@@ -52,7 +46,7 @@ void CodeHistory::step(const Tensor& threshold) {
   if (!grid) return;
   const bool reparametrised = module_.slot("weight_parametrization") != nullptr;  // then nothing freezes
   Tensor weight = reparametrised ? effective : nn::weight_of(module_).value();
-  const Tensor factor = reparametrised ? Tensor() : factor_of(module_);
+  const Tensor factor = reparametrised ? Tensor() : nn::folded_factor_of(module_);
   kernels::OscillationProblem problem;
   problem.channels = weight.shape()[0], problem.inner = weight.numel() / problem.channels;
   problem.per_channel = grid->scale.numel() > 1;

@@ -93,13 +93,7 @@ std::string text_of(const std::vector<LayerChoices>& layers, const BitAssignment
 
 /// What weights take at least must fit.
 void require_possible(const std::vector<LayerChoices>& layers, const Options& options) {
-  double least = 0;
-  for (const LayerChoices& layer : layers)
-    least += static_cast<double>(
-        std::min_element(layer.choices.begin(), layer.choices.end(), [](const BitChoice& a, const BitChoice& b) {
-          return a.size < b.size;
-        })->size);
-  const double share = least / float_size(layers);
+  const double share = static_cast<double>(quant::least_size(layers)) / float_size(layers);
   if (share > options.budget)
     fail("sensitivity",
          fmt::format("weights take at least {:.4f} of the fp32 size, the budget is {}", share, options.budget),

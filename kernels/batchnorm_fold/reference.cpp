@@ -1,24 +1,13 @@
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <cmath>
 
-#include "core/parallel.h"
 #include "kernels/batchnorm_affine/channel.h"
 #include "kernels/batchnorm_fold/batchnorm_fold.h"
+#include "kernels/blocks.h"
 
 namespace octet::kernels {
 namespace {
-
-constexpr std::int64_t kElementsPerTask = 1 << 14;
-
-/// body(channel) for all, so many channels at a time that a task hides its start.
-template <class Body>
-void for_channels(const BatchNormFoldProblem& p, Body&& body) {
-  const std::int64_t several = std::max<std::int64_t>(1, kElementsPerTask / std::max<std::int64_t>(p.inner, 1));
-  parallel_for((p.channels + several - 1) / several, [&](std::int64_t task) {
-    for (std::int64_t c = task * several; c < std::min(p.channels, (task + 1) * several); ++c) body(c);
-  });
-}
 
 template <class T>
 T factor_of(const BatchNormFoldProblem& p, const BatchNormFoldPointers& x, std::int64_t c) {
@@ -27,7 +16,7 @@ T factor_of(const BatchNormFoldProblem& p, const BatchNormFoldPointers& x, std::
 
 template <class T>
 void forward(const BatchNormFoldProblem& p, const BatchNormFoldPointers& x) {
-  for_channels(p, [&](std::int64_t c) {
+  for_rows(p.channels, p.inner, [&](std::int64_t c) {
     const T factor = factor_of<T>(p, x, c);
     const T* src = static_cast<const T*>(x.src) + c * p.inner;
     T* dst = static_cast<T*>(x.dst) + c * p.inner;
@@ -37,7 +26,7 @@ void forward(const BatchNormFoldProblem& p, const BatchNormFoldPointers& x) {
 
 template <class T>
 void backward(const BatchNormFoldProblem& p, const BatchNormFoldPointers& x) {
-  for_channels(p, [&](std::int64_t c) {
+  for_rows(p.channels, p.inner, [&](std::int64_t c) {
     const T factor = factor_of<T>(p, x, c);
     const T *src = static_cast<const T*>(x.src) + c * p.inner, *d_dst = static_cast<const T*>(x.d_dst) + c * p.inner;
     T* d_src = static_cast<T*>(x.d_src) + c * p.inner;

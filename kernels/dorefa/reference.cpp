@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
-#include "core/parallel.h"
+#include "kernels/blocks.h"
 #include "kernels/dorefa/dorefa.h"
 #include "kernels/dorefa/element.h"
 
@@ -12,9 +10,8 @@ namespace {
 /// element(i) of every weight.
 template <class Element>
 void for_weights(std::int64_t count, Element element) {
-  constexpr std::int64_t kRun = 1 << 12;
-  parallel_for((count + kRun - 1) / kRun, [&](std::int64_t run) {
-    for (std::int64_t i = run * kRun, end = std::min(count, i + kRun); i < end; ++i) element(i);
+  for_blocks(count, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) element(i);
   });
 }
 

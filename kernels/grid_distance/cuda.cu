@@ -10,7 +10,7 @@ struct Squares {
   const float *src, *scale;
   template <int kWidth>
   __device__ void add(Sum& sum, std::size_t, std::size_t i) const {
-    const double d = distance(grid_of(p), src[i], scale[i / static_cast<std::size_t>(p.inner)]);
+    const double d = distance(Grid(p.lo, p.hi, p.rule), src[i], scale[i / static_cast<std::size_t>(p.inner)]);
     sum.sum += d * d;
   }
 };
@@ -23,7 +23,7 @@ __global__ void backward(GridDistanceProblem p, const float* src, const float* s
                          float* d_src) {
   const float twice = __fmul_rn(2.0f, *d_sum);
   OCTET_GRID_LOOP(i, static_cast<std::size_t>(p.channels * p.inner))
-  d_src[i] = __fmul_rn(twice, distance(grid_of(p), src[i], scale[i / static_cast<std::size_t>(p.inner)]));
+  d_src[i] = __fmul_rn(twice, distance(Grid(p.lo, p.hi, p.rule), src[i], scale[i / static_cast<std::size_t>(p.inner)]));
 }
 
 }  // namespace

@@ -6,12 +6,6 @@
 namespace octet::kernels {
 namespace {
 
-inline OCTET_HD Grid grid_of(const GridDistanceProblem& p) {
-  FakeQuantProblem problem;
-  problem.lo = p.lo, problem.hi = p.hi, problem.rule = p.rule;
-  return Grid(problem);
-}
-
 template <class T>
 inline OCTET_HD T distance(const Grid& grid, T x, float scale) {
   if (!Position<T>(grid, x, static_cast<T>(scale)).inside()) return 0;

@@ -10,7 +10,7 @@ struct Weights {
   OscillationPointers x;
   template <int kWidth>
   __device__ void add(Sum& flips, std::size_t channel, std::size_t i) const {
-    flips.sum += step_of_weight(p, x, grid_of(p), channel, i);
+    flips.sum += step_of_weight(p, x, Grid(p.lo, p.hi, p.rule), channel, i);
   }
 };
 struct ToFlips {

@@ -14,7 +14,7 @@ std::string OscillationProblem::str() const {
 const char* oscillation_step_f32_reference_why_not(const OscillationProblem&) { return nullptr; }
 void oscillation_step_f32_reference(const OscillationProblem& p, const OscillationPointers& x, const Context&) {
   constexpr std::int64_t kElementsPerTask = 1 << 14;
-  const Grid grid = grid_of(p);
+  const Grid grid(p.lo, p.hi, p.rule);
   const std::int64_t several = std::max<std::int64_t>(1, kElementsPerTask / p.inner);
   parallel_for((p.channels + several - 1) / several, [&](std::int64_t task) {
     for (std::int64_t c = task * several; c < std::min(p.channels, (task + 1) * several); ++c) {

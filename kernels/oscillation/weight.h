@@ -8,12 +8,6 @@
 namespace octet::kernels {
 namespace {
 
-inline OCTET_HD Grid grid_of(const OscillationProblem& p) {
-  FakeQuantProblem problem;
-  problem.lo = p.lo, problem.hi = p.hi, problem.rule = p.rule;
-  return Grid(problem);
-}
-
 /// 1 when the code of element i, of this channel, flips, else 0.
 inline OCTET_HD int step_of_weight(const OscillationProblem& p, const OscillationPointers& x, const Grid& grid,
                                    std::size_t channel, std::size_t i) {

@@ -68,6 +68,15 @@ const R& reference_row(std::span<const R> rows, const char* pass, const char* dt
   throw std::runtime_error(std::string("no reference row for ") + pass);
 }
 
+/// The reference row here, and the device's row there, each on its own pointers.
+template <class R, class Problem, class Pointers>
+void run_both(std::span<const R> rows, const char* pass, const Problem& p, const Pointers& here, const Pointers& there) {
+  reference_row(rows, pass, "f32").run(p, here, {});
+  const R* row = device_row(rows, pass, "f32", p);
+  ASSERT_NE(row, nullptr);
+  row->run(p, there, kernels::context_of(Device::cuda));
+}
+
 /// |a - b| <= epsilon · (bound of the terms' magnitudes), element by element; NaN equals NaN.
 inline void expect_near(const std::vector<float>& wanted, const std::vector<float>& got, double tolerance, const std::string& what) {
   ASSERT_EQ(wanted.size(), got.size()) << what;

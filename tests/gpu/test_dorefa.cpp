@@ -22,12 +22,7 @@ TEST_F(GpuDorefa, BothPassesHaveTheReferencesBits) {
       Buffer<float> x_there(x), top_there(std::vector<float>{top}), g_there(g), y_there(x.size()), d_there(x.size());
       const DorefaPointers here{x.data(), &top, y.data(), g.data(), d.data()};
       const DorefaPointers there{x_there.data(), top_there.data(), y_there.data(), g_there.data(), d_there.data()};
-      for (const char* pass : {"dorefa_fwd", "dorefa_bwd"}) {
-        test::reference_row(dorefa_rows(), pass, "f32").run(p, here, {});
-        const DorefaRow* row = test::device_row(dorefa_rows(), pass, "f32", p);
-        ASSERT_NE(row, nullptr);
-        row->run(p, there, context_of(Device::cuda));
-      }
+      for (const char* pass : {"dorefa_fwd", "dorefa_bwd"}) test::run_both(dorefa_rows(), pass, p, here, there);
       expect_same(y, y_there.values(), "value " + p.str());
       expect_same(d, d_there.values(), "gradient " + p.str());
     }

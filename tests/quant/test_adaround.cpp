@@ -6,14 +6,12 @@
 #include <cmath>
 
 #include "nn/models.h"
-#include "quant/compare.h"
 #include "quant/convert.h"
-#include "quant/engine/engine.h"
 #include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
 #include "quant/ptq.h"
 #include "quant/qat.h"
-#include "quant/simulator.h"
+#include "executors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 
@@ -152,11 +150,8 @@ TEST(Adaround, WholeNetsKeepTheirStepsAndTheContract) {
       changed += layer.changed;
     }
     EXPECT_GT(changed, 0);
-    NamedTensors simulated, deployed;
+    EXPECT_EQ(test::executor_mismatches(*net, kShape, config, x).total(), 0);
     const engine::Graph graph = convert(*net, kShape, config);
-    engine::Engine(graph).run(x, &deployed);
-    Simulator(*net, kShape, config).run(x, &simulated);
-    EXPECT_EQ(code_mismatches(simulated, deployed).total(), 0);
     auto layer = layers.begin();
     for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
       const Tensor &before = nearest.nodes[n].weight, &after = graph.nodes[n].weight;

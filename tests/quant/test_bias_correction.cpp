@@ -7,15 +7,12 @@
 #include <limits>
 
 #include "nn/models.h"
-#include "quant/compare.h"
-#include "quant/convert.h"
-#include "quant/engine/engine.h"
 #include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
 #include "quant/ptq.h"
 #include "quant/qat.h"
 #include "quant/quantizer_switches.h"
-#include "quant/simulator.h"
+#include "executors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 
@@ -308,10 +305,7 @@ TEST(BiasCorrection, PtqCorrectsAndTheEngineAgrees) {
       EXPECT_EQ(stages.size(), how == BiasCorrection::empirical ? 2u : 1u);
       states.push_back(octet::test::state_crc(net->state()));
       if (run > 0) continue;
-      NamedTensors simulated, deployed;
-      engine::Engine(convert(*net, kShape, config)).run(x, &deployed);
-      Simulator(*net, kShape, config).run(x, &simulated);
-      EXPECT_EQ(code_mismatches(simulated, deployed).total(), 0);
+      EXPECT_EQ(test::executor_mismatches(*net, kShape, config, x).total(), 0);
     }
     EXPECT_EQ(states[0], states[1]) << "a function of net, pictures and options";
   }

@@ -8,13 +8,10 @@
 #include "nn/layers.h"
 #include "nn/models.h"
 #include "quant/code_history.h"
-#include "quant/compare.h"
-#include "quant/convert.h"
-#include "quant/engine/engine.h"
 #include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
 #include "quant/ptq.h"
-#include "quant/simulator.h"
+#include "executors.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 
@@ -88,10 +85,7 @@ TEST(Dorefa, SimulatorAndEngineAgree) {
     const RandomNet net = random_net(seed);
     prepare_and_show(net, config, seed);
     const Tensor pictures = random_pictures(net.shape, seed + 1000000);
-    NamedTensors simulated, run;
-    Simulator(*net.model, net.shape, config).run(pictures, &simulated);
-    engine::Engine(convert(*net.model, net.shape, config)).run(pictures, &run);
-    EXPECT_EQ(code_mismatches(simulated, run).total(), 0);
+    EXPECT_EQ(executor_mismatches(*net.model, net.shape, config, pictures).total(), 0);
   }
 }
 

@@ -5,12 +5,11 @@
 
 #include "kernels/fake_quant/fake_quant.h"
 #include "nn/models.h"
-#include "quant/compare.h"
 #include "quant/convert.h"
 #include "quant/engine/engine.h"
 #include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
-#include "quant/simulator.h"
+#include "executors.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 
@@ -68,10 +67,7 @@ TEST(PowerOfTwo, EveryStepIsOneAndTheExecutorsAgree) {
       for (const float step : params->scale) EXPECT_TRUE(is_power_of_two(step)) << name << ' ' << step;
     }
     const Tensor pictures = random_pictures(net.shape, seed + 1000000);
-    NamedTensors simulated, run;
-    Simulator(*net.model, net.shape, config).run(pictures, &simulated);
-    engine::Engine(convert(*net.model, net.shape, config)).run(pictures, &run);
-    EXPECT_EQ(code_mismatches(simulated, run).total(), 0);
+    EXPECT_EQ(executor_mismatches(*net.model, net.shape, config, pictures).total(), 0);
   }
 }
 

@@ -1,0 +1,18 @@
+// The simulator against the engine, on a net that has quantizers and has seen data.
+#pragma once
+#include "quant/compare.h"
+#include "quant/convert.h"
+#include "quant/engine/engine.h"
+#include "quant/simulator.h"
+
+namespace octet::quant::test {
+
+/// Codes of both for these pictures, value by value.
+inline CodeMismatches executor_mismatches(nn::Module& model, const Shape& shape, const QuantConfig& config, const Tensor& pictures) {
+  NamedTensors simulated, deployed;
+  Simulator(model, shape, config).run(pictures, &simulated);
+  engine::Engine(convert(model, shape, config)).run(pictures, &deployed);
+  return code_mismatches(simulated, deployed);
+}
+
+}  // namespace octet::quant::test
