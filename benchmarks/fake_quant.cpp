@@ -54,7 +54,7 @@ void add_fake_quant(Suite& suite) {
     ranked.problem.rank = static_cast<std::int64_t>(std::ceil(0.999 * static_cast<double>(quant.problem.inner)));
     add_pass(suite, "quantile", "quantile", ranked, 1, threshold);
     QuantCase moments = quant;
-    moments.problem.rms_factor = 33.115, moments.problem.mean_factor = 36.993;  // quant/sawb.h, 8 bits
+    moments.problem.rms_factor = 33.115, moments.problem.mean_factor = 36.993;  // quant/observers/sawb.h, 8 bits
     add_pass(suite, "sawb_top", "sawb_top", moments, 1, threshold);
     add_pass(suite, "weight_quant_fwd", "weight_quant_fwd", quant, 2.25,
              [=](Operands& operands, FakeQuantPointers& io) {

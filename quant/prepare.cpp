@@ -5,13 +5,13 @@
 #include <set>
 
 #include "nn/layers.h"
-#include "quant/dorefa.h"
-#include "quant/equalize.h"
-#include "quant/fake_quantizer.h"
-#include "quant/learned_step.h"
-#include "quant/make_observer.h"
-#include "quant/shift_rounder.h"
-#include "quant/value_classes.h"
+#include "quant/calibration/equalize.h"
+#include "quant/deployment/value_classes.h"
+#include "quant/observers/make_observer.h"
+#include "quant/quantizers/dorefa.h"
+#include "quant/quantizers/fake_quantizer.h"
+#include "quant/quantizers/learned_step.h"
+#include "quant/quantizers/shift_rounder.h"
 
 namespace octet::quant {
 namespace {

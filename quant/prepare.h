@@ -2,9 +2,9 @@
 #pragma once
 #include "core/shape.h"
 #include "nn/module.h"
-#include "quant/channel_normals.h"
+#include "quant/calibration/channel_normals.h"
 #include "quant/config.h"
-#include "quant/fake_quantizer.h"
+#include "quant/quantizers/fake_quantizer.h"
 
 namespace octet::quant {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "quant/convert.h"
+#include "quant/deployment/convert.h"
 #include "quant/prepare.h"
 
 namespace octet::quant {

@@ -6,7 +6,7 @@
 
 #include "apps/lessons/lesson.h"
 #include "core/error.h"
-#include "quant/fake_quantizer.h"
+#include "quant/quantizers/fake_quantizer.h"
 
 using namespace octet;
 

@@ -7,8 +7,8 @@
 #include "apps/lessons/lesson.h"
 #include "core/error.h"
 #include "nn/layers.h"
+#include "quant/deployment/float_graph.h"
 #include "quant/engine/engine.h"
-#include "quant/float_graph.h"
 #include "quant/qat.h"
 
 using namespace octet;

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "apps/lessons/lesson.h"
-#include "quant/fake_quantizer.h"
-#include "quant/observer.h"
+#include "quant/observers/observer.h"
+#include "quant/quantizers/fake_quantizer.h"
 
 using namespace octet;
 

@@ -6,7 +6,7 @@
 
 #include "apps/lessons/lesson.h"
 #include "optim/momentum.h"
-#include "quant/learned_step.h"
+#include "quant/quantizers/learned_step.h"
 
 using namespace octet;
 

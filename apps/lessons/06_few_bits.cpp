@@ -6,10 +6,10 @@
 
 #include "apps/lessons/lesson.h"
 #include "apps/lessons/stripes.h"
-#include "quant/fake_quantizer.h"
-#include "quant/ptq.h"
+#include "quant/calibration/ptq.h"
 #include "quant/qat.h"
-#include "quant/training_trace.h"
+#include "quant/quantizers/fake_quantizer.h"
+#include "quant/training/training_trace.h"
 
 using namespace octet;
 

@@ -11,7 +11,7 @@
 #include "kernels/conv2d_int8/conv2d_int8.h"
 #include "nn/models.h"
 #include "ops/ops.h"
-#include "quant/float_graph.h"
+#include "quant/deployment/float_graph.h"
 
 using namespace octet;
 

@@ -5,13 +5,13 @@
 #include "apps/lessons/stripes.h"
 #include "core/safetensors.h"
 #include "core/scratch_folder.h"
-#include "quant/analysis.h"
-#include "quant/compare.h"
+#include "quant/analysis/analysis.h"
+#include "quant/analysis/compare.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
 #include "quant/onnx/export.h"
 #include "quant/qat.h"
-#include "quant/simulator.h"
 
 using namespace octet;
 

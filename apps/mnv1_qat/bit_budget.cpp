@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "quant/bit_sensitivity.h"
+#include "quant/calibration/bit_sensitivity.h"
 
 namespace octet::app {
 namespace {

@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "optim/checkpoint.h"
+#include "quant/calibration/ptq.h"
 #include "quant/engine/graph_file.h"
-#include "quant/ptq.h"
 
 namespace octet::app {
 

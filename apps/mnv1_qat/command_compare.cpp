@@ -10,8 +10,8 @@
 #include "apps/mnv1_qat/methods.h"
 #include "core/diverged.h"
 #include "core/file.h"
-#include "quant/packed_size.h"
-#include "quant/ptq.h"
+#include "quant/analysis/packed_size.h"
+#include "quant/calibration/ptq.h"
 
 namespace octet::app {
 namespace {

@@ -3,8 +3,8 @@
 
 #include "apps/mnv1_qat/commands.h"
 #include "apps/mnv1_qat/pipeline.h"
+#include "quant/deployment/float_graph.h"
 #include "quant/engine/graph_file.h"
-#include "quant/float_graph.h"
 #include "quant/onnx/export.h"
 
 namespace octet::app {

@@ -12,12 +12,12 @@
 #include "apps/mnv1_qat/pictures.h"
 #include "core/file.h"
 #include "data/transform.h"
-#include "quant/accumulators.h"
-#include "quant/convert.h"
-#include "quant/grid_use.h"
+#include "quant/analysis/accumulators.h"
+#include "quant/analysis/grid_use.h"
+#include "quant/analysis/run_both.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/simulator.h"
 #include "quant/layer_bits.h"
-#include "quant/run_both.h"
-#include "quant/simulator.h"
 
 namespace octet::app {
 namespace {

@@ -8,7 +8,7 @@
 #include "apps/mnv1_qat/report_page.h"
 #include "core/file.h"
 #include "data/transform.h"
-#include "quant/quantizer_switches.h"
+#include "quant/quantizers/quantizer_switches.h"
 
 namespace octet::app {
 namespace {

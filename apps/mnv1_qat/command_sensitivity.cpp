@@ -7,7 +7,7 @@
 #include "apps/mnv1_qat/calibration.h"
 #include "apps/mnv1_qat/commands.h"
 #include "core/file.h"
-#include "quant/sensitivity.h"
+#include "quant/analysis/sensitivity.h"
 
 namespace octet::app {
 namespace {

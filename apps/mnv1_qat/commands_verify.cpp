@@ -9,12 +9,12 @@
 #include "apps/mnv1_qat/deployable.h"
 #include "apps/mnv1_qat/onnx_check.h"
 #include "apps/mnv1_qat/pipeline.h"
-#include "quant/compare.h"
+#include "quant/analysis/compare.h"
+#include "quant/analysis/layer_codes.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
-#include "quant/layer_codes.h"
 #include "quant/onnx/export.h"
-#include "quant/simulator.h"
 
 namespace octet::app {
 namespace {

@@ -1,9 +1,9 @@
 #include "apps/mnv1_qat/deployable.h"
 
 #include "apps/mnv1_qat/model_file.h"
-#include "quant/convert.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/float_graph.h"
 #include "quant/engine/graph_file.h"
-#include "quant/float_graph.h"
 
 namespace octet::app {
 

@@ -19,7 +19,7 @@ struct GridRow {
   std::int64_t pictures = 0;                       ///< of the test set
   double top1 = 0, top5 = 0, loss = 0;             ///< by the integer engine; of fp32 by the net
   double fake_quant_top1 = 0;                      ///< by the net with its quantizers
-  std::uint64_t packed_bytes = 0, file_bytes = 0;  ///< quant/packed_size.h; int8.safetensors
+  std::uint64_t packed_bytes = 0, file_bytes = 0;  ///< quant/analysis/packed_size.h; int8.safetensors
 };
 
 class GridRows {

@@ -15,11 +15,11 @@
 #include "core/profile.h"
 #include "nn/graph.h"
 #include "optim/checkpoint.h"
-#include "quant/batch_norm_statistics.h"
-#include "quant/compare.h"
+#include "quant/analysis/compare.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
-#include "quant/simulator.h"
+#include "quant/training/batch_norm_statistics.h"
 
 namespace octet::app {
 namespace {

@@ -11,7 +11,7 @@
 #include "apps/mnv1_qat/report.h"
 #include "apps/mnv1_qat/run_folder.h"
 #include "quant/qat.h"
-#include "quant/training_setup.h"
+#include "quant/training/training_setup.h"
 
 namespace octet::app {
 

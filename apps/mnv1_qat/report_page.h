@@ -7,7 +7,7 @@
 #include "apps/mnv1_qat/model_file.h"
 #include "apps/mnv1_qat/trace_file.h"
 #include "data/dataset.h"
-#include "quant/analysis.h"
+#include "quant/analysis/analysis.h"
 
 namespace octet::app {
 

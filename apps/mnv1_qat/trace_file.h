@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "optim/trainer.h"
-#include "quant/training_trace.h"
+#include "quant/training/training_trace.h"
 
 namespace octet::app {
 

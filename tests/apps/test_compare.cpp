@@ -15,7 +15,7 @@
 #include "apps/mnv1_qat/methods.h"
 #include "core/gpu/gpu.h"
 #include "program.h"
-#include "quant/ptq.h"
+#include "quant/calibration/ptq.h"
 #include "small_disk.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"

@@ -13,7 +13,7 @@
 #include "ops/ops.h"
 #include "optim/momentum.h"
 #include "quant/engine/graph.h"
-#include "quant/fake_quantizer.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/apps/grids.h"
 
 using namespace octet;

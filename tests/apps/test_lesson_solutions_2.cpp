@@ -15,8 +15,8 @@
 #include "optim/momentum.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
-#include "quant/fake_quantizer.h"
 #include "quant/qat.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/apps/grids.h"
 #include "tests/support/temp_folder.h"
 

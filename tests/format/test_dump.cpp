@@ -11,7 +11,7 @@
 #include "core/random.h"
 #include "data/transform.h"
 #include "nn/models.h"
-#include "quant/convert.h"
+#include "quant/deployment/convert.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
 #include "quant/prepare.h"

@@ -9,8 +9,8 @@
 #include "nn/models.h"
 #include "ops/ops.h"
 #include "optim/momentum.h"
-#include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/golden/golden.h"
 
 namespace octet::test {

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "ops/ops.h"
-#include "quant/fake_quantizer.h"
-#include "quant/observer.h"
+#include "quant/observers/observer.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/golden/golden.h"
 
 namespace octet::test {

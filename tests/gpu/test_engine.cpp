@@ -5,9 +5,9 @@
 #include <thread>
 
 #include "nn/models.h"
-#include "quant/convert.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/float_graph.h"
 #include "quant/engine/graph_file.h"
-#include "quant/float_graph.h"
 #include "quant/prepare.h"
 #include "tests/engine/graphs.h"
 #include "tests/gpu/device.h"

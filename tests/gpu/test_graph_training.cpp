@@ -8,7 +8,7 @@
 #include "optim/device_steps.h"
 #include "optim/trainer.h"
 #include "quant/prepare.h"
-#include "quant/training_setup.h"
+#include "quant/training/training_setup.h"
 #include "tests/gpu/device.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$1"
 
+below_quant="core kernels ops nn data optim"
 declare -A may=(
   [core]="core"
   [kernels]="core kernels"
@@ -11,13 +12,20 @@ declare -A may=(
   [nn]="core kernels ops nn"
   [data]="core kernels data"
   [optim]="core kernels ops nn data optim"
-  [quant]="core kernels ops nn data optim quant quant/engine"
+  [quant]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis quant/training quant/calibration"
+  [quant/observers]="$below_quant quant quant/observers"
+  [quant/quantizers]="$below_quant quant quant/observers quant/quantizers"
+  [quant/deployment]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment"
+  [quant/analysis]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis"
+  [quant/training]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis quant/training"
+  [quant/calibration]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis quant/calibration"
   [quant/engine]="core kernels quant/engine"
 )
 
 room_of() { # path -> the layer that it lies in
   case "$1" in
-    quant/engine/*) echo quant/engine ;;
+    quant/onnx/*) echo quant ;;
+    quant/*/*) echo "${1%/*}" ;;
     *) echo "${1%%/*}" ;;
   esac
 }

@@ -1,9 +1,9 @@
 // The simulator against the engine, on a net that has quantizers and has seen data.
 #pragma once
-#include "quant/compare.h"
-#include "quant/convert.h"
+#include "quant/analysis/compare.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
-#include "quant/simulator.h"
 
 namespace octet::quant::test {
 

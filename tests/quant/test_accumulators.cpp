@@ -1,14 +1,14 @@
 // What accumulators hold: a layer built to overflow, sums by plain loops, bounds by trying every input.
-#include "quant/accumulators.h"
+#include "quant/analysis/accumulators.h"
 
 #include <gtest/gtest.h>
 
 #include "nn/layers.h"
-#include "quant/analysis.h"
-#include "quant/convert.h"
+#include "quant/analysis/analysis.h"
+#include "quant/calibration/ptq.h"
+#include "quant/deployment/convert.h"
 #include "quant/engine/engine.h"
 #include "quant/prepare.h"
-#include "quant/ptq.h"
 #include "random_net.h"
 #include "tests/support/tensors.h"
 

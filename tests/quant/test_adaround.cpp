@@ -1,17 +1,17 @@
 // AdaRound against exhaustive search, and in whole nets.
-#include "quant/adaround.h"
+#include "quant/calibration/adaround.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "nn/models.h"
-#include "quant/convert.h"
-#include "quant/fake_quantizer.h"
-#include "quant/prepare.h"
-#include "quant/ptq.h"
-#include "quant/qat.h"
 #include "executors.h"
+#include "nn/models.h"
+#include "quant/calibration/ptq.h"
+#include "quant/deployment/convert.h"
+#include "quant/prepare.h"
+#include "quant/qat.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 

@@ -1,4 +1,4 @@
-#include "quant/analysis.h"
+#include "quant/analysis/analysis.h"
 
 #include <gtest/gtest.h>
 
@@ -8,11 +8,11 @@
 #include "data/dataset.h"
 #include "data/transform.h"
 #include "nn/models.h"
-#include "quant/fake_quantizer.h"
-#include "quant/grid_use.h"
+#include "quant/analysis/grid_use.h"
+#include "quant/calibration/ptq.h"
+#include "quant/deployment/simulator.h"
 #include "quant/prepare.h"
-#include "quant/ptq.h"
-#include "quant/simulator.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 

@@ -1,18 +1,18 @@
 // Bias correction: closed forms, means that vanish, what is left alone.
-#include "quant/bias_correction.h"
+#include "quant/calibration/bias_correction.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "nn/models.h"
-#include "quant/fake_quantizer.h"
-#include "quant/prepare.h"
-#include "quant/ptq.h"
-#include "quant/qat.h"
-#include "quant/quantizer_switches.h"
 #include "executors.h"
+#include "nn/models.h"
+#include "quant/calibration/ptq.h"
+#include "quant/prepare.h"
+#include "quant/qat.h"
+#include "quant/quantizers/fake_quantizer.h"
+#include "quant/quantizers/quantizer_switches.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 

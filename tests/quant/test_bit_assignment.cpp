@@ -1,5 +1,5 @@
 // Bits under a budget: against brute force, the budget kept, configurations that prepare() takes.
-#include "quant/bit_assignment.h"
+#include "quant/calibration/bit_assignment.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 
 #include "core/random.h"
 #include "nn/models.h"
-#include "quant/bit_sensitivity.h"
+#include "quant/calibration/bit_sensitivity.h"
+#include "quant/calibration/ptq.h"
 #include "quant/prepare.h"
-#include "quant/ptq.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 

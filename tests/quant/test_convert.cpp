@@ -1,4 +1,4 @@
-#include "quant/convert.h"
+#include "quant/deployment/convert.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 
 #include "core/random.h"
 #include "nn/models.h"
+#include "quant/deployment/plan.h"
 #include "quant/engine/graph_file.h"
-#include "quant/plan.h"
 #include "quant/qat.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"

@@ -1,17 +1,17 @@
 // DoReFa: the closed form of a weight's codes, fixed grids of values, and what becomes of nets that have both.
-#include "quant/dorefa.h"
+#include "quant/quantizers/dorefa.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "executors.h"
 #include "nn/layers.h"
 #include "nn/models.h"
-#include "quant/code_history.h"
-#include "quant/fake_quantizer.h"
+#include "quant/calibration/ptq.h"
 #include "quant/prepare.h"
-#include "quant/ptq.h"
-#include "executors.h"
+#include "quant/quantizers/fake_quantizer.h"
+#include "quant/training/code_history.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 

@@ -1,5 +1,5 @@
 // Cross-layer equalization: ranges in closed form, the function of the net unchanged, who takes part.
-#include "quant/equalize.h"
+#include "quant/calibration/equalize.h"
 
 #include <gtest/gtest.h>
 
@@ -8,12 +8,12 @@
 #include "data/loader.h"
 #include "data/transform.h"
 #include "nn/models.h"
-#include "quant/compare.h"
-#include "quant/convert.h"
+#include "quant/analysis/compare.h"
+#include "quant/calibration/ptq.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
 #include "quant/prepare.h"
-#include "quant/ptq.h"
-#include "quant/simulator.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"

@@ -5,11 +5,11 @@
 #include <cstring>
 
 #include "nn/models.h"
-#include "quant/compare.h"
-#include "quant/convert.h"
+#include "quant/analysis/compare.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
 #include "quant/engine/graph_file.h"
-#include "quant/simulator.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"

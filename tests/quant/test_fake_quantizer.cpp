@@ -1,10 +1,10 @@
-#include "quant/fake_quantizer.h"
+#include "quant/quantizers/fake_quantizer.h"
 
 #include <gtest/gtest.h>
 
 #include "ops/ops.h"
-#include "quant/learned_step.h"
-#include "quant/shift_rounder.h"
+#include "quant/quantizers/learned_step.h"
+#include "quant/quantizers/shift_rounder.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

@@ -1,5 +1,5 @@
 // The engine's graph of floats against nn's own evaluation.
-#include "quant/float_graph.h"
+#include "quant/deployment/float_graph.h"
 
 #include <gtest/gtest.h>
 

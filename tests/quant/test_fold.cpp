@@ -1,4 +1,4 @@
-#include "quant/fold.h"
+#include "quant/deployment/fold.h"
 
 #include <gtest/gtest.h>
 

@@ -7,8 +7,8 @@
 
 #include "nn/models.h"
 #include "optim/momentum.h"
-#include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/support/fusion_form.h"
 #include "tests/support/tensors.h"
 

@@ -1,5 +1,5 @@
 // Observers of values: what histograms of many batches make of a range, and who has to hand them tensors.
-#include "quant/histogram_observer.h"
+#include "quant/observers/histogram_observer.h"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "core/random.h"
-#include "quant/fake_quantizer.h"
-#include "quant/make_observer.h"
-#include "quant/weight_range.h"
+#include "quant/observers/make_observer.h"
+#include "quant/observers/weight_range.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

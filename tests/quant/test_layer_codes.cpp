@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "nn/models.h"
-#include "quant/compare.h"
-#include "quant/layer_codes.h"
-#include "quant/simulator.h"
+#include "quant/analysis/compare.h"
+#include "quant/analysis/layer_codes.h"
+#include "quant/deployment/simulator.h"
 #include "random_net.h"
 
 namespace octet::quant::test {

@@ -7,9 +7,9 @@
 #include "core/random.h"
 #include "nn/layers.h"
 #include "ops/ops.h"
-#include "quant/learned_step.h"
-#include "quant/pact.h"
 #include "quant/prepare.h"
+#include "quant/quantizers/learned_step.h"
+#include "quant/quantizers/pact.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

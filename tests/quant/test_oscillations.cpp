@@ -3,11 +3,11 @@
 
 #include <cmath>
 
-#include "quant/convert.h"
-#include "quant/oscillation_freezing.h"
+#include "quant/deployment/convert.h"
 #include "quant/prepare.h"
-#include "quant/training_setup.h"
-#include "quant/training_trace.h"
+#include "quant/training/oscillation_freezing.h"
+#include "quant/training/training_setup.h"
+#include "quant/training/training_trace.h"
 #include "tests/optim/toy_problem.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"

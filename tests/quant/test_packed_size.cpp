@@ -1,4 +1,4 @@
-#include "quant/packed_size.h"
+#include "quant/analysis/packed_size.h"
 
 #include <gtest/gtest.h>
 

@@ -3,13 +3,13 @@
 
 #include <cmath>
 
+#include "executors.h"
 #include "kernels/fake_quant/fake_quant.h"
 #include "nn/models.h"
-#include "quant/convert.h"
+#include "quant/deployment/convert.h"
 #include "quant/engine/engine.h"
-#include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
-#include "executors.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "random_net.h"
 #include "tests/support/expect_error.h"
 

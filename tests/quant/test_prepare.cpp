@@ -7,9 +7,9 @@
 #include "core/random.h"
 #include "nn/models.h"
 #include "ops/ops.h"
-#include "quant/fake_quantizer.h"
-#include "quant/learned_step.h"
-#include "quant/shift_rounder.h"
+#include "quant/quantizers/fake_quantizer.h"
+#include "quant/quantizers/learned_step.h"
+#include "quant/quantizers/shift_rounder.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

@@ -1,5 +1,5 @@
 // Post-training quantization: what calibration sees, what it leaves alone, and what it refuses.
-#include "quant/ptq.h"
+#include "quant/calibration/ptq.h"
 
 #include <gtest/gtest.h>
 
@@ -9,12 +9,12 @@
 #include "data/transform.h"
 #include "nn/models.h"
 #include "optim/trainer.h"
-#include "quant/compare.h"
-#include "quant/convert.h"
+#include "quant/analysis/compare.h"
+#include "quant/deployment/convert.h"
+#include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
-#include "quant/fake_quantizer.h"
 #include "quant/prepare.h"
-#include "quant/simulator.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 

@@ -1,5 +1,5 @@
 // SAWB's factors, derived anew, and its thresholds.
-#include "quant/sawb.h"
+#include "quant/observers/sawb.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <numbers>
 
 #include "core/random.h"
-#include "quant/observer.h"
-#include "quant/weight_range.h"
+#include "quant/observers/observer.h"
+#include "quant/observers/weight_range.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

@@ -1,12 +1,12 @@
-#include "quant/sensitivity.h"
+#include "quant/analysis/sensitivity.h"
 
 #include <gtest/gtest.h>
 
 #include "data/dataset.h"
 #include "nn/models.h"
+#include "quant/calibration/ptq.h"
 #include "quant/prepare.h"
-#include "quant/ptq.h"
-#include "quant/quantizer_switches.h"
+#include "quant/quantizers/quantizer_switches.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

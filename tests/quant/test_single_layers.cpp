@@ -1,10 +1,10 @@
 // Layers that can be changed one by one, and what becomes of their products.
-#include "quant/single_layers.h"
+#include "quant/calibration/single_layers.h"
 
 #include <gtest/gtest.h>
 
+#include "quant/calibration/products.h"
 #include "quant/prepare.h"
-#include "quant/products.h"
 #include "tests/support/tensors.h"
 
 namespace octet::quant {

@@ -1,7 +1,7 @@
 // Weights whose grids end below their largest value, and which gradients pass quantizers.
 #include <gtest/gtest.h>
 
-#include "quant/fake_quantizer.h"
+#include "quant/quantizers/fake_quantizer.h"
 #include "tests/support/expect_error.h"
 
 namespace octet::quant {

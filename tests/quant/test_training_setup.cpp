@@ -1,12 +1,12 @@
 // What a configuration asks of the Trainer: PACT's thresholds in the optimizer, with a decay of their own.
-#include "quant/training_setup.h"
+#include "quant/training/training_setup.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 
-#include "quant/pact.h"
 #include "quant/prepare.h"
+#include "quant/quantizers/pact.h"
 #include "tests/optim/toy_problem.h"
 
 namespace octet::quant {

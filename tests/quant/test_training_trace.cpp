@@ -1,4 +1,4 @@
-#include "quant/training_trace.h"
+#include "quant/training/training_trace.h"
 
 #include <gtest/gtest.h>
 
