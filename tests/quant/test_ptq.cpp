@@ -30,9 +30,15 @@ const data::Dataset& shapes() {
 
 /// Batch norms that have seen pictures, so that their statistics say something.
 std::shared_ptr<nn::Module> warmed_net() {
-  auto net = nn::mobilenet_v2({.scale = 0.25});
-  const NoGrad no_grad;
-  for (int i = 0; i < 20; ++i) (*net)(Variable(data::normalise(shapes().pictures.slice(0, 64))));
+  const auto net = nn::mobilenet_v2({.scale = 0.25});
+  static const NamedTensors warm = [&] {
+    const NoGrad no_grad;
+    for (int i = 0; i < 20; ++i) (*net)(Variable(data::normalise(shapes().pictures.slice(0, 64))));
+    NamedTensors state;
+    for (const auto& [name, tensor] : net->state()) state.push_back({name, tensor.clone()});
+    return state;
+  }();
+  net->load_state(warm);
   net->eval();
   return net;
 }
