@@ -19,6 +19,11 @@ Conv2d::Conv2d(const Conv2dOptions& options) : options_(options) {
   if (options.bias) bias = register_parameter("bias", Tensor::zeros({options.out_channels}));
 }
 
+void Conv2d::set_stride(std::int64_t stride) {
+  OCTET_CHECK(stride > 0, "Conv2d", "stride {} must be positive", stride);
+  options_.stride = stride;
+}
+
 ops::Conv2dArgs Conv2d::args() const { return {options_.stride, options_.stride, options_.padding, options_.padding}; }
 
 void Conv2d::add_bias(Tensor value) {

@@ -1,5 +1,6 @@
 #include "nn/init.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -47,10 +48,21 @@ double xavier_bound(std::int64_t fan_in, std::int64_t fan_out) {
 
 namespace {
 
+void add_identity(Conv2d& conv) {
+  const Conv2dOptions& o = conv.options();
+  if (!o.depthwise && o.kernel_h * o.kernel_w > 1) return;
+  Tensor here = conv.weight.value().to(Device::cpu);
+  const std::int64_t taps = o.kernel_h * o.kernel_w, middle = o.kernel_h / 2 * o.kernel_w + o.kernel_w / 2;
+  const auto at = [&](std::int64_t c) { return o.depthwise ? c * taps + middle : c * o.in_channels + c; };
+  for (std::int64_t c = 0; c < std::min(o.in_channels, o.out_channels); ++c) here.data<float>()[at(c)] += 1;
+  conv.weight.value().copy_from(here);
+}
+
 void initialise_conv(Conv2d& conv, Init init, std::uint64_t seed, std::uint64_t layer) {
   const Conv2dOptions& o = conv.options();
-  const std::int64_t channels = o.depthwise && init == Init::he ? 1 : o.in_channels;
+  const std::int64_t channels = o.depthwise && init != Init::paddle ? 1 : o.in_channels;
   fill_normal(conv.weight.value(), he_sigma(o.kernel_h * o.kernel_w * channels), seed, layer);
+  if (init == Init::identity && !UnsetWeights::active()) add_identity(conv);
   if (conv.bias.defined()) conv.bias.value().fill(0);
 }
 

@@ -7,8 +7,10 @@
 namespace octet::nn {
 
 /// paddle: conv weights N(0, √(2/(r·s·C))), C the input channels of the layer with groups ignored, as paddle.vision's models
-/// have it; he: groups counted. Linear weights Xavier uniform, biases zero, under both.
-enum class Init { paddle, he };
+/// have it; he: groups counted; identity: he, and a 1 in the middle of every depthwise window and from channel c to channel c of
+/// every 1x1 convolution, so that a deep net begins near one that hands its values on (Zagoruyko and Komodakis 2017,
+/// "DiracNets"). Linear weights Xavier uniform, biases zero, under all.
+enum class Init { paddle, he, identity };
 
 /// While one lives, layers made on this thread leave their weights unset: for nets whose weights initialise() or load_state()
 /// sets right after.

@@ -35,6 +35,8 @@ class Conv2d : public Module {
   Variable forward(const Variable& src) override;
   std::vector<std::string> slot_names() const override { return layer_slot_names(); }
   const Conv2dOptions& options() const { return options_; }
+  /// Of the windows from now on; weights do not depend on it. Throws Error unless it is positive.
+  void set_stride(std::int64_t stride);
   ops::Conv2dArgs args() const;
   /// Input and weight after their transforms: what forward() convolves.
   Variable transformed_input(const Variable& src) const { return through_slot("input_transform", src); }

@@ -34,6 +34,10 @@ struct MobileNetV2Options {
 /// blocks.16 (expand, dw, project, add, where a block has them), conv2, pool, flatten, fc.
 std::shared_ptr<Module> mobilenet_v2(const MobileNetV2Options& options = {});
 
+/// The convolution of a MobileNet behind the stem that halves the maps, in the paper, and keeps them, in the cifar variant
+/// (blocks.1.dw.conv of both). Throws Error where a net has none.
+Conv2d& first_reduction(Module& mobilenet);
+
 struct SmallResNetOptions {
   std::int64_t classes = 10, width = 16, blocks_per_stage = 1;
   Init init = Init::he;

@@ -36,7 +36,7 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   }
   for (CLI::App* s : {run, pretrain}) {
     add_model(s, o);
-    add(s, "--epochs", o.epochs, "epochs of pre-training")->check(whole<std::int64_t>(0, kEpochs))->group("Training");
+    add_pretraining(s, o);
   }
   for (CLI::App* s : {run, qat}) {
     add(s, "--qat-epochs", o.qat_epochs, "epochs of fine-tuning; without any the quantizers have seen no data")->check(whole<std::int64_t>(1, kEpochs))->group("Training");
@@ -109,7 +109,7 @@ void add_compare(CLI::App& app, Options& o, QuantOptionsOf& quant) {
   add_data(compare, o);
   add_model(compare, o);
   add_training(compare, o);
-  add(compare, "--epochs", o.epochs, "epochs of pre-training")->check(whole<std::int64_t>(0, kEpochs))->group("Training");
+  add_pretraining(compare, o);
   add(compare, "--qat-epochs", o.qat_epochs, "epochs of fine-tuning")->check(whole<std::int64_t>(1, kEpochs))->group("Training");
   add(compare, "--qat-lr", o.qat_lr, "learning rate of fine-tuning; --lr is that of pre-training")->check(above_zero())->group("Training");
   add(compare, "--calibrate", o.calibrate, "training pictures that set the ranges of methods without training")->check(whole<std::int64_t>(1, 1000000))->group("Training");
@@ -177,6 +177,9 @@ void check_contradictions(const Options& o) {
   const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
   if (o.download && o.data != "auto") refuse("--download and --data are two sources of pictures; give one");
   if (o.net == "small_resnet" && o.variant == nn::Variant::cifar) refuse("small_resnet has no --variant: its strides are those of CIFAR nets");
+  if (o.coarse_epochs > 0 && (o.net == "small_resnet" || o.variant != nn::Variant::cifar)) refuse("--coarse-epochs is for --variant cifar, whose maps are large");
+  if (o.coarse_epochs > 0 && o.coarse_epochs >= o.epochs)
+    refuse(fmt::format("--coarse-epochs {} leaves no epoch of {} for maps of full size", o.coarse_epochs, o.epochs));
   if (o.command == Command::inspect && o.pictures.empty() == o.indices.empty()) refuse("inspect takes either --picture or --index");
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }

@@ -48,7 +48,7 @@ void add_model(CLI::App* app, Options& o) {
                           {{"imagenet", nn::Variant::imagenet}, {"cifar", nn::Variant::cifar}},
                           "strides of the paper, or of CIFAR nets (larger maps)")
       ->group("Model");
-  add_choice<nn::Init>(app, "--init", o.init, {{"he", nn::Init::he}, {"paddle", nn::Init::paddle}}, "initial weights")
+  add_choice<nn::Init>(app, "--init", o.init, {{"he", nn::Init::he}, {"identity", nn::Init::identity}, {"paddle", nn::Init::paddle}}, "initial weights")
       ->group("Model");
 }
 
@@ -87,6 +87,13 @@ void add_training(CLI::App* app, Options& o) {
   add(app, "--checkpoint-every", o.checkpoint_every, "steps between checkpoints; 0: after each epoch only")
       ->check(kCount)
       ->group(group);
+}
+
+void add_pretraining(CLI::App* app, Options& o) {
+  add(app, "--epochs", o.epochs, "epochs of pre-training")->check(whole<std::int64_t>(0, kEpochs))->group("Training");
+  add(app, "--coarse-epochs", o.coarse_epochs, "of them, the first so many on small maps, which take a third of the time (--variant cifar)")
+      ->check(whole<std::int64_t>(0, kEpochs))
+      ->group("Training");
 }
 
 void add_general(CLI::App* app, Options& o) {

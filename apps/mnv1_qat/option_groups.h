@@ -69,6 +69,8 @@ void add_model(CLI::App* app, Options& o);
 void add_device(CLI::App* app, Options& o, const std::string& help);
 /// Of a training: batch size, rate, schedule, augmentation ….
 void add_training(CLI::App* app, Options& o);
+/// --epochs, --coarse-epochs.
+void add_pretraining(CLI::App* app, Options& o);
 /// --seed, --deterministic, --quiet, --json, --config.
 void add_general(CLI::App* app, Options& o);
 void add_threads(CLI::App* app, Options& o);

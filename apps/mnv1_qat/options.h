@@ -31,7 +31,7 @@ struct Options {
   nn::Variant variant = nn::Variant::imagenet;
   nn::Init init = nn::Init::he;
   // training
-  std::int64_t epochs = 5, qat_epochs = 2, batch_size = 256;
+  std::int64_t epochs = 5, coarse_epochs = 0, qat_epochs = 2, batch_size = 256;
   double lr = 0.1, momentum = 0.9, weight_decay = 0, label_smoothing = 0;
   bool nesterov = false;
   optim::ScheduleKind schedule = optim::ScheduleKind::constant;

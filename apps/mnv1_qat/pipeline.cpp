@@ -15,6 +15,7 @@
 #include "core/profile.h"
 #include "nn/graph.h"
 #include "optim/checkpoint.h"
+#include "optim/coarse_maps.h"
 #include "quant/analysis/compare.h"
 #include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
@@ -74,6 +75,8 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
   j["stage"] = "pretrain", j["data"] = train.source, j["pictures"] = train.size(), j["epochs"] = options.epochs;
   j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar, j["paddle_init"] = options.init == nn::Init::paddle;
+  if (options.init == nn::Init::identity) j["init"] = "identity";
+  if (options.coarse_epochs > 0) j["coarse_epochs"] = options.coarse_epochs;
   if (options.net != ModelNotes{}.net) j["net"] = options.net;  // tags of earlier versions have none
   return j.dump();
 }
@@ -157,7 +160,11 @@ void Pipeline::pretrain() {
   net_ = build_model(notes_, options_.init, options_.seed);
   trainer_ = std::make_unique<optim::Trainer>(net_);
   if (console_.speaks()) console_.say("\n" + nn::summary(*net_, kPicture));
-  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0, pretrain_tag(options_, split_.train)}, timing_.pretrain);
+  Additions additions;
+  if (options_.coarse_epochs > 0)
+    additions.setup.methods.push_back(std::make_shared<optim::CoarseMaps>(nn::first_reduction(*net_), options_.coarse_epochs));
+  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0, pretrain_tag(options_, split_.train)}, timing_.pretrain,
+      additions);
   floats_ = path("fp32.safetensors");
   summary_.fp32_bytes = file_bytes(floats_);
   summary_.parameters = net_->parameter_count();

@@ -53,13 +53,12 @@ class Pipeline {
  private:
   std::string path(const std::string& file) const { return folder_.path(file); }
   bool keeps_earlier_stages() const;
-  /// What fine-tuning adds to a plain fit.
+  /// What a stage adds to a plain fit.
   struct Additions {
     class TraceWriter* trace = nullptr;  ///< may be null
     quant::TrainingSetup setup;
     std::function<void()> before_saving;  ///< may be empty
   };
-  void fit(const Stage& stage, StageTime& time) { fit(stage, time, {}); }
   void fit(const Stage& stage, StageTime& time, const Additions& additions);
   void reestimate_statistics();
   double total_seconds() const;

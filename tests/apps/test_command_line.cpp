@@ -89,7 +89,8 @@ TEST(CommandLine, EveryOptionArrives) {
   const app::Options o = parse({"run", "--data", "d", "--epochs", "7", "--qat-epochs=3", "--batch-size", "8", "--lr", "1e-3", "--momentum", "0.5",
                                 "--weight-decay", "1e-4", "--schedule", "cosine", "--augment", "crop-flip", "--scale", "0.5", "--variant", "cifar", "--init",
                                 "paddle", "--threads", "3", "--seed", "18446744073709551615", "--deterministic", "--out", "o", "--checkpoint-every", "9",
-                                "--resume", "--quiet", "--json", "--limit-train", "10", "--limit-test", "11", "--nesterov", "--label-smoothing", "0.1"});
+                                "--resume", "--quiet", "--json", "--limit-train", "10", "--limit-test", "11", "--nesterov", "--label-smoothing", "0.1",
+                                "--coarse-epochs", "4"});
   EXPECT_EQ(o.data, "d");
   EXPECT_EQ(o.epochs, 7);
   EXPECT_EQ(o.qat_epochs, 3);
@@ -98,6 +99,7 @@ TEST(CommandLine, EveryOptionArrives) {
   EXPECT_EQ(o.momentum, 0.5);
   EXPECT_EQ(o.weight_decay, 1e-4);
   EXPECT_EQ(o.label_smoothing, 0.1);
+  EXPECT_EQ(o.coarse_epochs, 4);
   EXPECT_EQ(o.schedule, optim::ScheduleKind::cosine);
   EXPECT_EQ(o.augment, data::Augment::crop_flip);
   EXPECT_EQ(o.scale, 0.5);

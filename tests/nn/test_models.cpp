@@ -40,8 +40,43 @@ TEST(MobileNetV1, SameSeedSameWeights) {
   EXPECT_NE(crc(nn::Init::he, 1), crc(nn::Init::paddle, 1));
 }
 
+// The identity that Init::identity adds, and nothing else, taken off again by what a layer makes of its input.
+TEST(MobileNetV1, IdentityInitHandsValuesOn) {
+  const auto weights = [](nn::Init init) { return nn::mobilenet_v1({.scale = 0.25, .init = init, .seed = 3}); };
+  const auto with = weights(nn::Init::identity), without = weights(nn::Init::he);
+  const auto a = with->named_modules(), b = without->named_modules();
+  int layers = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto *left = dynamic_cast<nn::Conv2d*>(a[i].second), *right = dynamic_cast<nn::Conv2d*>(b[i].second);
+    if (left == nullptr) continue;
+    SCOPED_TRACE(a[i].first);
+    const nn::Conv2dOptions& o = left->options();
+    const Tensor x = random_f32({1, 4, 4, o.in_channels}, 5);
+    const NoGrad no_grad;
+    const Tensor y = (*const_cast<nn::Conv2d*>(left))(Variable(x)).value(), z = (*const_cast<nn::Conv2d*>(right))(Variable(x)).value();
+    const bool hands_on = a[i].first != "conv1.conv";
+    layers += hands_on;
+    for (std::int64_t n = 0; n < y.numel(); ++n) {
+      const std::int64_t c = n % o.out_channels, place = n / o.out_channels, wide = y.shape()[2];
+      const std::int64_t from = (place / wide * o.stride * 4 + place % wide * o.stride) * o.in_channels + c;
+      const double expected = hands_on && c < o.in_channels ? x.at(from) : 0;
+      EXPECT_NEAR(y.at(n) - z.at(n), expected, 1e-4);
+    }
+  }
+  EXPECT_EQ(layers, 26);
+}
+
+TEST(MobileNetV1, FirstReductionIsWhereTheVariantsDiffer) {
+  for (const auto variant : {nn::Variant::imagenet, nn::Variant::cifar}) {
+    const std::int64_t stride = variant == nn::Variant::cifar ? 1 : 2;
+    EXPECT_EQ(nn::first_reduction(*nn::mobilenet_v1({.scale = 0.25, .variant = variant})).options().stride, stride);
+    EXPECT_EQ(nn::first_reduction(*nn::mobilenet_v2({.scale = 0.25, .variant = variant})).options().stride, stride);
+  }
+  EXPECT_ERROR(nn::first_reduction(*nn::small_resnet()), "SmallResNet has no blocks.1.dw.conv");
+}
+
 TEST(MobileNetV1, ANewNetIsNeitherDeadNorWild) {
-  for (const auto init : {nn::Init::he, nn::Init::paddle}) {
+  for (const auto init : {nn::Init::he, nn::Init::paddle, nn::Init::identity}) {
     const auto net = nn::mobilenet_v1({.scale = 0.25, .init = init});
     const Tensor logits = (*net)(Variable(random_f32({8, 32, 32, 3}, 1))).value();
     double largest = 0;
