@@ -17,11 +17,6 @@ using optim::CoarseMaps;
 using optim::FitOptions;
 using optim::Trainer;
 
-const data::Dataset& toy_set() {
-  static const data::Dataset set = toy_pictures(38, 1);
-  return set;
-}
-
 nn::Conv2d& stem_of(nn::Module& net) { return dynamic_cast<nn::Conv2d&>(*net.named_modules()[2].second); }
 
 /// The stride of the stem at every step.
@@ -32,13 +27,6 @@ struct Strides : optim::Callback {
   std::string seen;
 };
 
-FitOptions toy_options(std::int64_t epochs) {
-  FitOptions options;
-  options.epochs = epochs;
-  options.loader = {.batch_size = 16, .augment = data::Augment::crop_flip, .seed = 3};
-  return options;
-}
-
 std::uint32_t fit(const FitOptions& options, std::int64_t coarse, optim::Callback* callback = nullptr) {
   const auto net = toy_net();
   Trainer trainer(net);
@@ -46,7 +34,7 @@ std::uint32_t fit(const FitOptions& options, std::int64_t coarse, optim::Callbac
   if (coarse > 0) settings.methods = {std::make_shared<CoarseMaps>(stem_of(*net), coarse)};
   trainer.prepare(settings);
   try {
-    trainer.fit(toy_set(), options, callback);
+    trainer.fit(three_toy_batches(), options, callback);
   } catch (const Stop&) {
   }
   EXPECT_EQ(stem_of(*net).options().stride, 4) << "behind a fit all is as before";
@@ -59,7 +47,7 @@ TEST(CoarseMaps, DoublesAStrideForTheFirstEpochs) {
   Trainer trainer(net);
   trainer.prepare({.methods = {std::make_shared<CoarseMaps>(stem_of(*net), 2)}});
   Strides strides(stem_of(*net));
-  trainer.fit(toy_set(), toy_options(3), &strides);
+  trainer.fit(three_toy_batches(), toy_options(3), &strides);
   EXPECT_EQ(strides.seen, "888888444") << "three steps an epoch";
   EXPECT_EQ(stem_of(*net).options().stride, 4);
   EXPECT_ERROR(CoarseMaps(stem_of(*net), 0), "0 epochs");

@@ -22,19 +22,6 @@ using test::StopAfter;
 using optim::FitOptions;
 using optim::Trainer;
 
-// 3 batches an epoch, the last one of 6 pictures.
-const data::Dataset& toy_set() {
-  static const data::Dataset set = toy_pictures(38, 1);
-  return set;
-}
-
-FitOptions toy_options(std::int64_t epochs) {
-  FitOptions options;
-  options.epochs = epochs;
-  options.loader = {.batch_size = 16, .augment = data::Augment::crop_flip, .seed = 3};
-  return options;
-}
-
 /// Writes down what it is told.
 struct Diary : optim::Method {
   void begin_fit(std::int64_t steps) override { text += fmt::format("fit of {};", steps); }
@@ -57,7 +44,7 @@ TEST(Method, IsCalledInOrder) {
   auto diary = std::make_shared<Diary>();
   Trainer trainer(toy_net());
   trainer.prepare({.methods = {diary}});
-  trainer.fit(toy_set(), toy_options(2));
+  trainer.fit(three_toy_batches(), toy_options(2));
   EXPECT_EQ(diary->text, "fit of 6; epoch 0: 0lu 1lu 2lu epoch 1: 3lu 4lu 5lu end");
 }
 
@@ -86,7 +73,7 @@ std::uint32_t fit(const FitOptions& options, bool pulls, std::int64_t stop_after
   trainer.prepare(settings);
   StopAfter callback(stop_after);
   try {
-    trainer.fit(toy_set(), options, stop_after > 0 ? &callback : nullptr);
+    trainer.fit(three_toy_batches(), options, stop_after > 0 ? &callback : nullptr);
   } catch (const Stop&) {
   }
   return state_crc(net->state());
@@ -117,7 +104,7 @@ TEST(Method, ItsTermIsPartOfTheLoss) {
       void on_step(const optim::Progress& p) override { loss = loss == 0 ? p.batch_loss : loss; }
       double loss = 0;
     } first;
-    trainer.fit(toy_set(), toy_options(1), &first);
+    trainer.fit(three_toy_batches(), toy_options(1), &first);
     return first.loss;
   };
   EXPECT_FLOAT_EQ(static_cast<float>(first_loss(true)), static_cast<float>(3 * first_loss(false)));
@@ -146,11 +133,11 @@ TEST(Trainer, SingleParametersHaveTheirOwnWeightDecay) {
   };
   settings.methods = {std::make_shared<Touch>(net->idle)};
   trainer.prepare(settings);
-  trainer.fit(toy_set(), toy_options(1));
+  trainer.fit(three_toy_batches(), toy_options(1));
   EXPECT_NEAR(net->idle.value().item(), 2 * std::pow(1 - 0.1 * 0.5, 3), 1e-6);
   settings.weight_decays = {{"nobody", 0.5}};
   trainer.prepare(settings);
-  EXPECT_ERROR(trainer.fit(toy_set(), toy_options(1)),
+  EXPECT_ERROR(trainer.fit(three_toy_batches(), toy_options(1)),
                "[fit] there is a weight decay for 'nobody', which is no parameter");
 }
 

@@ -28,13 +28,6 @@ using optim::FitResult;
 using optim::Progress;
 using optim::Trainer;
 
-FitOptions toy_options(std::int64_t epochs = 2) {
-  FitOptions options;
-  options.epochs = epochs;
-  options.loader = {.batch_size = 16, .augment = data::Augment::crop_flip, .seed = 3};
-  return options;
-}
-
 // 5 batches an epoch, the last one of 6 pictures.
 const data::Dataset& toy_set() {
   static const data::Dataset set = toy_pictures(70, 1);

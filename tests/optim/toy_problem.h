@@ -2,10 +2,11 @@
 #pragma once
 #include <memory>
 
-#include "data/dataset.h"
-#include "nn/layers.h"
-#include "nn/init.h"
 #include "core/random.h"
+#include "data/dataset.h"
+#include "nn/init.h"
+#include "nn/layers.h"
+#include "optim/trainer.h"
 
 namespace octet::test {
 
@@ -22,6 +23,19 @@ inline data::Dataset toy_pictures(std::int64_t count, std::uint64_t seed) {
         *pixel++ = static_cast<std::uint8_t>((lit ? 150 : 40) + random.below(60));
       }
   }
+  return set;
+}
+
+inline optim::FitOptions toy_options(std::int64_t epochs = 2) {
+  optim::FitOptions options;
+  options.epochs = epochs;
+  options.loader = {.batch_size = 16, .augment = data::Augment::crop_flip, .seed = 3};
+  return options;
+}
+
+/// 3 batches of toy_options(), the last one of 6 pictures.
+inline const data::Dataset& three_toy_batches() {
+  static const data::Dataset set = toy_pictures(38, 1);
   return set;
 }
 
