@@ -13,9 +13,10 @@ namespace {
 
 thread_local bool unset = false;
 
-/// fill(values of the weight), wherever they lie.
+/// fill(values of the weight), wherever they lie; not while weights are left unset.
 template <class Fill>
 void fill_here(Tensor& weight, Fill&& fill) {
+  if (UnsetWeights::active()) return;
   Tensor here = weight.device() == Device::cpu ? weight : Tensor(weight.shape(), weight.dtype());
   fill(here.span<float>());
   if (weight.device() != Device::cpu) weight.copy_from(here);
@@ -28,12 +29,10 @@ UnsetWeights::~UnsetWeights() { unset = before_; }
 bool UnsetWeights::active() { return unset; }
 
 void fill_normal(Tensor& weight, double sigma, std::uint64_t seed, std::uint64_t layer) {
-  if (UnsetWeights::active()) return;
   fill_here(weight, [&](std::span<float> to) { octet::fill_normal(to, sigma, seed, Purpose::init, layer); });
 }
 
 void fill_uniform(Tensor& weight, double bound, std::uint64_t seed, std::uint64_t layer) {
-  if (UnsetWeights::active()) return;
   Random random(seed, Purpose::init, layer);
   fill_here(weight, [&](std::span<float> to) {
     for (float& w : to) w = static_cast<float>(random.uniform(-bound, bound));
@@ -48,21 +47,20 @@ double xavier_bound(std::int64_t fan_in, std::int64_t fan_out) {
 
 namespace {
 
-void add_identity(Conv2d& conv) {
-  const Conv2dOptions& o = conv.options();
+void add_identity(const Conv2dOptions& o, std::span<float> weight) {
   if (!o.depthwise && o.kernel_h * o.kernel_w > 1) return;
-  Tensor here = conv.weight.value().to(Device::cpu);
   const std::int64_t taps = o.kernel_h * o.kernel_w, middle = o.kernel_h / 2 * o.kernel_w + o.kernel_w / 2;
-  const auto at = [&](std::int64_t c) { return o.depthwise ? c * taps + middle : c * o.in_channels + c; };
-  for (std::int64_t c = 0; c < std::min(o.in_channels, o.out_channels); ++c) here.data<float>()[at(c)] += 1;
-  conv.weight.value().copy_from(here);
+  for (std::int64_t c = 0; c < std::min(o.in_channels, o.out_channels); ++c)
+    weight[static_cast<std::size_t>(o.depthwise ? c * taps + middle : c * o.in_channels + c)] += 1;
 }
 
 void initialise_conv(Conv2d& conv, Init init, std::uint64_t seed, std::uint64_t layer) {
   const Conv2dOptions& o = conv.options();
   const std::int64_t channels = o.depthwise && init != Init::paddle ? 1 : o.in_channels;
-  fill_normal(conv.weight.value(), he_sigma(o.kernel_h * o.kernel_w * channels), seed, layer);
-  if (init == Init::identity && !UnsetWeights::active()) add_identity(conv);
+  fill_here(conv.weight.value(), [&](std::span<float> to) {
+    octet::fill_normal(to, he_sigma(o.kernel_h * o.kernel_w * channels), seed, Purpose::init, layer);
+    if (init == Init::identity) add_identity(o, to);
+  });
   if (conv.bias.defined()) conv.bias.value().fill(0);
 }
 

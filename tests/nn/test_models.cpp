@@ -47,13 +47,13 @@ TEST(MobileNetV1, IdentityInitHandsValuesOn) {
   const auto a = with->named_modules(), b = without->named_modules();
   int layers = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const auto *left = dynamic_cast<nn::Conv2d*>(a[i].second), *right = dynamic_cast<nn::Conv2d*>(b[i].second);
+    auto *left = dynamic_cast<nn::Conv2d*>(a[i].second), *right = dynamic_cast<nn::Conv2d*>(b[i].second);
     if (left == nullptr) continue;
     SCOPED_TRACE(a[i].first);
     const nn::Conv2dOptions& o = left->options();
     const Tensor x = random_f32({1, 4, 4, o.in_channels}, 5);
     const NoGrad no_grad;
-    const Tensor y = (*const_cast<nn::Conv2d*>(left))(Variable(x)).value(), z = (*const_cast<nn::Conv2d*>(right))(Variable(x)).value();
+    const Tensor y = (*left)(Variable(x)).value(), z = (*right)(Variable(x)).value();
     const bool hands_on = a[i].first != "conv1.conv";
     layers += hands_on;
     for (std::int64_t n = 0; n < y.numel(); ++n) {
