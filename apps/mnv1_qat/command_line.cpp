@@ -177,7 +177,7 @@ void check_contradictions(const Options& o) {
   const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
   if (o.download && o.data != "auto") refuse("--download and --data are two sources of pictures; give one");
   if (o.net == "small_resnet" && o.variant == nn::Variant::cifar) refuse("small_resnet has no --variant: its strides are those of CIFAR nets");
-  if (o.coarse_epochs > 0 && (o.net == "small_resnet" || o.variant != nn::Variant::cifar)) refuse("--coarse-epochs is for --variant cifar, whose maps are large");
+  if (o.coarse_epochs > 0 && o.variant != nn::Variant::cifar) refuse("--coarse-epochs is for --variant cifar, whose maps are large");
   if (o.coarse_epochs > 0 && o.coarse_epochs >= o.epochs)
     refuse(fmt::format("--coarse-epochs {} leaves no epoch of {} for maps of full size", o.coarse_epochs, o.epochs));
   if (o.command == Command::inspect && o.pictures.empty() == o.indices.empty()) refuse("inspect takes either --picture or --index");

@@ -5,6 +5,11 @@ set -euo pipefail
 cd "$1"
 
 below_quant="core kernels ops nn data optim"
+# The rooms of quant, each above the one before; training and calibration stand beside each other.
+observers="$below_quant quant quant/observers"
+quantizers="$observers quant/quantizers"
+deployment="$quantizers quant/engine quant/deployment"
+analysis="$deployment quant/analysis"
 declare -A may=(
   [core]="core"
   [kernels]="core kernels"
@@ -12,13 +17,13 @@ declare -A may=(
   [nn]="core kernels ops nn"
   [data]="core kernels data"
   [optim]="core kernels ops nn data optim"
-  [quant]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis quant/training quant/calibration"
-  [quant/observers]="$below_quant quant quant/observers"
-  [quant/quantizers]="$below_quant quant quant/observers quant/quantizers"
-  [quant/deployment]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment"
-  [quant/analysis]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis"
-  [quant/training]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis quant/training"
-  [quant/calibration]="$below_quant quant quant/engine quant/observers quant/quantizers quant/deployment quant/analysis quant/calibration"
+  [quant]="$analysis quant/training quant/calibration"
+  [quant/observers]="$observers"
+  [quant/quantizers]="$quantizers"
+  [quant/deployment]="$deployment"
+  [quant/analysis]="$analysis"
+  [quant/training]="$analysis quant/training"
+  [quant/calibration]="$analysis quant/calibration"
   [quant/engine]="core kernels quant/engine"
 )
 

@@ -30,15 +30,14 @@ const data::Dataset& shapes() {
 
 /// Batch norms that have seen pictures, so that their statistics say something.
 std::shared_ptr<nn::Module> warmed_net() {
-  const auto net = nn::mobilenet_v2({.scale = 0.25});
-  static const NamedTensors warm = [&] {
+  static const auto warm = [] {
+    const auto net = nn::mobilenet_v2({.scale = 0.25});
     const NoGrad no_grad;
     for (int i = 0; i < 20; ++i) (*net)(Variable(data::normalise(shapes().pictures.slice(0, 64))));
-    NamedTensors state;
-    for (const auto& [name, tensor] : net->state()) state.push_back({name, tensor.clone()});
-    return state;
+    return net;
   }();
-  net->load_state(warm);
+  const auto net = nn::mobilenet_v2({.scale = 0.25});
+  net->load_state(warm->state());
   net->eval();
   return net;
 }
