@@ -39,8 +39,24 @@ std::vector<std::int64_t> epoch_order(std::int64_t pictures, const LoaderOptions
   return order;
 }
 
+kernels::View view_of(std::int64_t picture, const LoaderOptions& options, std::uint64_t epoch) {
+  kernels::View view;
+  Random random(options.seed, Purpose::augment, epoch, static_cast<std::uint64_t>(picture));
+  const auto draw = [&](int values, int less) { return static_cast<std::int8_t>(static_cast<int>(random.below(static_cast<std::uint64_t>(values))) - less); };
+  if (options.augment == Augment::crop_flip) {
+    view.down = draw(9, 4), view.right = draw(9, 4);
+    view.mirrored = random.below(2) == 1;
+  }
+  if (options.cutout > 0) {
+    view.hole_row = draw(kSide, options.cutout / 2), view.hole_column = draw(kSide, options.cutout / 2);
+    view.hole_side = static_cast<std::uint8_t>(options.cutout);
+  }
+  return view;
+}
+
 void check_loadable(const Dataset& dataset, const LoaderOptions& options) {
   OCTET_CHECK(options.batch_size >= 1, "loader", "batch size {} must be at least 1", options.batch_size);
+  OCTET_CHECK(options.cutout >= 0 && options.cutout <= kSide, "loader", "cutout of side {}, it must be 0 to {}", options.cutout, kSide);
   OCTET_CHECK(dataset.size() >= 1, "loader", "the data set holds no pictures");
   const Shape wanted{dataset.size(), kSide, kSide, kChannels};
   OCTET_CHECK(dataset.pictures.dtype() == DType::u8 && dataset.pictures.shape() == wanted && dataset.labels.dtype() == DType::s32, "loader",
@@ -79,11 +95,7 @@ struct Loader::Worker {
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t picture = order[static_cast<std::size_t>(begin + i)];
       batch.labels.data<std::int32_t>()[i] = dataset.labels.data<std::int32_t>()[picture];
-      const std::uint8_t* from = pixels + picture * kPictureBytes;
-      if (options.augment == Augment::crop_flip)
-        crop_flip(from, options.seed, epoch, static_cast<std::uint64_t>(picture), values + i * kPictureBytes);
-      else
-        normalise(from, kPictureBytes, values + i * kPictureBytes);
+      show(pixels + picture * kPictureBytes, view_of(picture, options, epoch), values + i * kPictureBytes);
     }
   }
 

@@ -9,6 +9,8 @@
 
 namespace octet::data {
 
+enum class Augment { none, crop_flip };
+
 struct Batch {
   Tensor images;  ///< f32 n,32,32,3
   Tensor labels;  ///< s32 n
@@ -20,12 +22,17 @@ struct LoaderOptions {
   bool shuffle = true;
   Augment augment = Augment::none;
   std::uint64_t seed = 1;
+  int cutout = 0;  ///< side of the square that hides a part of each picture; 0: none
 };
 
-/// Throws Error when batch_size is below 1, the set is empty, or its tensors are not as Dataset has them.
+/// Throws Error when batch_size is below 1, cutout is not in [0, 32], the set is empty, or its tensors are not as Dataset has them.
 void check_loadable(const Dataset& dataset, const LoaderOptions& options);
 /// The pictures of an epoch in their order: shuffled by the numbers of (seed, epoch), or as they come.
 std::vector<std::int64_t> epoch_order(std::int64_t pictures, const LoaderOptions& options, std::uint64_t epoch);
+/// How a training picture is seen in an epoch, a function of (seed, epoch, picture) alone. Crop-flip: shifted by −4 to 4 pixels
+/// on either axis, mirrored with probability 1/2. Cutout: a square whose middle may be any pixel (DeVries and Taylor 2017,
+/// section 3.2).
+kernels::View view_of(std::int64_t picture, const LoaderOptions& options, std::uint64_t epoch);
 
 /// Every batch is a function of (seed, epoch, index): where one starts does not change what follows. The last batch of an
 /// epoch may be smaller.

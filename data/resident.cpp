@@ -13,7 +13,7 @@ Resident::Resident(const Dataset& dataset, const LoaderOptions& options, Device 
   OCTET_CHECK(pictures_ <= std::numeric_limits<std::int32_t>::max(), "resident", "{} pictures, at most 2^31 - 1 fit", pictures_);
   bytes_ = dataset.pictures.to(device), labels_ = dataset.labels.to(device);
   order_ = Tensor({pictures_}, DType::s32, device), position_ = Tensor::zeros({1}, DType::s32, device);
-  if (options.augment == Augment::crop_flip) views_ = Tensor({pictures_, std::int64_t{sizeof(kernels::View)}}, DType::u8, device);
+  if (options.augment != Augment::none || options.cutout > 0) views_ = Tensor({pictures_, std::int64_t{sizeof(kernels::View)}}, DType::u8, device);
   const std::int64_t most = count_of(0);
   batch_ = {Tensor({most, kSide, kSide, kChannels}, DType::f32, device), Tensor({most}, DType::s32, device)};
 }
@@ -34,7 +34,7 @@ void Resident::start(std::uint64_t epoch, std::int64_t first_batch) {
     for (std::int64_t i = task * kTask, end = std::min(pictures_, i + kTask); i < end; ++i) {
       const std::int64_t picture = pictures[static_cast<std::size_t>(i)];
       to[i] = static_cast<std::int32_t>(picture);
-      if (view != nullptr) view[i] = crop_flip_view(options_.seed, epoch, static_cast<std::uint64_t>(picture));
+      if (view != nullptr) view[i] = view_of(picture, options_, epoch);
     }
   });
   order_.copy_from(order);

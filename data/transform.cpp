@@ -10,7 +10,6 @@
 
 #include "core/cpu_features.h"
 #include "core/parallel.h"
-#include "core/random.h"
 #include "data/dataset.h"
 
 namespace octet::data {
@@ -55,22 +54,24 @@ Tensor normalise(const Tensor& pictures) {
   return values;
 }
 
-kernels::View crop_flip_view(std::uint64_t seed, std::uint64_t epoch, std::uint64_t picture) {
-  Random random(seed, Purpose::augment, epoch, picture);
-  const auto down = static_cast<std::int8_t>(random.below(9)), right = static_cast<std::int8_t>(random.below(9));
-  return {static_cast<std::int8_t>(down - 4), static_cast<std::int8_t>(right - 4), random.below(2) == 1};
+namespace {
+
+void cut_out(kernels::View view, float* values) {
+  const auto edge = [](int at) { return std::clamp<std::int64_t>(at, 0, kSide); };
+  const std::int64_t left = edge(view.hole_column), right = edge(view.hole_column + view.hole_side);
+  for (std::int64_t row = edge(view.hole_row), end = edge(view.hole_row + view.hole_side); row < end; ++row)
+    std::fill_n(values + (row * kSide + left) * kChannels, (right - left) * kChannels, 0.0f);
 }
 
 // Each output row is a run of border, a run of the picture (backwards when mirrored) and again border.
-void crop_flip(const std::uint8_t* pixels, std::uint64_t seed, std::uint64_t epoch, std::uint64_t picture, float* values) {
-  const kernels::View view = crop_flip_view(seed, epoch, picture);
+void shift_and_mirror(const std::uint8_t* pixels, kernels::View view, float* values) {
   const std::int64_t first = std::max<std::int64_t>(0, view.right), last = std::min<std::int64_t>(kSide, kSide + view.right);  // columns of the picture that are seen
   const std::int64_t shown = last - first;
   const std::int64_t begin = view.mirrored ? kSide + view.right - last : first - view.right;  // where they start in the output
   std::uint8_t backwards[kSide * kChannels];
   for (std::int64_t row = 0; row < kSide; ++row, values += kSide * kChannels) {
     const std::int64_t from_row = kernels::seen_row(row, view);
-    const bool outside = from_row < 0 || from_row >= kSide;
+    const bool outside = from_row < 0 || from_row >= kSide || shown <= 0;
     std::fill_n(values, (outside ? kSide : begin) * kChannels, 0.0f);
     if (outside) continue;
     const std::uint8_t* from = pixels + (from_row * kSide + first) * kChannels;
@@ -82,6 +83,13 @@ void crop_flip(const std::uint8_t* pixels, std::uint64_t seed, std::uint64_t epo
     normalise(from, shown * kChannels, to);
     std::fill_n(to + shown * kChannels, (kSide - begin - shown) * kChannels, 0.0f);
   }
+}
+
+}  // namespace
+
+void show(const std::uint8_t* pixels, kernels::View view, float* values) {
+  shift_and_mirror(pixels, view, values);
+  cut_out(view, values);
 }
 
 }  // namespace octet::data

@@ -79,6 +79,9 @@ void add_training(CLI::App* app, Options& o) {
   add_choice<data::Augment>(app, "--augment", o.augment,
                             {{"none", data::Augment::none}, {"crop-flip", data::Augment::crop_flip}}, "augmentation")
       ->group(group);
+  add(app, "--cutout", o.cutout, "side in pixels of a square that hides a part of each training picture; 0: none")
+      ->check(whole(0, static_cast<int>(data::kSide)))
+      ->group(group);
   add_device(app, o, "where nets train and are evaluated; cuda needs a build with CUDA and a device");
   add_choice<ops::Precision>(app, "--precision", o.precision,
                              {{"f32", ops::Precision::f32}, {"bf16", ops::Precision::bf16}},

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/transform.h"
+#include "data/loader.h"
 #include "nn/models.h"
 #include "optim/schedule.h"
 #include "ops/ops.h"
@@ -36,6 +36,7 @@ struct Options {
   bool nesterov = false;
   optim::ScheduleKind schedule = optim::ScheduleKind::constant;
   data::Augment augment = data::Augment::none;
+  int cutout = 0;  ///< pixels; 0: none
   ops::Precision precision = ops::Precision::f32;
   std::int64_t limit_train = 0, limit_test = 0;  ///< use only the first pictures; 0 = all
   std::uint64_t seed = 1;

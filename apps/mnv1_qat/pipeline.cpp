@@ -33,6 +33,8 @@ constexpr std::uint64_t kFineTuneEpochs = 1000;  // loader epochs of fine-tuning
 constexpr std::uint64_t kReestimateEpoch = 1000000000;
 constexpr std::int64_t kCompareBatch = 128, kTracedPictures = 32;
 
+data::LoaderOptions training_batches(const Options& o) { return {o.batch_size, true, o.augment, o.seed, o.cutout}; }
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Keeps the time at each checkpoint, so that a run counts what its killed processes did, and that of the very first step.
@@ -64,6 +66,7 @@ class StageReporter : public Reporter {
 Json training_json(const Options& o) {
   Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
             {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+  if (o.cutout > 0) j["cutout"] = o.cutout;
   if (o.nesterov) j["nesterov"] = true;
   if (o.label_smoothing != 0) j["label_smoothing"] = o.label_smoothing;
   if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
@@ -128,7 +131,7 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
   trainer_->prepare(settings);
   optim::FitOptions fit;
   fit.epochs = stage.epochs;
-  fit.loader = {options_.batch_size, true, options_.augment, options_.seed};
+  fit.loader = training_batches(options_);
   fit.first_epoch = stage.first_epoch;
   fit.checkpoint_every = options_.checkpoint_every;
   fit.checkpoint_path = path(stage.checkpoint);
@@ -223,7 +226,7 @@ void Pipeline::reestimate_statistics() {
   const profile::Stage profiled("batch norm statistics");
   quant::ReestimateOptions options;
   options.batches = options_.quant.batch_norm_reestimate_batches;
-  options.loader = {options_.batch_size, true, options_.augment, options_.seed};
+  options.loader = training_batches(options_);
   options.epoch = kReestimateEpoch;
   std::unique_ptr<optim::ProgressBar> bar;
   quant::reestimate_statistics(*net_, split_.train, options, [&](std::int64_t done, std::int64_t total) {

@@ -8,9 +8,9 @@ void show(const AugmentProblem& p, const std::uint8_t* picture, View view, float
   for (std::int64_t row = 0; row < p.h; ++row)
     for (std::int64_t column = 0; column < p.w; ++column) {
       const std::int64_t y = seen_row(row, view), x = seen_column(column, p.w, view);
-      const bool border = y < 0 || y >= p.h || x < 0 || x >= p.w;
+      const bool empty = y < 0 || y >= p.h || x < 0 || x >= p.w || in_hole(row, column, view);
       for (std::int64_t channel = 0; channel < p.c; ++channel)
-        *to++ = border ? 0.0f : normalised(picture[(y * p.w + x) * p.c + channel]);
+        *to++ = empty ? 0.0f : normalised(picture[(y * p.w + x) * p.c + channel]);
     }
 }
 

@@ -113,8 +113,8 @@ TEST(Loader, WithoutShuffleInOrder) {
 }
 
 TEST(Loader, AnyStartGivesTheSameBatches) {
-  for (const auto augment : {data::Augment::none, data::Augment::crop_flip}) {
-    Loader loader(numbered(50), {.batch_size = 8, .augment = augment});
+  for (const LoaderOptions& options : {LoaderOptions{.batch_size = 8}, LoaderOptions{.batch_size = 8, .augment = data::Augment::crop_flip, .cutout = 9}}) {
+    Loader loader(numbered(50), options);
     loader.start(4);
     const auto whole = rest_of(loader);
     ASSERT_EQ(whole.size(), 7u);
@@ -155,6 +155,8 @@ TEST(Loader, SizesAtTheEdges) {
 TEST(Loader, Refusals) {
   EXPECT_ERROR(Loader(numbered(5), {.batch_size = 0}), "batch size 0");
   EXPECT_ERROR(Loader(numbered(5), {.batch_size = -3}), "batch size -3");
+  EXPECT_ERROR(Loader(numbered(5), {.cutout = 33}), "cutout of side 33, it must be 0 to 32");
+  EXPECT_ERROR(Loader(numbered(5), {.cutout = -1}), "cutout of side -1");
   EXPECT_ERROR(Loader({}, {}), "no pictures");
   EXPECT_ERROR(Loader(numbered(5).first(0), {}), "no pictures");
   data::Dataset set = numbered(5);

@@ -3,10 +3,14 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/loader.h"
 #include "data/transform.h"
+#include "kernels/augment/augment.h"
+#include "tests/kernels/hostile.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tensors.h"
 
@@ -77,14 +81,18 @@ Move move_of(const std::vector<float>& values) {
   return {};
 }
 
+// Picture `index` as training shows it.
+std::vector<float> shown(const data::LoaderOptions& options, std::uint64_t epoch, std::int64_t index) {
+  std::vector<float> values(kPictureBytes, 9);
+  data::show(numbered_picture().data(), data::view_of(index, options, epoch), values.data());
+  return values;
+}
+
 TEST(CropFlip, IsAShiftOverZerosAndPerhapsAMirror) {
-  const auto picture = numbered_picture();
   std::set<Move> seen;
   int mirrored = 0;
-  std::vector<float> values(kPictureBytes);
-  for (std::uint64_t p = 0; p < 1000; ++p) {
-    data::crop_flip(picture.data(), 5, 2, p, values.data());
-    const Move move = move_of(values);
+  for (std::int64_t p = 0; p < 1000; ++p) {
+    const Move move = move_of(shown({.augment = data::Augment::crop_flip, .seed = 5}, 2, p));
     ASSERT_NE(move.down, 99) << p;
     seen.insert(move);
     mirrored += move.mirrored;
@@ -94,20 +102,50 @@ TEST(CropFlip, IsAShiftOverZerosAndPerhapsAMirror) {
 }
 
 TEST(CropFlip, AFunctionOfSeedEpochAndPicture) {
-  const auto picture = numbered_picture();
-  const auto made = [&](std::uint64_t seed, std::uint64_t epoch, std::uint64_t index) {
-    std::vector<float> values(kPictureBytes, 9);
-    data::crop_flip(picture.data(), seed, epoch, index, values.data());
-    return values;
+  const auto made = [](std::uint64_t seed, std::uint64_t epoch, std::int64_t index) {
+    return shown({.augment = data::Augment::crop_flip, .seed = seed}, epoch, index);
   };
   EXPECT_EQ(made(1, 2, 3), made(1, 2, 3));
   int differ[3] = {0, 0, 0};
-  for (std::uint64_t i = 0; i < 20; ++i) {
+  for (std::int64_t i = 0; i < 20; ++i) {
     differ[0] += made(1, 2, i) != made(2, 2, i);
     differ[1] += made(1, 2, i) != made(1, 3, i);
     differ[2] += made(1, 2, i) != made(1, 2, i + 1);
   }
   for (int d : differ) EXPECT_GE(d, 16);
+}
+
+// All that differs from the picture without it is zero and is a square, or as much of one as lies on the picture.
+TEST(Cutout, IsASquareOfZerosAroundAnyPixel) {
+  std::set<std::pair<int, int>> middles;
+  for (const int side : {1, 8, 13})
+    for (const data::Augment augment : {data::Augment::none, data::Augment::crop_flip})
+      for (std::int64_t p = 0; p < 300; ++p) {
+        const data::LoaderOptions options{.augment = augment, .seed = 5, .cutout = side};
+        const kernels::View view = data::view_of(p, options, 2);
+        const int top = view.hole_row, left = view.hole_column;
+        ASSERT_TRUE(top >= -side / 2 && top < 32 - side / 2 && left >= -side / 2 && left < 32 - side / 2) << top << " " << left;
+        middles.insert({top + side / 2, left + side / 2});
+        std::vector<float> wanted = shown({.augment = augment, .seed = 5}, 2, p);
+        for (int row = std::max(top, 0); row < std::min(top + side, 32); ++row)
+          for (int column = std::max(left, 0); column < std::min(left + side, 32); ++column)
+            std::fill_n(&wanted[static_cast<std::size_t>((row * 32 + column) * 3)], 3, 0.0f);
+        ASSERT_EQ(shown(options, 2, p), wanted) << p;
+      }
+  EXPECT_GE(middles.size(), 400u);  // 600 draws of 1024 pixels: 454 are expected
+}
+
+TEST(Show, TheHostsWayHasTheReferencesBits) {
+  const auto picture = numbered_picture();
+  const std::int32_t label = 0, order = 0;
+  for (const kernels::View view : {kernels::View{}, kernels::View{-40, 0, 0}, kernels::View{3, 33, 1}, kernels::View{2, -3, 1, -5, 30, 9},
+                                   kernels::View{0, 1, 0, 31, -31, 32}, kernels::View{-4, 4, 1, 0, 0, 255}, kernels::View{0, 0, 0, -128, 127, 64}}) {
+    std::vector<float> values(kPictureBytes, 9), wanted(kPictureBytes, 8);
+    data::show(picture.data(), view, values.data());
+    std::int32_t batch_label = 0;
+    kernels::hostile::reference_row(kernels::augment_rows(), "augment_fwd", "u8f32").run({}, {picture.data(), &label, &order, &view, nullptr, wanted.data(), &batch_label}, {});
+    EXPECT_EQ(values, wanted);
+  }
 }
 
 }  // namespace

@@ -29,10 +29,10 @@ void expect_same_batch(const data::Batch& wanted, const data::Batch& got, const 
 
 TEST_F(GpuResident, EveryBatchHasTheBitsOfTheLoaders) {
   const data::Dataset set = noise(23);
-  for (const data::Augment augment : {data::Augment::none, data::Augment::crop_flip})
+  for (const auto& [augment, cutout] : {std::pair{data::Augment::none, 0}, {data::Augment::crop_flip, 0}, {data::Augment::none, 8}, {data::Augment::crop_flip, 13}})
     for (const bool shuffle : {true, false})
       for (const Device device : {Device::cuda, Device::cpu}) {
-        const data::LoaderOptions options{.batch_size = 6, .shuffle = shuffle, .augment = augment, .seed = 9};
+        const data::LoaderOptions options{.batch_size = 6, .shuffle = shuffle, .augment = augment, .seed = 9, .cutout = cutout};
         const data::Loader loader(set, options);
         data::Resident resident(set, options, device);
         ASSERT_EQ(resident.batches_per_epoch(), loader.batches_per_epoch());
@@ -87,7 +87,8 @@ void expect_row(const kernels::AugmentProblem& p, bool with_views) {
   std::vector<kernels::View> views;
   for (std::size_t i = 0; i < order.size(); ++i)
     views.push_back({static_cast<std::int8_t>(static_cast<int>(random.below(11)) - 5), static_cast<std::int8_t>(i == 3 ? -128 : static_cast<int>(random.below(11)) - 5),
-                     random.below(2) == 1});
+                     random.below(2) == 1, static_cast<std::int8_t>(static_cast<int>(random.below(11)) - 5), static_cast<std::int8_t>(random.below(8)),
+                     static_cast<std::uint8_t>(random.below(6))});
   std::vector<float> values(count * size);
   std::vector<std::int32_t> batch_labels(count);
   Buffer<std::uint8_t> dpictures(pictures);
