@@ -73,11 +73,13 @@ bool DeviceSteps::enqueue(std::int64_t count) {
     return batches_.next(count);
   }();
   const std::size_t copies = gpu::host_copies();
+  methods_.begin_batch(batch);
   const Variable loss = loss_of(batch);
   {
     const Span span(Kind::phase, "backward");
     loss.backward();
   }
+  methods_.before_update();
   const bool copied = gpu::host_copies() != copies;
   const Span span(Kind::phase, "optimizer");
   optimizer_.step();

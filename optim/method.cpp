@@ -16,10 +16,18 @@ void Methods::begin_step(std::int64_t step) {
   for (const auto& method : all_) method->begin_step(step);
 }
 
+void Methods::begin_batch(const data::Batch& batch) {
+  for (const auto& method : all_) method->begin_batch(batch);
+}
+
 Variable Methods::loss(const Variable& so_far, const data::Batch& batch, const Variable& logits) {
   Variable loss = so_far;
   for (const auto& method : all_) loss = method->loss(loss, batch, logits);
   return loss;
+}
+
+void Methods::before_update() {
+  for (const auto& method : all_) method->before_update();
 }
 
 void Methods::after_update() {

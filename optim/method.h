@@ -9,8 +9,8 @@
 
 namespace octet::optim {
 
-/// A fit calls, in this order: begin_fit, then for each epoch begin_epoch, and for each of its steps begin_step, the
-/// model, loss, the optimizer, after_update; end_fit, whatever ends it. What begin_step decides for a step it must
+/// A fit calls, in this order: begin_fit, then for each epoch begin_epoch, and for each of its steps begin_step, begin_batch,
+/// the model, loss, before_update, the optimizer, after_update; end_fit, whatever ends it. What begin_step decides for a step it must
 /// decide from the step's number and state() alone, so that a resumed fit has the same bits.
 class Method {
  public:
@@ -25,11 +25,15 @@ class Method {
   }
   /// Before step `step`, from 0. Never recorded: numbers that follow a schedule are brought to the device here.
   virtual void begin_step(std::int64_t step) { (void)step; }
+  /// Before the model sees the batch of a step; parameters have no gradients. May be recorded.
+  virtual void begin_batch(const data::Batch& batch) { (void)batch; }
   /// What is to be minimised, one element, given what has been so far and the logits of the batch. May be recorded.
   virtual Variable loss(const Variable& so_far, const data::Batch& batch, const Variable& logits) {
     (void)batch, (void)logits;
     return so_far;
   }
+  /// Between the gradients and the optimizer's update. May be recorded.
+  virtual void before_update() {}
   /// Behind the optimizer's update. May be recorded.
   virtual void after_update() {}
   virtual void end_fit() {}
@@ -44,7 +48,9 @@ class Methods : public Method {
   void begin_fit(std::int64_t steps) override;
   bool begin_epoch(std::int64_t epoch) override;
   void begin_step(std::int64_t step) override;
+  void begin_batch(const data::Batch& batch) override;
   Variable loss(const Variable& so_far, const data::Batch& batch, const Variable& logits) override;
+  void before_update() override;
   void after_update() override;
   void end_fit() override;
   nn::Module::NamedTensors state() const override;

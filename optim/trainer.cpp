@@ -167,6 +167,7 @@ class Fit {
 
   void update() {
     const Span span(Kind::phase, "optimizer");
+    methods_.before_update();
     optimizer_.step();
     methods_.after_update();
     optimizer_.zero_grad();
@@ -187,6 +188,7 @@ class Fit {
   }
 
   void step_here(const data::Batch& batch) {
+    methods_.begin_batch(batch);
     const Variable loss = loss_of(forward(batch.images), batch);
     {
       const Span backward(Kind::phase, "backward");

@@ -180,6 +180,7 @@ void check_contradictions(const Options& o) {
   if (o.coarse_epochs > 0 && o.variant != nn::Variant::cifar) refuse("--coarse-epochs is for --variant cifar, whose maps are large");
   if (o.coarse_epochs > 0 && o.coarse_epochs >= o.epochs)
     refuse(fmt::format("--coarse-epochs {} leaves no epoch of {} for maps of full size", o.coarse_epochs, o.epochs));
+  if (o.sharpness > 0 && o.device != Device::cpu) refuse("--sharpness-aware trains on the processor only; leave --device out");
   if (o.command == Command::inspect && o.pictures.empty() == o.indices.empty()) refuse("inspect takes either --picture or --index");
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }

@@ -67,6 +67,9 @@ void add_training(CLI::App* app, Options& o) {
   add(app, "--weight-decay", o.weight_decay, "L2 added to the gradient")
       ->check(in_range("0 or more", 0.0, kLargest))
       ->group(group);
+  add(app, "--sharpness-aware", o.sharpness, "radius: gradients where the loss is worst nearby, at 5/4 of a step's time (on the processor); 0: off")
+      ->check(in_range("0 or more", 0.0, kLargest))
+      ->group(group);
   add(app, "--label-smoothing", o.label_smoothing, "share of a label that all classes have alike")
       ->check(in_range("0 or more and below 1", 0.0, std::nextafter(1.0, 0.0)))
       ->group(group);

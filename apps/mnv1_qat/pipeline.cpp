@@ -16,6 +16,7 @@
 #include "nn/graph.h"
 #include "optim/checkpoint.h"
 #include "optim/coarse_maps.h"
+#include "optim/sharpness_aware.h"
 #include "quant/analysis/compare.h"
 #include "quant/deployment/simulator.h"
 #include "quant/engine/engine.h"
@@ -69,6 +70,7 @@ Json training_json(const Options& o) {
   if (o.cutout > 0) j["cutout"] = o.cutout;
   if (o.nesterov) j["nesterov"] = true;
   if (o.label_smoothing != 0) j["label_smoothing"] = o.label_smoothing;
+  if (o.sharpness != 0) j["sharpness"] = o.sharpness;
   if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
   if (o.device != Device::cpu) j["device"] = name_of(o.device);
   return j;
@@ -128,6 +130,7 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
   }
   optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov}, options_.schedule, options_.label_smoothing};
   additions.setup.add_to(settings);
+  if (options_.sharpness > 0) settings.methods.push_back(std::make_shared<optim::SharpnessAware>(*net_, optim::SharpnessOptions{options_.sharpness, options_.label_smoothing}));
   trainer_->prepare(settings);
   optim::FitOptions fit;
   fit.epochs = stage.epochs;

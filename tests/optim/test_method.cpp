@@ -30,13 +30,20 @@ struct Diary : optim::Method {
     return false;
   }
   void begin_step(std::int64_t step) override { text += fmt::format(" {}", step); }
+  void begin_batch(const data::Batch& batch) override {
+    pictures = batch.size();
+    text += "b";
+  }
   Variable loss(const Variable& so_far, const data::Batch& batch, const Variable& logits) override {
     EXPECT_EQ(batch.size(), logits.shape()[0]);
+    EXPECT_EQ(batch.size(), pictures);
     text += "l";
     return so_far;
   }
+  void before_update() override { text += "g"; }
   void after_update() override { text += "u"; }
   void end_fit() override { text += " end"; }
+  std::int64_t pictures = 0;
   std::string text;
 };
 
@@ -45,7 +52,7 @@ TEST(Method, IsCalledInOrder) {
   Trainer trainer(toy_net());
   trainer.prepare({.methods = {diary}});
   trainer.fit(three_toy_batches(), toy_options(2));
-  EXPECT_EQ(diary->text, "fit of 6; epoch 0: 0lu 1lu 2lu epoch 1: 3lu 4lu 5lu end");
+  EXPECT_EQ(diary->text, "fit of 6; epoch 0: 0blgu 1blgu 2blgu epoch 1: 3blgu 4blgu 5blgu end");
 }
 
 /// Triples the loss, and pulls the first parameter towards a running mean of its own, which is its state.
