@@ -130,7 +130,8 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
   }
   optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov}, options_.schedule, options_.label_smoothing};
   additions.setup.add_to(settings);
-  if (options_.sharpness > 0) settings.methods.push_back(std::make_shared<optim::SharpnessAware>(*net_, optim::SharpnessOptions{options_.sharpness, options_.label_smoothing}));
+  if (options_.sharpness > 0)
+    settings.methods.push_back(std::make_shared<optim::SharpnessAware>(*net_, optim::SharpnessOptions{options_.sharpness, options_.label_smoothing}));
   trainer_->prepare(settings);
   optim::FitOptions fit;
   fit.epochs = stage.epochs;
