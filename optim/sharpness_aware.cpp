@@ -71,8 +71,9 @@ void SharpnessAware::begin_batch(const data::Batch& batch) {
   });
 }
 
-void SharpnessAware::before_update() {
+void SharpnessAware::come_down() {
   if (up_) for_each([](Climbed& p) { p.parameter.value().copy_from(p.before); });
+  up_ = false;
 }
 
 }  // namespace octet::optim

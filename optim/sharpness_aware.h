@@ -23,7 +23,9 @@ class SharpnessAware : public Method {
   SharpnessAware(nn::Module& model, const SharpnessOptions& options);
   void begin_fit(std::int64_t steps) override;
   void begin_batch(const data::Batch& batch) override;
-  void before_update() override;
+  void before_update() override { come_down(); }
+  /// Also when a step threw up there.
+  void end_fit() override { come_down(); }
 
  private:
   struct Climbed {
@@ -34,6 +36,7 @@ class SharpnessAware : public Method {
   template <class F>
   void for_each(const F& body);
   double gradient_norm();
+  void come_down();
 
   nn::Module& model_;
   SharpnessOptions options_;

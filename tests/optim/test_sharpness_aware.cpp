@@ -109,6 +109,35 @@ TEST(SharpnessAware, AResumedFitHasTheSameBits) {
   }
 }
 
+std::uint32_t weights_crc(const nn::Module& net) {
+  std::vector<std::pair<std::string, Tensor>> weights;
+  for (const auto& [name, parameter] : net.named_parameters()) weights.emplace_back(name, Variable(parameter).value());
+  return state_crc(weights);
+}
+
+struct ThrowsAbove : optim::Method {
+  explicit ThrowsAbove(nn::Module& model) : net(model) {}
+  void begin_step(std::int64_t) override { before = weights_crc(net); }
+  void before_update() override {
+    above = weights_crc(net);
+    throw Stop();
+  }
+  nn::Module& net;
+  std::uint32_t before = 0, above = 0;
+};
+
+TEST(SharpnessAware, AStepThatThrowsLeavesTheWeightsWhereTheyWere) {
+  const auto net = toy_net();
+  Trainer trainer(net);
+  Trainer::Settings settings{{0.05, 0.9, 1e-4, true}, optim::ScheduleKind::constant, kSmoothing};
+  const auto throws = std::make_shared<ThrowsAbove>(*net);
+  settings.methods = {throws, std::make_shared<SharpnessAware>(*net, SharpnessOptions{0.3, kSmoothing, 1})};
+  trainer.prepare(settings);
+  EXPECT_THROW(trainer.fit(three_toy_batches(), toy_options(1)), Stop);
+  EXPECT_NE(throws->above, throws->before);
+  EXPECT_EQ(weights_crc(*net), throws->before);
+}
+
 // A batch of fewer pictures than the share has one that tells the way.
 TEST(SharpnessAware, SmallBatches) { EXPECT_NE(crc_of(toy_options(1), 0.1, 1000), crc_of(toy_options(1), 0.1, 1)); }
 
