@@ -5,14 +5,24 @@
 
 namespace octet::optim {
 
-double Schedule::at(std::int64_t step, std::int64_t total_steps) const {
-  const double done = total_steps > 0 ? static_cast<double>(step) / static_cast<double>(total_steps) : 0;
+namespace {
+
+// Of the base rate, when `done` of the steps lie behind.
+double share_of(ScheduleKind kind, double done) {
   switch (kind) {
-    case ScheduleKind::cosine: return base * (1 + portable::cos(3.14159265358979323846 * done)) / 2;
-    case ScheduleKind::step: return base * (done < 0.5 ? 1.0 : done < 0.75 ? 0.1 : 0.01);
+    case ScheduleKind::cosine: return (1 + portable::cos(3.14159265358979323846 * done)) / 2;
+    case ScheduleKind::step: return done < 0.5 ? 1.0 : done < 0.75 ? 0.1 : 0.01;
     case ScheduleKind::constant: break;
   }
-  return base;
+  return 1;
+}
+
+}  // namespace
+
+double Schedule::at(std::int64_t step, std::int64_t total_steps) const {
+  const double done = total_steps > 0 ? static_cast<double>(step) / static_cast<double>(total_steps) : 0;
+  const double rate = base * share_of(kind, done);
+  return step < warmup ? rate * static_cast<double>(step + 1) / static_cast<double>(warmup) : rate;
 }
 
 const char* name_of(ScheduleKind kind) {

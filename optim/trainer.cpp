@@ -65,7 +65,7 @@ class Fit {
         loader_(dataset, options.loader),
         optimizer_(groups_of(model, settings), settings.optimizer),
         methods_(settings.methods),
-        schedule_{settings.schedule, settings.optimizer.lr} {
+        schedule_{settings.schedule, settings.optimizer.lr, settings.warmup_steps} {
     progress_.epochs = options.epochs;
     progress_.batches = loader_.batches_per_epoch();
     if (model.device() == Device::cuda)

@@ -89,6 +89,7 @@ class Trainer {
     MomentumOptions optimizer{};
     ScheduleKind schedule = ScheduleKind::constant;
     double label_smoothing = 0;
+    std::int64_t warmup_steps = 0;
     std::vector<std::shared_ptr<Method>> methods{};
     /// Of single parameters, by name, instead of the optimizer's.
     std::map<std::string, double> weight_decays{};

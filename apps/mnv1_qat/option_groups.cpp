@@ -79,6 +79,7 @@ void add_training(CLI::App* app, Options& o) {
                                    {"step", optim::ScheduleKind::step}},
                                   "learning rate over the steps")
       ->group(group);
+  add(app, "--warmup-steps", o.warmup_steps, "steps over which the rate rises to that of the schedule")->check(kCount)->group(group);
   add_choice<data::Augment>(app, "--augment", o.augment,
                             {{"none", data::Augment::none}, {"crop-flip", data::Augment::crop_flip}}, "augmentation")
       ->group(group);

@@ -34,6 +34,7 @@ struct Options {
   std::int64_t epochs = 5, coarse_epochs = 0, qat_epochs = 2, batch_size = 256;
   double lr = 0.1, momentum = 0.9, weight_decay = 0, label_smoothing = 0;
   bool nesterov = false;
+  std::int64_t warmup_steps = 0;
   double sharpness = 0;  ///< how far weights climb before a step's gradient is taken; 0: not at all
   optim::ScheduleKind schedule = optim::ScheduleKind::constant;
   data::Augment augment = data::Augment::none;

@@ -70,6 +70,7 @@ Json training_json(const Options& o) {
   if (o.cutout > 0) j["cutout"] = o.cutout;
   if (o.nesterov) j["nesterov"] = true;
   if (o.label_smoothing != 0) j["label_smoothing"] = o.label_smoothing;
+  if (o.warmup_steps != 0) j["warmup_steps"] = o.warmup_steps;
   if (o.sharpness != 0) j["sharpness"] = o.sharpness;
   if (o.precision == ops::Precision::bf16) j["precision"] = "bf16";
   if (o.device != Device::cpu) j["device"] = name_of(o.device);
@@ -128,7 +129,8 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
     console_.say(fmt::format("{}: finished before, taken from {}", stage.name, path(stage.model_file)));
     return;
   }
-  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov}, options_.schedule, options_.label_smoothing};
+  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov}, options_.schedule, options_.label_smoothing,
+                                     options_.warmup_steps};
   additions.setup.add_to(settings);
   if (options_.sharpness > 0)
     settings.methods.push_back(std::make_shared<optim::SharpnessAware>(*net_, optim::SharpnessOptions{options_.sharpness, options_.label_smoothing}));

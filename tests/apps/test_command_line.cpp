@@ -82,6 +82,7 @@ TEST(CommandLine, DefaultsAreTheTutorials) {
   EXPECT_EQ(o.label_smoothing, 0);
   EXPECT_EQ(o.cutout, 0);
   EXPECT_EQ(o.sharpness, 0);
+  EXPECT_EQ(o.warmup_steps, 0);
   EXPECT_FALSE(o.nesterov);
   EXPECT_EQ(o.scale, 1.0);
   EXPECT_FALSE(o.resume || o.quiet || o.json || o.deterministic || o.download);
@@ -92,7 +93,8 @@ TEST(CommandLine, EveryOptionArrives) {
                                 "--weight-decay", "1e-4", "--schedule", "cosine", "--augment", "crop-flip", "--scale", "0.5", "--variant", "cifar", "--init",
                                 "paddle", "--threads", "3", "--seed", "18446744073709551615", "--deterministic", "--out", "o", "--checkpoint-every", "9",
                                 "--resume", "--quiet", "--json", "--limit-train", "10", "--limit-test", "11", "--nesterov", "--label-smoothing", "0.1",
-                                "--coarse-epochs", "4", "--cutout", "12", "--sharpness-aware", "0.05"});
+                                "--coarse-epochs", "4", "--cutout", "12", "--sharpness-aware", "0.05",
+                                "--warmup-steps", "13"});
   EXPECT_EQ(o.data, "d");
   EXPECT_EQ(o.epochs, 7);
   EXPECT_EQ(o.qat_epochs, 3);
@@ -106,6 +108,7 @@ TEST(CommandLine, EveryOptionArrives) {
   EXPECT_EQ(o.augment, data::Augment::crop_flip);
   EXPECT_EQ(o.cutout, 12);
   EXPECT_EQ(o.sharpness, 0.05);
+  EXPECT_EQ(o.warmup_steps, 13);
   EXPECT_EQ(o.scale, 0.5);
   EXPECT_EQ(o.variant, nn::Variant::cifar);
   EXPECT_EQ(o.init, nn::Init::paddle);

@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Method{"all", {"--weight-preprocess-type", "PACT", "--activation-quantize-type", "range_abs_max", "--fuse-conv-bn", "true",
                                      "--weight-bits", "4", "--activation-bits", "4", "--scheme", "paddle"}},
                       Method{"cifar", {"--variant", "cifar", "--init", "paddle", "--augment", "crop-flip", "--schedule", "cosine", "--weight-decay",
-                                       "0.0001", "--nesterov", "--label-smoothing", "0.1", "--cutout", "12", "--sharpness-aware", "0.05", "--deterministic"}},
+                                       "0.0001", "--nesterov", "--label-smoothing", "0.1", "--cutout", "12", "--sharpness-aware", "0.05", "--warmup-steps", "2", "--deterministic"}},
                       Method{"coarse", {"--variant", "cifar", "--epochs", "2", "--coarse-epochs", "1", "--init", "identity"}}),
     [](const auto& info) { return info.param.name; });
 

@@ -161,6 +161,16 @@ TEST(Schedule, Values) {
   for (const Schedule& s : {constant, cosine, step}) EXPECT_EQ(s.at(0, 0), 0.1);
 }
 
+TEST(Schedule, WarmupRisesToTheSchedule) {
+  using optim::Schedule;
+  using optim::ScheduleKind;
+  for (const auto kind : {ScheduleKind::constant, ScheduleKind::cosine, ScheduleKind::step}) {
+    const Schedule cold{kind, 0.1}, warm{kind, 0.1, 4};
+    for (std::int64_t at = 0; at < 12; ++at) EXPECT_EQ(warm.at(at, 12), at < 4 ? cold.at(at, 12) * static_cast<double>(at + 1) / 4 : cold.at(at, 12)) << at;
+  }
+  EXPECT_EQ((Schedule{ScheduleKind::constant, 0.1, 100}.at(9, 10)), 0.1 * 10 / 100);  // longer than the fit
+}
+
 TEST(Schedule, Names) {
   for (const char* name : {"constant", "cosine", "step"}) EXPECT_STREQ(optim::name_of(optim::schedule_named(name)), name);
   EXPECT_ERROR(optim::schedule_named("linear"), "'linear' is no schedule ---> HINT constant, cosine or step");
