@@ -16,7 +16,8 @@ struct SharpnessOptions {
 /// Sharpness-aware minimisation (Foret et al. 2021, equations 2 and 3): w climbs to w + ρ·g/‖g‖, g the gradient at w of the
 /// cross entropy of the first pictures of the batch; the step's own gradient is taken there, and the optimizer has it at
 /// w again. With g of a part of the batch (Du et al. 2022 take a part of the weights) a step costs 1 + 1/share of a
-/// plain one. Batch norms' statistics see the pictures of the climb too.
+/// plain one. Batch norms' statistics and quantizers' observers see the pictures
+/// of the climb too: their averages and windows move twice a step.
 class SharpnessAware : public Method {
  public:
   /// The model must outlive it and lie on the processor. Throws Error for options out of range.

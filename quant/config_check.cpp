@@ -30,11 +30,13 @@ void check_dorefa(const QuantConfig& c) {
   if (c.weight_preprocess_type == Preprocess::dorefa && c.oscillation_threshold != 0)
     fail(kWhere, "oscillation_threshold freezes weights at codes, and DoReFa's codes are not of the weights themselves", "use one of the two");
 }
-void check_power_of_two(const char* key, bool wanted, const QuantConfig& c, const char* type, bool learns) {
+void check_power_of_two(const char* key, bool wanted, const QuantConfig& c, const char* type, bool learns, Preprocess preprocess) {
   if (!wanted) return;
   if (c.scheme == Scheme::paddle)
     fail(kWhere, fmt::format("{} is about steps, scheme paddle has thresholds", key), "use scheme octet or tensorrt");
   if (learns) fail(kWhere, fmt::format("{} rounds steps, {} learns them", key, type), "use one of the two");
+  if (preprocess == Preprocess::pact)
+    fail(kWhere, fmt::format("{} rounds up a step that follows from PACT's threshold, and its grid would end beyond it", key), "use one of the two");
 }
 /// A clipping threshold from the values and one from gradients at once.
 void check_pact(const char* key, const char* type, bool learns, bool clips) {
@@ -85,6 +87,10 @@ void check_adaround(const QuantConfig& c) {
   if (c.adaround_steps > 0 && clips(c.weight_quantize_type))
     fail(kWhere, fmt::format("adaround_steps moves weights, and the steps of weight_quantize_type {} would follow", name_of(c.weight_quantize_type)),
          "use channel_wise_abs_max or abs_max");
+  // Behind it there is no float weight left to take a layer's mean from.
+  if (c.adaround_steps > 0 && c.bias_correction != BiasCorrection::none)
+    fail(kWhere, fmt::format("adaround_steps keeps what layers make, their means too, and bias_correction {} would find nothing to correct", name_of(c.bias_correction)),
+         "use one of the two");
 }
 
 }  // namespace
@@ -115,8 +121,10 @@ void QuantConfig::check() const {
   check_affine(*this);
   check_dorefa(*this);
   OCTET_CHECK(ewgs_delta > 0 && ewgs_delta < 2, kWhere, "ewgs_delta is {}, it must be above 0 and below 2", ewgs_delta);
-  check_power_of_two("activation_power_of_two", activation_power_of_two, *this, name_of(activation_quantize_type), is_learned(activation_quantize_type));
-  check_power_of_two("weight_power_of_two", weight_power_of_two, *this, name_of(weight_quantize_type), is_learned(weight_quantize_type));
+  check_power_of_two("activation_power_of_two", activation_power_of_two, *this, name_of(activation_quantize_type), is_learned(activation_quantize_type),
+                     activation_preprocess_type);
+  check_power_of_two("weight_power_of_two", weight_power_of_two, *this, name_of(weight_quantize_type), is_learned(weight_quantize_type),
+                     weight_preprocess_type);
   check_percentile("activation_percentile", activation_percentile);
   check_percentile("weight_percentile", weight_percentile);
   if (activation_preprocess_type == Preprocess::pact)

@@ -6,8 +6,7 @@
 namespace octet::quant {
 
 /// The bits of the modules whose path (nn::Module::named_modules(), such as "blocks.3.pw.conv") matches `layer`, in
-/// which
-/// '*' stands for any text, dots too. A bit count of 0 leaves what was said before.
+/// which '*' stands for any text, dots too. A bit count of 0 leaves what was said before.
 struct LayerBits {
   std::string layer;
   int weight_bits = 0;

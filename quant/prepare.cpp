@@ -62,11 +62,13 @@ std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, i
   grid.bits = bits;
   grid.is_unsigned = is_unsigned;
   grid.affine = config.has_affine_activations();
-  grid.narrow = config.scheme == Scheme::paddle;
+  // PACT and DoReFa clip at −α and −1: no code may lie beyond.
+  const bool is_clipped = config.activation_preprocess_type == Preprocess::pact || config.activation_quantize_type == ActivationQuantize::dorefa;
+  grid.narrow = config.scheme == Scheme::paddle || is_clipped;
   grid.power_of_two = config.activation_power_of_two;
   if (is_learned(config.activation_quantize_type)) return LearnedStepQuantizer::for_activation(grid);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  if (config.activation_quantize_type == ActivationQuantize::dorefa) 
+  if (config.activation_quantize_type == ActivationQuantize::dorefa)
     return std::make_shared<FixedQuantizer>(grid.over({-kDorefaTop, kDorefaTop}));
   return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid), pact_if(config.activation_preprocess_type),
                                                SteOptions(config.ste, config.ewgs_delta));

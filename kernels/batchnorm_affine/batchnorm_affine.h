@@ -1,20 +1,17 @@
 // Batch normalisation's numbers per channel, in f32 and f64, computed in double and rounded once (Ioffe & Szegedy
 // 2015):
 //   batchnorm_affine_fwd: r = 1/√(variance + ε);  scale = γ·r;  shift = β − mean·scale, from the rounded scale, so that
-//   the map sends
-//                         the mean to β as closely as it can. With running statistics (training) also
+//                         the map sends the mean to β as closely as it can. With running statistics (training) also
 //                         running = momentum·running + (1 − momentum)·batch, the variance times pixels/(pixels − 1) if
 //                         unbiased
 //   batchnorm_affine_bwd: with e = d_scale − mean·d_shift:  d_beta = d_shift,  d_gamma = r·e,  and, where wanted, the
-//   gradient of z
-//                         through its statistics as slope·z + offset:
+//                         gradient of z through its statistics as slope·z + offset:
 //                         slope = −γ·r³·e/pixels (0 where the variance is 0: it has no gradient there, only the mean
 //                         has), offset = −scale·d_shift/pixels − slope·mean
 // Where the weights of z have been multiplied by the factor f = γ/√(running variance + ε), rounded, as deployment will
 // have them (kernels/batchnorm_fold; Krishnamoorthi 2018, section 3.2.2), z/f is what batch norm is about:
 //   folded, batch:   with q = variance + ε·f²:  scale = |γ|/√q, shift = β − mean·scale; running as above with mean/f
-//   and
-//                    variance/f². f is that of the running variance before, and is kept for the backward pass. Where z
+//                    and variance/f². f is that of the running variance before, and is kept for the backward pass. Where z
 //                    is 0 all over, nothing is known of its variance, and the running one stays
 //                    backward: d_gamma = sign(γ)·variance·q^(−3/2)·e, slope = −|γ|·q^(−3/2)·e/pixels, the rest as above
 //                    a channel of |f| < 2^-60 is dead: scale 1, running statistics stay, no gradient to γ or variance

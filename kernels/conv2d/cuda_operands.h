@@ -2,8 +2,9 @@
 // convolution. Each is a matrix of `outer` lines (rows of the result, or columns) by depth, zero outside:
 //   at(outer, d)         one element
 //   Line, line(outer)    what is known of a line for all depths — or, with kAlongDepth false, of four neighbouring
-//   lines quad(line, d)        elements at d … d+3 — or of the four lines at d —, which lie side by side in memory,
-//   16-byte aligned
+//                        lines
+//   quad(line, d)        elements at d … d+3 — or of the four lines at d —, which lie side by side in memory, 16-byte
+//                        aligned
 // Callers keep d inside the depth. Lines outside the matrix are all zero.
 // Those that Through can stand on tell where in memory an element lies, null where it is a zero, and whose it is:
 //   place(line, d), channel(line, d)

@@ -1,6 +1,6 @@
 // The packed constants of the integer GEMM rows, in one block of memory:
-//   bias s32 [columns_padded] | multiplier f32 | bias_f32 f32 | weight [panel][segment][group of it][panel
-//   columns][group]
+//   bias s32 [columns_padded] | multiplier f32 | bias_f32 f32 |
+//   weight [panel][segment][group of it][panel columns][group]
 // A column is an output channel, the depth runs over r,s,c, in segments that are padded to whole groups each: a filter
 // row is one, since its s·c codes lie together in a picture. Padding is zeros, so that padded depth adds nothing.
 #pragma once

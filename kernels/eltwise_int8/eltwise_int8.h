@@ -1,8 +1,9 @@
 // Codes, element by element (core/qmath.h):
-//   add_int8_fwd:        dst = add_codes(a − z_a, b − z_b, m_a, m_b, z, lo, hi);   m_a = fl(s_a / s_y), m_b = fl(s_b /
-//   s_y) requantize_int8_fwd: dst = requantize(a − z_a, m_a, z, lo, hi);  m_a = 1 and the same zero point: clamp to
-//   [lo, hi], which
-//                        is relu with lo = z. dst_stride > c writes into a slice of wider rows, which is concat.
+//   add_int8_fwd:        dst = add_codes(a − z_a, b − z_b, m_a, m_b, z, lo, hi);   m_a = fl(s_a / s_y),
+//                        m_b = fl(s_b / s_y)
+//   requantize_int8_fwd: dst = requantize(a − z_a, m_a, z, lo, hi);  m_a = 1 and the same zero point: clamp to
+//                        [lo, hi], which is relu with lo = z. dst_stride > c writes into a slice of wider rows, which
+//                        is concat.
 // A row of the tensor is c codes; the rows of a and b lie one behind the other.
 #pragma once
 #include "core/dtype.h"

@@ -18,6 +18,10 @@ struct ToFlips {
   __device__ void put(std::size_t channel, Sum sum) const { flips[channel] += static_cast<std::int32_t>(sum.sum); }
 };
 
+__global__ void restore(OscillationPointers x, std::size_t count) {
+  OCTET_GRID_LOOP(i, count) restore_weight(x, i);
+}
+
 }  // namespace
 
 const char* OCTET_GPU_WHY_NOT(oscillation_step_f32)(const OscillationProblem&) { return nullptr; }
@@ -25,6 +29,13 @@ void OCTET_GPU_NAME(oscillation_step_f32)(const OscillationProblem& p, const Osc
                                           const Context& context) {
   fold<Sum>(Weights{p, x}, ToFlips{x.flips}, static_cast<std::size_t>(p.channels), static_cast<std::size_t>(p.inner),
             false, context.stream);
+}
+
+const char* OCTET_GPU_WHY_NOT(oscillation_restore_f32)(const OscillationProblem&) { return nullptr; }
+void OCTET_GPU_NAME(oscillation_restore_f32)(const OscillationProblem& p, const OscillationPointers& x,
+                                             const Context& context) {
+  const auto count = static_cast<std::size_t>(p.channels * p.inner);
+  OCTET_LAUNCH(restore, gpu::loop_blocks(count), gpu::kLoopThreads, context.stream, x, count);
 }
 
 }  // namespace octet::kernels

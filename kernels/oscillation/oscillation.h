@@ -8,6 +8,8 @@
 // A frozen weight is the value of its code, divided by factor, whatever the update made of it. Where the factor is 0
 // nothing is known of a weight, and it stays as it is. The first time (`first`) code and average are q, and nothing
 // else happens. Where nothing freezes, `frozen`, `average` and `threshold` are null, and weights are only read.
+// oscillation_restore is for before that, since a frozen weight may be the one that the scale follows from:
+//   weight ← held where it is frozen
 #pragma once
 #include "core/host_device.h"
 #include "core/qmath.h"
@@ -35,13 +37,14 @@ struct OscillationPointers {
   float* average = nullptr;        ///< or null
   std::uint8_t* frozen = nullptr;  ///< 0 or 1; or null
   std::int32_t* flips = nullptr;   ///< channels
+  const float* held = nullptr;     ///< channels,inner; of oscillation_restore alone, which wants only weight and frozen beside it
 };
 using OscillationRow = Row<OscillationProblem, OscillationPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(OscillationProblem, OscillationPointers, __VA_ARGS__)
 #include "kernels/oscillation/kernels.inc"
 #undef KERNEL
 
-/// Pass: oscillation_step.
+/// Passes: oscillation_step, oscillation_restore.
 std::span<const OscillationRow> oscillation_rows();
 
 }  // namespace octet::kernels

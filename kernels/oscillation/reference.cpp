@@ -20,4 +20,11 @@ void oscillation_step_f32_reference(const OscillationProblem& p, const Oscillati
   });
 }
 
+const char* oscillation_restore_f32_reference_why_not(const OscillationProblem&) { return nullptr; }
+void oscillation_restore_f32_reference(const OscillationProblem& p, const OscillationPointers& x, const Context&) {
+  for_rows(p.channels, p.inner, [&](std::int64_t c) {
+    for (std::int64_t i = c * p.inner; i < (c + 1) * p.inner; ++i) restore_weight(x, static_cast<std::size_t>(i));
+  });
+}
+
 }  // namespace octet::kernels

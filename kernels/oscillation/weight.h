@@ -33,5 +33,10 @@ inline OCTET_HD int step_of_weight(const OscillationProblem& p, const Oscillatio
   return step != 0;
 }
 
+/// Element i as it was before the update, where it is frozen.
+inline OCTET_HD void restore_weight(const OscillationPointers& x, std::size_t i) {
+  if (x.frozen[i] != 0) x.weight[i] = x.held[i];
+}
+
 }  // namespace
 }  // namespace octet::kernels

@@ -1,5 +1,6 @@
 // PACT as PaddleSlim has it (Choi et al. 2018 for x >= 0), in f32 and f64, α one element:
-//   pact_fwd: dst = src − relu(src − α) + relu(−α − src)
+//   pact_fwd: dst = α where src > α, −α where src < −α, else src (as src − relu(src − α) + relu(−α − src), without its
+//             rounding errors)
 //   pact_bwd: d_src = d_dst·(1 − [src > α] − [src < −α]);  d_alpha = Σ d_dst·([src > α] − [src < −α])
 // The comparisons are of src − α and −α − src with 0. d_alpha sums in double: within runs of 2^14 elements, then run by
 // run.
@@ -31,8 +32,7 @@ namespace {  // internal linkage: what every row shares
 
 template <class T>
 inline OCTET_HD T pact_value(T x, T alpha) {
-  const T above = x - alpha, below = -alpha - x;
-  return x - (above > 0 ? above : T(0)) + (below > 0 ? below : T(0));
+  return x - alpha > 0 ? alpha : (-alpha - x > 0 ? -alpha : x);
 }
 /// 1 above the threshold, −1 below it, 0 between.
 template <class T>

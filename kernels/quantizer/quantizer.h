@@ -1,14 +1,13 @@
 // What a quantizer keeps from step to step, in f32: what its observer has seen, its scale, its learned step.
 //   observe:     the range of a batch joins the state, by the observer's rule (below); then the scale of the symmetric
-//   grid up to
-//                `hi` over what has been seen. Without a range: the scale alone
+//                grid up to `hi` over what has been seen. Without a range: the scale alone
 //   grid_scales: scale[i] = grid_scale(rule, min(top[i], alpha), hi), i of count
 //   deferred_range: range2 = {least, greatest} of act(fma(z, scale, shift)) over all z whose extremes per channel are
-//   given: rounding and
-//                activation are monotone, so the extremes of z make those of the result. Both NaN when there is one;
-//                zeros are +0
+//                given: rounding and activation are monotone, so the extremes of z make those of the result. Both NaN
+//                when there is one; zeros are +0
 //   at_least:    dst[i] = max(src[i], floor[i]), or max(src[i], least) without floors; NaN stays; may run in place
-//   (also f64) scaled:      dst[i] = src[i]·factor, in double, rounded once; may run in place (also f64)
+//                (also f64)
+//   scaled:      dst[i] = src[i]·factor, in double, rounded once; may run in place (also f64)
 // A tensor that is not finite makes a state and a scale that are not either: nothing is hidden.
 #pragma once
 #include "core/host_device.h"

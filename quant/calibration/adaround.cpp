@@ -87,7 +87,8 @@ void write(const Target& target, const RoundingProblem& problem, const Tensor& r
   const std::int64_t inner = rounded.numel() / rounded.shape()[0];
   float* w = Variable(target.weight).value().data<float>();
   for (std::int64_t i = 0; i < rounded.numel(); ++i) {
-    if (problem.fixed[static_cast<std::size_t>(i)]) continue;
+    const bool is_switched_off = factor.defined() && factor.data<float>()[i / inner] == 0;  // by its batch norm
+    if (problem.fixed[static_cast<std::size_t>(i)] || is_switched_off) continue;
     const float end = kBelow * problem.grid.dequantize(problem.grid.hi, channel_of(i, rounded, problem.grid));
     w[i] = std::clamp(rounded.data<float>()[i], -end, end);
     if (factor.defined()) w[i] /= factor.data<float>()[i / inner];

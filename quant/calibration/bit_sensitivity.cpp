@@ -1,6 +1,7 @@
 #include "quant/calibration/bit_sensitivity.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "nn/graph.h"
@@ -64,6 +65,7 @@ double divergence(const std::vector<Tensor>& from, const std::vector<Tensor>& to
     sum += ops::softmax_kl(Variable(to[batch]), from[batch], 1).value().item() * static_cast<double>(count);
     pictures += count;
   }
+  OCTET_CHECK(std::isfinite(sum), kWhere, "the net's logits are not finite, as it is or with one layer in few bits");
   return std::max(0.0, sum / static_cast<double>(pictures));
 }
 

@@ -39,7 +39,7 @@ std::string QuantizedParts::bounded_floats(const GraphNode& node, const std::str
   }
   const std::int32_t lo = computes ? node.clamp_lo : grid.lo, hi = computes ? node.clamp_hi : grid.hi;
   if (lo == 0 && hi == 127) return model_.node("Relu", {floats}, node.name + "/relu");
-  return lo > -127 || hi < 127 ? clip_floats(node, floats, lo, hi) : floats;
+  return lo > -128 || hi < 127 ? clip_floats(node, floats, lo, hi) : floats;
 }
 
 std::string QuantizedParts::bounded_codes(const GraphNode& node, std::string codes) {

@@ -38,10 +38,8 @@ class FakeQuantizer : public nn::Transform {
     QuantParams bounds;  ///< without scales
     Tensor scale;        ///< f32 where the weight lies: 1, or one per entry of axis 0
   };
-  /// As params_for(), without waiting for a device; none when nothing is known yet, or has_weight_grid() is false.
+  /// As params_for(), without waiting for a device; none when nothing is known yet, or what it quantizes is no weight.
   virtual std::optional<WeightGrid> weight_grid(const Tensor& weight) const { (void)weight; return std::nullopt; }
-  /// Does it round a weight to the nearest code, times a step: are codes a matter of such a grid?
-  virtual bool has_weight_grid() const { return false; }
   /// Steps of params() as f32 where the quantizer works, 1 or one per channel, undefined when there are none. On a device: those of the
   /// last apply(), without waiting.
   Tensor steps() const;
@@ -146,7 +144,6 @@ class WeightQuantizer : public FakeQuantizer {
   std::optional<QuantParams> params() const override;
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
   std::optional<WeightGrid> weight_grid(const Tensor& weight) const override { return WeightGrid{grid_.bounds(), scales_of(weight)}; }
-  bool has_weight_grid() const override { return true; }
   std::optional<ops::WeightCodes> codes() const override;
   std::optional<nn::WeightTarget> weight_target(const Tensor& weight) override;
   void set_target_filled(bool filled) override { target_filled_ = filled; }

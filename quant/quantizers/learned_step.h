@@ -23,7 +23,6 @@ class LearnedStepQuantizer : public FakeQuantizer {
   std::optional<QuantParams> params() const override;
   std::optional<QuantParams> params_for(const Tensor& src) const override;
   std::optional<WeightGrid> weight_grid(const Tensor& weight) const override;
-  bool has_weight_grid() const override { return is_weight_; }
 
  protected:
   void watch(const Variable& src, bool starts_step) override;

@@ -35,7 +35,7 @@ struct ReestimateOptions {
 /// Replaces the running statistics by those of `batches` training batches (of as many as the set has, if it has fewer):
 /// mean and biased variance of all values that each batch norm sees, while the quantized net normalises by the
 /// statistics of each batch, as it does in training (Sun et al. 2019, "Hybrid 8-bit floating point training",
-/// section 3.3; Nagel et al. 2022, section 4.2). Moving averages follow the last few steps of a training whose weights
+/// section 3.3; Nagel et al. 2022). Moving averages follow the last few steps of a training whose weights
 /// still move and whose codes may flip; these follow the net as it is. Observers, parameters and mode stay as they are.
 /// `progress` is told the batches so far and in all. Throws Error when there are no batch norms, or a statistic is not
 /// finite.

@@ -11,8 +11,7 @@ namespace {
 
 FakeQuantizer& tracked_quantizer(const std::string& layer, const nn::Module& module) {
   FakeQuantizer* quantizer = quantizer_in(module, "weight_transform");
-  OCTET_CHECK(quantizer != nullptr && quantizer->has_weight_grid(), "code history", "the weight of {} has no grid",
-              layer);
+  OCTET_CHECK(quantizer != nullptr, "code history", "the weight of {} has no grid", layer);
   return *quantizer;
 }
 
@@ -39,8 +38,27 @@ CodeHistory::CodeHistory(std::string layer, nn::Module& module, double momentum,
   seen_ = Tensor::zeros({1}, DType::s32);
 }
 
+void CodeHistory::hold() {
+  const Tensor& weight = nn::weight_of(module_).value();
+  if (!frozen_.defined()) return;
+  if (!held_.defined()) held_ = weight.clone();
+  else held_.copy_from(weight);
+}
+
+void CodeHistory::restore_frozen() {
+  Tensor weight = nn::weight_of(module_).value();
+  kernels::OscillationProblem problem;
+  problem.channels = weight.shape()[0], problem.inner = weight.numel() / problem.channels;
+  kernels::OscillationPointers p;
+  p.weight = static_cast<float*>(weight.raw()), p.held = static_cast<const float*>(held_.raw());
+  p.frozen = static_cast<std::uint8_t*>(frozen_.raw());
+  kernels::dispatch(kernels::oscillation_rows(), "oscillation_restore", "f32", problem, p,
+                    kernels::context_of(weight.device()));
+}
+
 void CodeHistory::step(const Tensor& threshold) {
   const NoGrad no_grad;
+  if (held_.defined()) restore_frozen();
   const Tensor effective = nn::effective_weight_of(module_).value();
   const auto grid = quantizer_.weight_grid(effective);
   if (!grid) return;

@@ -1,5 +1,5 @@
 // Weights are pulled to the middles of their bins, so that few sit where codes flip (Nagel et al., "Overcoming
-// oscillations in quantization-aware training", 2022, section 4.2).
+// oscillations in quantization-aware training", 2022).
 #pragma once
 #include <vector>
 

@@ -36,6 +36,7 @@ void OscillationFreezing::end_fit() {
 }
 
 void OscillationFreezing::begin_step(std::int64_t step) {
+  for (CodeHistory& history : histories_) history.hold();  // here, before any method moves weights for a while
   const double threshold = threshold_at(options_, step, steps_);
   if (threshold == brought_) return;
   threshold_.copy_from(Tensor::full({1}, threshold));

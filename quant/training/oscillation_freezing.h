@@ -1,5 +1,5 @@
 // Weights that oscillate between two codes are frozen to the one that they are at most often (Nagel et al., "Overcoming
-// oscillations in quantization-aware training", 2022, section 4.3).
+// oscillations in quantization-aware training", 2022).
 #pragma once
 #include <vector>
 
@@ -16,7 +16,8 @@ struct FreezingOptions {
 
 /// Behind every update, the code of each weight joins its history; one whose frequency is above the threshold freezes
 /// to its average code, rounded. From then on it is that code times the step of the moment, in whatever units the step
-/// may go on learning: neither its gradient nor its momentum moves it. Weights never thaw within a fit.
+/// may go on learning: neither its gradient nor its momentum moves it, nor, where the step follows from the largest weight,
+/// the step through it. Weights never thaw within a fit.
 class OscillationFreezing : public optim::Method {
  public:
   /// The model must outlive it. Throws Error when it has no quantized weights, or one without a grid of codes.

@@ -4,11 +4,9 @@
 
 namespace octet::quant {
 
-/// Convolutions and linear layers whose weight's quantizer has a grid (FakeQuantizer::has_weight_grid), with their
-/// paths, in the order of the net.
+/// Convolutions and linear layers whose weight has a quantizer, with their paths, in the order of the net.
 nn::Module::NamedModules layers_with_weight_grids(const nn::Module& model);
-/// Throws Error "[where] …" when the model has no quantized weights, or one whose codes are not a matter of such a
-/// grid.
+/// Throws Error "[where] …" when the model has none.
 void require_weight_grids(const nn::Module& model, const char* where);
 
 }  // namespace octet::quant

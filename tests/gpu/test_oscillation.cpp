@@ -82,6 +82,30 @@ void expect_equal_course(const Case& c) {
   }
 }
 
+TEST_F(GpuOscillation, FrozenWeightsAreRestored) {
+  for (const auto& [channels, inner] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {3, 7}, {2, 5000}}) {
+    OscillationProblem p;
+    p.channels = channels, p.inner = inner;
+    const auto count = static_cast<std::size_t>(channels * inner);
+    std::vector<float> weight(count), held(count), wanted(count);
+    std::vector<std::uint8_t> frozen(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      weight[i] = static_cast<float>(i) + 0.5f, held[i] = -static_cast<float>(i), frozen[i] = i % 3 == 0;
+      wanted[i] = frozen[i] != 0 ? held[i] : weight[i];
+    }
+    Buffer<float> held_there(held);
+    Buffer<float> weight_there(weight);
+    Buffer<std::uint8_t> frozen_there(frozen);
+    OscillationPointers here, there;
+    here.weight = weight.data(), here.held = held.data(), here.frozen = frozen.data();
+    there.weight = weight_there.data(), there.held = held_there.data(), there.frozen = frozen_there.data();
+    test::reference_row(oscillation_rows(), "oscillation_restore", "f32").run(p, here, {});
+    test::device_row(oscillation_rows(), "oscillation_restore", "f32", p)->run(p, there, context_of(Device::cuda));
+    test::expect_same(wanted, weight, "reference");
+    test::expect_same(wanted, weight_there.values(), "device");
+  }
+}
+
 TEST_F(GpuOscillation, StepsHaveTheReferencesBits) {
   for (const auto& [channels, inner] :
        {std::pair<std::int64_t, std::int64_t>{1, 1}, {9, 9}, {5, 300}, {3, 1500}, {1, 9001}})

@@ -33,7 +33,7 @@ std::shared_ptr<nn::Linear> linear_with_large_weights() {
   return fc;
 }
 
-TEST(DorefaWeight, CodesAreThePapers) {
+TEST(DorefaWeight, CodesAreOfThePapersTanh) {
   auto fc = linear_with_large_weights();
   nn::Sequential net({fc});
   prepare(net, Shape{2, 8}, dorefa());

@@ -80,6 +80,28 @@ TEST(Executors, TrainingModelAgreesWithSimulatorOnRandomNets) {
   EXPECT_GE(agreeing, kNets * 9 / 10) << "of " << kNets;
 }
 
+/// Thresholds that clip, also values that may be negative: deployment has to end where training clips.
+TEST(Executors, ValuesBeyondPactsThresholdsEndAlike) {
+  int agreeing = 0;
+  constexpr int kNets = 120;
+  for (std::uint64_t seed = 0; seed < kNets; ++seed) {
+    QuantConfig config;
+    config.scheme = static_cast<Scheme>(seed % 3);
+    config.weight_preprocess_type = config.activation_preprocess_type = Preprocess::pact;
+    config.activation_affine = config.scheme == Scheme::octet && seed % 2 == 0;
+    config.activation_bits = 2 + static_cast<int>(seed / 3 % 4) * 2;
+    const RandomNet net = random_net(seed);
+    prepare_and_show(net, config, seed);
+    for (const auto& [name, parameter] : net.model->named_parameters())
+      if (name.ends_with(".alpha"))
+        for (float& alpha : Tensor(parameter.value()).span<float>()) alpha *= 0.3f;
+    const Executed all = run_all(net, config, seed);
+    EXPECT_EQ(all.mismatches.total(), 0) << "seed " << seed << '\n' << all.mismatches.str();
+    agreeing += close(all.trained, all.simulated, 1e-4);
+  }
+  EXPECT_GE(agreeing, kNets * 9 / 10) << "of " << kNets;
+}
+
 // Every grid whose codes follow from the folded weight: per tensor, where folding decides them, and the others.
 TEST(Executors, BatchNormFoldedWhileTraining) {
   int agreeing = 0;

@@ -115,6 +115,27 @@ TEST(OscillationFreezing, FollowsTheStep) {
   EXPECT_EQ(layer.weight(1), 1.5f);
 }
 
+/// The step follows from the largest weight. Where that one is frozen, what pushes at it must not widen the grid.
+TEST(OscillationFreezing, AFrozenWeightAtTheEndHoldsTheStep) {
+  Layer layer;
+  OscillationFreezing freezing(*layer.net, {0.05, 0.05, kMomentum});
+  freezing.begin_fit(20);
+  layer.weight(0) = 7;
+  std::int64_t step = 0;
+  const auto update = [&](auto&& change) {
+    freezing.begin_step(step++);
+    change();
+    freezing.after_update();
+  };
+  for (const float value : {6.6f, 6.4f, 6.6f, 6.6f, 6.6f}) update([&] { layer.weight(1) = value, layer.weight(2) = 3; });
+  ASSERT_EQ(layer.weight(1), 7) << "frozen at the last code";
+  for (int i = 0; i < 5; ++i) {
+    update([&] { layer.weight(0) = 5, layer.weight(1) += 0.1f; });
+    EXPECT_EQ(layer.weight(1), 7) << i;
+    EXPECT_EQ(layer.weight(2), 3);
+  }
+}
+
 // 5 batches an epoch.
 const data::Dataset& toy_set() {
   static const data::Dataset set = test::toy_pictures(80, 1);

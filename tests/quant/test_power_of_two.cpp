@@ -49,6 +49,8 @@ QuantConfig config_of(std::uint64_t seed) {
   if (config.scheme == Scheme::paddle) config.scheme = Scheme::octet;
   config.activation_power_of_two = !is_learned(config.activation_quantize_type);
   config.weight_power_of_two = !is_learned(config.weight_quantize_type);
+  for (Preprocess* type : {&config.activation_preprocess_type, &config.weight_preprocess_type})
+    if (*type == Preprocess::pact) *type = Preprocess::none;
   return config;
 }
 
@@ -94,6 +96,8 @@ TEST(PowerOfTwo, WhatCannotBe) {
   EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "weight_power_of_two": true})"), "scheme paddle has thresholds");
   EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_power_of_two": true})"), "lsq learns them");
   EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "lsq", "weight_power_of_two": true})"), "lsq learns them");
+  EXPECT_ERROR(parse_config(R"({"activation_preprocess_type": "PACT", "activation_power_of_two": true})"), "would end beyond it");
+  EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "PACT", "weight_power_of_two": true})"), "would end beyond it");
 }
 
 }  // namespace
