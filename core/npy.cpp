@@ -44,7 +44,7 @@ Shape shape_of(std::string_view text, const std::string& path) {
     if (*at == ')') return Shape(extents);
     std::int64_t extent = 0;
     const auto parsed = std::from_chars(at, end, extent);
-    if (parsed.ec != std::errc() || extents.size() == static_cast<std::size_t>(Shape::kMaxRank))
+    if (parsed.ec != std::errc() || extent < 0 || extents.size() == static_cast<std::size_t>(Shape::kMaxRank))
       refuse(path, "the shape is not usable");
     extents.push_back(extent);
     at = parsed.ptr;

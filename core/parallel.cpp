@@ -252,7 +252,7 @@ void set_num_threads(int threads) {
   OCTET_CHECK(threads >= 1 && threads <= kMaxThreads, "parallel", "{} threads asked for, 1 to {} are possible", threads,
               kMaxThreads);
   OCTET_CHECK(!inside_task, "parallel", "the number of threads cannot change inside a parallel task");
-  pool().resize(threads);
+  if (!forked.load()) pool().resize(threads);  // a forked child works alone
 }
 
 void parallel_run(std::int64_t tasks, void (*body)(void* context, std::int64_t i), void* context) {

@@ -210,7 +210,6 @@ void start(std::size_t spans_per_stage) {
 
 void stop() { detail::recording = false; }
 
-// A profile must not end a program: without memory for a span there is none.
 void Span::begin(Kind kind, std::string_view name, const void* scope, std::string_view detail) noexcept {
   const Scope* const named = scope == nullptr ? nullptr : scope_of(scope);
   Text name_text, detail_text;

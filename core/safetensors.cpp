@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/file.h"
 
 namespace octet {
 namespace {
@@ -36,6 +37,19 @@ const char* text_of(DType dtype) {
 [[noreturn]] void refuse(const std::string& file, const std::string& why) {
   fail("safetensors", fmt::format("{}: {}", file, why),
        "the file is damaged or no safetensors file: fetch or write it again");
+}
+
+constexpr std::size_t kFront = 9;  // the size of the header, and its first byte
+
+/// From the first kFront bytes of a file of `size`, fewer where it has fewer.
+std::uint64_t header_size(std::string_view front, std::size_t size, const std::string& name) {
+  if (size < 8) refuse(name, fmt::format("{} bytes are too few", size));
+  std::uint64_t bytes = 0;
+  std::memcpy(&bytes, front.data(), 8);
+  if (bytes > kMaxHeader) refuse(name, fmt::format("its header would have {} bytes", bytes));
+  if (bytes > size - 8) refuse(name, "its header is cut short");
+  if (bytes == 0 || front[8] != '{') refuse(name, "its header does not start with '{'");
+  return bytes;
 }
 
 /// One tensor of the header, as it was written there.
@@ -174,7 +188,6 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 };
 
 Header parse_header(std::string_view text, const std::string& file) {
-  if (!text.starts_with('{')) refuse(file, "its header does not start with '{'");
   HeaderReader reader;
   if (!nlohmann::json::sax_parse(text.begin(), text.end(), &reader)) refuse(file, reader.why);
   return std::move(reader.header);
@@ -313,11 +326,7 @@ const std::string& TensorFile::meta(const std::string& key) const {
 
 TensorFile parse_safetensors(char* bytes, std::size_t size, const std::shared_ptr<void>& owner, const std::string& name,
                              const ReadOptions& options) {
-  if (size < 8) refuse(name, fmt::format("{} bytes are too few", size));
-  std::uint64_t header_bytes = 0;
-  std::memcpy(&header_bytes, bytes, 8);
-  if (header_bytes > kMaxHeader) refuse(name, fmt::format("its header would have {} bytes", header_bytes));
-  if (header_bytes > size - 8) refuse(name, "its header is cut short");
+  const std::uint64_t header_bytes = header_size({bytes, std::min<std::size_t>(size, kFront)}, size, name);
   const std::string_view whole(bytes, size);
   const std::size_t data_begin = 8 + static_cast<std::size_t>(header_bytes);
   Header header = parse_header(whole.substr(8, header_bytes), name);
@@ -345,6 +354,10 @@ TensorFile parse_safetensors(char* bytes, std::size_t size, const std::shared_pt
 
 TensorFile read_safetensors(const std::string& path, const ReadOptions& options) {
   if (options.copy) {
+    const InputFile file(path);
+    std::string front(std::min(file.size(), kFront), '\0');
+    file.read(front.data(), front.size(), 0);
+    header_size(front, file.size(), path);  // before memory is taken for all of it
     std::string bytes = read_file(path);
     return parse_safetensors(bytes.data(), bytes.size(), nullptr, path, options);
   }

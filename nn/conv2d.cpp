@@ -30,6 +30,7 @@ void Conv2d::add_bias(Tensor value) {
   OCTET_CHECK(!bias.defined(), "Conv2d", "this convolution has a bias already");
   OCTET_CHECK(value.shape() == Shape{options_.out_channels}, "Conv2d", "bias of shape {} for {} filters", value.shape().str(),
               options_.out_channels);
+  const DeviceScope there(weight.value().device());
   bias = register_parameter("bias", std::move(value));
   options_.bias = true;
 }

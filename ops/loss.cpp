@@ -21,12 +21,8 @@ void check_labels(const char* op, const Tensor& logits, const Tensor& labels) {
               "labels must be s32 of shape {}, they are {} {} (logits {})", pictures, name_of(labels.dtype()),
               labels.shape().str(), logits.shape().str());
   detail::check_device(op, "labels", labels, logits);
-  if (labels.device() == Device::cuda) return;  // the loader looked at them before they went there
-  const std::int32_t* label = labels.data<std::int32_t>();
-  for (std::int64_t i = 0; i < pictures; ++i) {
-    OCTET_CHECK(label[i] >= 0 && label[i] < classes, op, "label {} of picture {} is outside [0, {})", label[i], i,
-                classes);
-  }
+  // On a device nothing is read here: who brings labels there looks at them before.
+  if (labels.device() == Device::cpu) require_labels(labels, classes, op);
 }
 
 template <class T>
@@ -45,6 +41,13 @@ std::int64_t count_hits(const Tensor& logits, const Tensor& labels, std::int64_t
 }
 
 }  // namespace
+
+void require_labels(const Tensor& labels, std::int64_t classes, const char* where) {
+  for (std::int64_t i = 0; i < labels.numel(); ++i) {
+    const std::int32_t label = labels.data<std::int32_t>()[i];
+    OCTET_CHECK(label >= 0 && label < classes, where, "label {} of picture {} is outside [0, {})", label, i, classes);
+  }
+}
 
 Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing) {
   constexpr const char* kOp = "softmax_cross_entropy";
@@ -114,6 +117,7 @@ std::int64_t count_top_k(const Tensor& logits, const Tensor& labels, std::int64_
   check_labels("count_top_k", logits, labels);
   OCTET_CHECK(k >= 1, "count_top_k", "k is {}, it must be at least 1", k);
   const Tensor here = logits.to(Device::cpu), wanted = labels.to(Device::cpu);
+  require_labels(wanted, here.shape()[1], "count_top_k");
   return detail::with_float(here, [&](auto zero) { return count_hits<decltype(zero)>(here, wanted, k); });
 }
 

@@ -72,7 +72,10 @@ Variable flatten(const Variable& src);
 /// Identity when probability is 0.
 Variable dropout(const Variable& src, double probability, std::uint64_t seed, std::uint64_t step);
 
-/// Mean cross-entropy of softmax(logits N,C) against labels (s32, N; each in [0, C), else Error) → one element.
+/// Throws Error "[where] …" unless every label (s32, on the host) is in [0, classes).
+void require_labels(const Tensor& labels, std::int64_t classes, const char* where);
+/// Mean cross-entropy of softmax(logits N,C) against labels (s32, N; each in [0, C), else Error; labels on a device are not looked at)
+/// → one element.
 Variable softmax_cross_entropy(const Variable& logits, const Tensor& labels, double label_smoothing = 0);
 /// T²·KL(softmax(teacher/T) ‖ softmax(logits/T)), mean over pictures (Hinton et al. 2015, section 2: T² keeps the gradient's size
 /// where T changes) → one element. logits and teacher N,C; no gradient to the teacher.

@@ -103,10 +103,10 @@ class Fit {
     std::error_code error;  // a file that cannot be looked at is not a missing one: loading it tells why
     if (!std::filesystem::exists(options_.checkpoint_path, error) && !error) return;
     const Position at = load_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_, methods_.state());
-    OCTET_CHECK(at.batch < progress_.batches && at.step == at.epoch * progress_.batches + at.batch, "resume",
-                "'{}' stands at epoch {}, batch {}, step {}, which does not fit epochs of {} batches ---> HINT resume with the options it "
+    OCTET_CHECK(at.epoch <= options_.epochs && at.batch < progress_.batches && at.step == at.epoch * progress_.batches + at.batch, "resume",
+                "'{}' stands at epoch {}, batch {}, step {}, which does not fit {} epochs of {} batches ---> HINT resume with the options it "
                 "began with",
-                options_.checkpoint_path, at.epoch, at.batch, at.step, progress_.batches);
+                options_.checkpoint_path, at.epoch, at.batch, at.step, options_.epochs, progress_.batches);
     progress_.epoch = at.epoch, progress_.batch = at.batch, progress_.step = at.step, progress_.scores = at.scores;
   }
 
@@ -276,7 +276,9 @@ Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int
       return predict(images);
     }();
     const Span span(Kind::phase, "loss");
-    const Tensor labels = dataset.labels.slice(begin, end).to(logits.device());
+    const Tensor here = dataset.labels.slice(begin, end);
+    ops::require_labels(here, logits.shape()[1], "evaluate");
+    const Tensor labels = here.to(logits.device());
     const double loss = ops::softmax_cross_entropy(Variable(logits), labels).value().item();
     scores.add(logits, labels, loss);
     if (callback) callback->on_evaluate(end, dataset.size(), scores);

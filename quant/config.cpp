@@ -8,6 +8,7 @@
 #include "core/closest_name.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json_text.h"
 
 namespace octet::quant {
 namespace {
@@ -245,6 +246,8 @@ QuantConfig structure_of(QuantConfig config) {
 }
 
 void merge_config(QuantConfig& config, const std::string& json_text) {
+  constexpr std::size_t kMostBytes = 1 << 16;
+  OCTET_CHECK(is_modest_json(json_text, kMostBytes), kWhere, "a configuration has at most {} bytes and a few levels", kMostBytes);
   const Json json = Json::parse(json_text, nullptr, false);
   OCTET_CHECK(!json.is_discarded(), kWhere, "this is no JSON");
   OCTET_CHECK(json.is_object(), kWhere, "a JSON object of keys is expected, not {}", json.type_name());

@@ -40,12 +40,11 @@ void calibrate_model(LoadedModel& model, const Options& options, const data::Dat
                done < total ? bar->update(done, "") : bar->finish("");
              });
   model.notes.quant = quant::to_json(options.quant);
-  const Json from = Json::parse(model.notes.tag, nullptr, false);
   const Json tag{{"stage", "ptq"},
                  {"calibrate", options.calibrate},
                  {"seed", options.seed},
                  {"quant", Json::parse(model.notes.quant)},
-                 {"from", from.is_object() ? from : Json(model.notes.tag)}};
+                 {"from", model.notes.parsed_tag()}};
   model.notes.tag = tag.dump();
 }
 

@@ -1,6 +1,7 @@
 // evaluate, dump-codes: what one does with a run's files.
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/commands.h"
@@ -40,14 +41,18 @@ void dump_codes(const Options& options) {
   std::error_code error;
   std::filesystem::create_directories(options.codes_dir, error);
   OCTET_CHECK(!error, "dump-codes", "cannot make the folder '{}': {}", options.codes_dir, error.message());
-  Json files = Json::array();
+  std::map<std::string, Tensor> files;
   for (const auto& [name, tensor] : values) {
     std::string file = name + ".npy";
     std::replace(file.begin(), file.end(), '/', '_');
-    write_npy((std::filesystem::path(options.codes_dir) / file).string(), tensor);
-    files.push_back(file);
+    OCTET_CHECK(files.emplace(file, tensor).second, "dump-codes", "two values of '{}' would be written to '{}'", options.model, file);
   }
-  const Json j{{"folder", options.codes_dir}, {"pictures", pictures.shape()[0]}, {"files", files}};
+  Json names = Json::array();
+  for (const auto& [file, tensor] : files) {
+    write_npy((std::filesystem::path(options.codes_dir) / file).string(), tensor);
+    names.push_back(file);
+  }
+  const Json j{{"folder", options.codes_dir}, {"pictures", pictures.shape()[0]}, {"files", names}};
   print_out(options.json ? json_text(j) : fmt::format("{}: {} arrays for {} pictures\n", options.codes_dir, values.size(), pictures.shape()[0]));
 }
 

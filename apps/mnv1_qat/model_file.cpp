@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/json_text.h"
 #include "nn/models.h"
 #include "optim/checkpoint.h"
 #include "quant/engine/engine.h"
@@ -38,6 +39,12 @@ std::vector<std::string> names_from(const std::string& text, const std::string& 
 Metadata ModelNotes::to_metadata() const {
   return {{"model", net}, {"scale", fmt::format("{}", scale)}, {"variant", variant}, {"classes", Json(class_names).dump()},
           {"data", data},            {"quant", quant},                    {"tag", tag}};
+}
+
+nlohmann::ordered_json ModelNotes::parsed_tag() const {
+  constexpr std::size_t kLongest = 8192;
+  auto j = is_modest_json(tag, kLongest) ? nlohmann::ordered_json::parse(tag, nullptr, false) : nlohmann::ordered_json();
+  return j.is_object() ? j : nlohmann::ordered_json(tag.substr(0, kLongest));
 }
 
 ModelNotes ModelNotes::from(const Metadata& metadata, const std::string& path) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,9 @@ struct ModelNotes {
   std::vector<std::string> class_names;
   std::string data;       ///< trained on
   std::string quant;      ///< QuantConfig as JSON; empty for fp32
-  std::string tag;        ///< options that made it
+  std::string tag;        ///< options that made it, as JSON
+  /// The tag as a value: text where it is no object of the size that we write.
+  nlohmann::ordered_json parsed_tag() const;
   Metadata to_metadata() const;
   /// Throws Error naming `path` when something is missing or malformed.
   static ModelNotes from(const Metadata& metadata, const std::string& path);

@@ -208,10 +208,9 @@ void Pipeline::fine_tune() {
     qat_.quantize(*net_, kPicture);
   }
   notes_.quant = quant::to_json(options_.quant);
-  const Json from = Json::parse(notes_.tag, nullptr, false);
   Json tag = training_json(options_);
   tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["pictures"] = split_.train.size();
-  tag["quant"] = Json::parse(notes_.quant), tag["from"] = from.is_object() ? from : Json(notes_.tag);
+  tag["quant"] = Json::parse(notes_.quant), tag["from"] = notes_.parsed_tag();
   // Fine-tuning changes the net itself: the teacher is the file's.
   const std::shared_ptr<nn::Module> teacher = options_.quant.distill > 0 ? load_net(floats_, options_.device).net : nullptr;
   const quant::TrainingSetup setup = quant::training_setup(*net_, options_.quant, teacher);

@@ -10,6 +10,7 @@
 
 #include "apps/mnv1_qat/model_file.h"
 #include "core/file.h"
+#include "core/json_text.h"
 #include "optim/checkpoint.h"
 
 namespace octet::app {
@@ -22,7 +23,7 @@ constexpr std::size_t kLongestTag = 8192;
 constexpr int kShownDifferences = 4;
 
 Json flat(const std::string& tag) {
-  const Json j = tag.size() <= kLongestTag ? Json::parse(tag, nullptr, false) : Json();
+  const Json j = is_modest_json(tag, kLongestTag) ? Json::parse(tag, nullptr, false) : Json();
   return j.is_object() ? j.flatten() : Json::object();
 }
 

@@ -12,7 +12,7 @@ constexpr int kMostCounts = 2 * kBins, kPlaces = kCounts + kMostCounts,
 /// One block: the counts decay, then merge or split.
 __global__ void fit(float* state, const float* top, int sides, double decay) {
   const int thread = static_cast<int>(threadIdx.x), counts = sides * kBins;
-  const bool lost = !is_finite(*top) || !is_finite(state[kWidth]);
+  const bool lost = !is_finite(*top) || !is_width(state[kWidth]);
   const int had = lost ? 0 : static_cast<int>(state[kWidth]), wanted = lost ? 0 : width_for(*top);
   int upper_half = 0;
   for (int i = thread; i < counts && !lost; i += static_cast<int>(kThreads)) {
@@ -44,7 +44,7 @@ __global__ void fit(float* state, const float* top, int sides, double decay) {
 __global__ void count(const float* state, const float* src, std::size_t values, int sides, unsigned* fresh) {
   __shared__ unsigned own[kPlaces];
   const int places = kCounts + sides * kBins;
-  const bool lost = !is_finite(state[kWidth]);
+  const bool lost = !is_width(state[kWidth]);
   for (int i = static_cast<int>(threadIdx.x); i < places; i += static_cast<int>(kThreads)) own[i] = 0;
   __syncthreads();
   const float bins_per_unit = lost ? 0 : per_width(state[kWidth]);
@@ -55,7 +55,7 @@ __global__ void count(const float* state, const float* src, std::size_t values, 
 }
 __global__ void join(float* state, const unsigned* fresh, std::size_t places) {
   OCTET_GRID_LOOP(i, places)
-  if (i >= kZeros && is_finite(state[kWidth])) state[i] = static_cast<float>(static_cast<double>(state[i]) + fresh[i]);
+  if (i >= kZeros && is_width(state[kWidth])) state[i] = static_cast<float>(static_cast<double>(state[i]) + fresh[i]);
 }
 
 /// What a search keeps: sums over the bins before each bin, bins in use on both sides, the cost of each threshold.
@@ -76,7 +76,7 @@ __global__ void prepare(float* state, int sides, HistogramRule rule, double shar
   __syncthreads();
   if (threadIdx.x != 0) return;
   for (int side = 0; side < sides; ++side) found->used[side] = bins_in_use(counts + side * kBins);
-  const float width = is_finite(state[kWidth]) ? width_of(state[kWidth]) : state[kWidth];
+  const float width = is_width(state[kWidth]) ? width_of(state[kWidth]) : __int_as_float(0x7fc00000);
   state[kHigh] = static_cast<float>(found->used[0]) * width;
   state[kLow] = sides == 1 ? -state[kHigh] : -static_cast<float>(found->used[1]) * width;
   if (rule == HistogramRule::percentile) {
@@ -100,7 +100,7 @@ __global__ void prepare(float* state, int sides, HistogramRule rule, double shar
 __global__ void try_thresholds(const float* state, HistogramProblem p, int moving, Found* found) {
   const int k = static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
   const int used = found->used[moving];
-  if (!is_finite(state[kWidth]) || k >= candidates(p.rule, p.hi, used)) return;  // a whole warp
+  if (!is_width(state[kWidth]) || k >= candidates(p.rule, p.hi, used)) return;  // a whole warp
   double sum = 0;
   if (p.rule == HistogramRule::kl) {
     const double logs = gpu::warp_sum(group_logs(found->bins(), p.hi + 1, used - k, lane));
@@ -116,7 +116,7 @@ __global__ void try_thresholds(const float* state, HistogramProblem p, int movin
 /// One block: the first of the least costs.
 __global__ void choose(float* state, HistogramProblem p, int moving, const Found* found) {
   __shared__ int best[kThreads];
-  if (!is_finite(state[kWidth])) return;  // all threads
+  if (!is_width(state[kWidth])) return;  // all threads
   const int tried = candidates(p.rule, p.hi, found->used[moving]), thread = static_cast<int>(threadIdx.x);
   const auto better = [&](int a, int b) {
     return found->cost[a] < found->cost[b] || (found->cost[a] == found->cost[b] && a < b);

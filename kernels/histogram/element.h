@@ -10,11 +10,13 @@
 namespace octet::kernels {
 namespace {
 
-constexpr int kBins = static_cast<int>(kHistogramBins), kPartialSums = 32, kLeastExponent = -126;
+constexpr int kBins = static_cast<int>(kHistogramBins), kPartialSums = 32, kLeastExponent = -126, kMostWidth = 127 - 10 - kLeastExponent;
 enum Place { kLow = 0, kHigh = 1, kWidth = 2, kZeros = 3, kCounts = 4 };
 static_assert(kCounts == kHistogramHeader);
 
 inline OCTET_HD bool is_finite(float x) { return x - x == 0; }
+/// Can this be state[kWidth]? A state may come from a file, and what is not is lost: it would lead out of the bins.
+inline OCTET_HD bool is_width(float x) { return x >= 0 && x <= static_cast<float>(kMostWidth); }
 
 /// What state[kWidth] is for values up to `top`: top < 2^(exponent + 1) = kBins·2^(exponent − 10).
 inline OCTET_HD int width_for(float top) {

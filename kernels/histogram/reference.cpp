@@ -12,8 +12,10 @@ constexpr std::int64_t kRun = 1 << 16, kTasks = 64;
 
 void fit(const HistogramProblem& p, const HistogramPointers& x) {
   float* state = x.state;
-  if (!is_finite(*x.top)) state[kWidth] = std::numeric_limits<float>::quiet_NaN();
-  if (!is_finite(state[kWidth])) return;
+  if (!is_finite(*x.top) || !is_width(state[kWidth])) {
+    state[kWidth] = std::numeric_limits<float>::quiet_NaN();
+    return;
+  }
   for (std::int64_t i = kZeros; i < histogram_size(p.sides); ++i) state[i] = decayed(state[i], p.decay);
   const int had = static_cast<int>(state[kWidth]), wanted = width_for(*x.top);
   bool upper_half = false;
@@ -33,7 +35,7 @@ void fit(const HistogramProblem& p, const HistogramPointers& x) {
 
 void add(const HistogramProblem& p, const HistogramPointers& x) {
   float* state = x.state;
-  if (!is_finite(state[kWidth])) return;
+  if (!is_width(state[kWidth])) return;
   const float bins_per_unit = per_width(state[kWidth]);
   const std::int64_t tasks = std::clamp<std::int64_t>(p.count / kRun, 1, kTasks), run = (p.count + tasks - 1) / tasks;
   const auto size = static_cast<std::size_t>(histogram_size(p.sides));
@@ -111,7 +113,7 @@ void search_both_ends(const HistogramProblem& p, float* state) {
 void search(const HistogramProblem& p, const HistogramPointers& x) {
   float* state = x.state;
   const float *above = state + kCounts, *below = above + kBins;
-  if (!is_finite(state[kWidth])) {
+  if (!is_width(state[kWidth])) {
     state[kLow] = state[kHigh] = std::numeric_limits<float>::quiet_NaN();
     return;
   }

@@ -31,6 +31,11 @@ inline OCTET_HD bool is_ring(ObserverKind kind) {
   return kind == ObserverKind::range_abs_max || kind == ObserverKind::range_min_max;
 }
 
+/// Where the next batch goes in a ring of so many. A state may come from a file, which may say anything.
+inline OCTET_HD std::int64_t ring_place(float state, std::int64_t window) {
+  return state >= 0 && state < static_cast<float>(window) ? static_cast<std::int64_t>(state) : 0;
+}
+
 /// The range of this step, this batch's included; at a step's first batch the state before it is put aside, and later
 /// ones bring it back.
 inline OCTET_HD SeenRange step_range(const QuantizerProblem& p, const QuantizerPointers& x) {
@@ -65,7 +70,7 @@ inline OCTET_HD void join_state(const QuantizerProblem& p, const QuantizerPointe
       break;
     }
     case ObserverKind::range_abs_max: {
-      const std::int64_t window = p.count - 1, place = static_cast<std::int64_t>(v[0]) % window;
+      const std::int64_t window = p.count - 1, place = ring_place(v[0], window);
       v[1 + place] = m, v[0] = static_cast<float>((place + 1) % window);
       break;
     }
@@ -80,7 +85,7 @@ inline OCTET_HD void join_state(const QuantizerProblem& p, const QuantizerPointe
       break;
     }
     case ObserverKind::range_min_max: {
-      const std::int64_t window = (p.count - 1) / 2, place = static_cast<std::int64_t>(v[0]) % window;
+      const std::int64_t window = (p.count - 1) / 2, place = ring_place(v[0], window);
       v[1 + place] = batch.low, v[1 + window + place] = batch.high;
       v[0] = static_cast<float>((place + 1) % window);
       break;

@@ -115,13 +115,22 @@ struct Engine::Plan {
   }
 };
 
+/// On a device one caller works at a time: a recording takes in whatever reaches the stream.
+static std::unique_lock<std::mutex> turn_on(Device device) {
+  static std::mutex turns;
+  return device == Device::cpu ? std::unique_lock<std::mutex>() : std::unique_lock(turns);
+}
+
 Engine::Engine(Graph graph, Device device) {
   validate(graph);
+  const auto turn = turn_on(device);
   plan_ = std::make_shared<const Plan>(std::move(graph), device);
 }
 
 Engine Engine::load(const std::string& path, Device device) {
-  return Engine(std::make_shared<const Plan>(load_graph(path, Weights::mapped), device));
+  Graph graph = load_graph(path, Weights::mapped);
+  const auto turn = turn_on(device);
+  return Engine(std::make_shared<const Plan>(std::move(graph), device));
 }
 
 Device Engine::device() const { return plan_->device; }
@@ -158,6 +167,7 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
     Session(*this).run(pictures.data<float>(), count, logits.data<float>());
     return logits;
   }
+  const auto turn = turn_on(device());
   values->clear();
   for (const GraphNode& node : nodes) values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
   const MemoryPlan& place = plan_->keeping_all;
@@ -196,9 +206,7 @@ void Session::run(const float* pictures, std::int64_t count, float* logits) {
 }
 
 void Session::run_on_device(const float* pictures, std::int64_t count, float* logits) {
-  // A recording takes in whatever reaches the stream.
-  static std::mutex turns;
-  const std::lock_guard turn(turns);
+  const auto turn = turn_on(plan_->device);
   const std::int64_t size = value_bytes(plan_->graph.nodes[0]) / sizeof(float), classes = plan_->output().c;
   const std::int64_t tile = std::min(count, plan_->largest_tile(plan_->memory));
   reserve(1, tile);

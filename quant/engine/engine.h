@@ -57,6 +57,10 @@ class Engine {
 class Session {
  public:
   explicit Session(const Engine& engine);
+  Session(const Session&) = delete;  // it would work in the same memory
+  Session(Session&&) noexcept = default;
+  Session& operator=(const Session&) = delete;
+  Session& operator=(Session&&) noexcept = default;
   /// pictures count,H,W,C → logits count,classes, in the host's memory; count >= 0. Throws Error on a negative count and when
   /// memory runs out.
   void run(const float* pictures, std::int64_t count, float* logits);

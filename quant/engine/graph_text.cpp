@@ -163,12 +163,17 @@ GraphNode read_node(const json& j, const std::vector<GraphNode>& before) {
   return node;
 }
 
-/// Parses with a limit of nesting and refuses keys that come twice.
+/// Parses with limits of nesting and of objects (the parser looks through all of an array behind each), and refuses keys that come twice.
 json parse(const std::string& text) {
+  constexpr std::size_t kMostObjects = 2 * kMostNodes + 2;  // a node and its grid; notes, and all of it
+  std::size_t objects = 0;
   std::vector<std::set<std::string>> keys;
   const auto look = [&](int depth, json::parse_event_t event, json& parsed) {
     OCTET_CHECK(depth <= kMostDepth, kWhere, "the description nests more than {} levels", kMostDepth);
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
+    if (event == json::parse_event_t::object_start) {
+      OCTET_CHECK(++objects <= kMostObjects, kWhere, "the description has more than {} objects", kMostObjects);
+      keys.emplace_back();
+    }
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key)
       OCTET_CHECK(keys.back().insert(parsed.get<std::string>()).second, kWhere, "the description has '{}' twice in one place", parsed.get<std::string>());

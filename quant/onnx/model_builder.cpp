@@ -25,12 +25,6 @@ void set_value(::onnx::ValueInfoProto& value, const std::string& name, const Mod
   for (std::int64_t extent : extent_per_row) tensor->mutable_shape()->add_dim()->set_dim_value(extent);
 }
 
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (c == '\n' || c == '\r') c = ' ';
-  return text;
-}
-
 }  // namespace
 
 ModelBuilder::ModelBuilder() {
@@ -132,7 +126,7 @@ std::string ModelBuilder::finish() {
     ::onnx::ModelProto inferred = model_;
     ::onnx::shape_inference::InferShapes(inferred, ::onnx::OpSchemaRegistry::Instance(), ::onnx::ShapeInferenceOptions(true, 1));
   } catch (const std::exception& error) {
-    fail("onnx", fmt::format("ONNX's checker refuses the model: {}", one_line(error.what())));
+    fail("onnx", fmt::format("ONNX's checker refuses the model: {}", error.what()));
   }
   std::string bytes;
   {

@@ -158,6 +158,9 @@ TEST_F(GraphFile, DescriptionsThatAreNone) {
   std::string deep = "{\"nodes\":";
   for (int i = 0; i < 100000; ++i) deep += "{\"a\":";
   expect_text_refused(deep, "nests more than");
+  std::string many = "{\"nodes\":[";
+  for (int i = 0; i < 5000000; ++i) many += "{},";
+  expect_text_refused(many + "{}]}", "more than 20002 objects");
   expect_text_refused(std::string(17u << 20, ' '), "more than 16777216");
   std::string twice = write_graph_text(graph_);
   twice.insert(1, "\"output\":3,");

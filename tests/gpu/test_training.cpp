@@ -6,6 +6,7 @@
 
 #include "core/profile_data.h"
 #include "data/dataset.h"
+#include "nn/layers.h"
 #include "nn/models.h"
 #include "optim/trainer.h"
 #include "quant/prepare.h"
@@ -44,6 +45,18 @@ double loss_of(nn::Module& net, const data::Dataset& set) {
   const Variable loss = ops::softmax_cross_entropy(logits, set.labels.to(device));
   loss.backward();
   return loss.value().item();
+}
+
+// No DeviceScope is open where the bias is made.
+TEST_F(GpuTraining, AFoldedBatchNormLeavesItsBiasOnTheDevice) {
+  const auto net = small_net(Device::cuda);
+  for (const auto& [path, module] : net->named_modules())
+    if (auto* block = dynamic_cast<nn::ConvBnAct*>(module)) {
+      block->bn->fold_into(*block->conv);
+      EXPECT_EQ(block->conv->bias.value().device(), Device::cuda) << path;
+    }
+  net->eval();
+  (*net)(Variable(Tensor::zeros({1, 32, 32, 3}).to(Device::cuda)));
 }
 
 TEST_F(GpuTraining, LossAndGradientsAreThoseOfTheProcessor) {

@@ -137,6 +137,22 @@ TEST(Histogram, WhatIsNotFiniteLosesIt) {
   }
 }
 
+/// States come from checkpoints, which may say anything.
+TEST(Histogram, AWidthThatCannotBeLosesIt) {
+  for (const float width : {-1.0f, 244.0f, 362.0f, -1e30f, 1e30f, std::nanf("")}) {
+    for (const int sides : {1, 2}) {
+      Histogram h(sides);
+      h.show({1, 2});
+      h.count(kBins - 1) = 1;
+      h.state[2] = width;
+      h.add({1, 2});  // also without a fit before it
+      EXPECT_TRUE(std::isnan(h.search(HistogramRule::percentile, 127).second)) << width;
+      h.show({3}, 0.5);
+      EXPECT_TRUE(std::isnan(h.search(HistogramRule::mse, 127).second)) << width;
+    }
+  }
+}
+
 TEST(Histogram, PercentileLeavesItsShare) {
   std::vector<float> values;
   for (int i = 1; i <= 1000; ++i) values.push_back(static_cast<float>(i));  // bins are 1/2 wide

@@ -182,8 +182,9 @@ TEST(QuantConfig, RefusesWhatIsNoObject) {
   EXPECT_ERROR(parse_config(""), "no JSON");
   EXPECT_ERROR(parse_config("{"), "no JSON");
   EXPECT_ERROR(parse_config("[1]"), "a JSON object");
-  EXPECT_ERROR(parse_config(std::string(100000, '[') + std::string(100000, ']')), "a JSON object");
-  EXPECT_ERROR(parse_config(R"({"weight_bits": )" + std::string(100000, '[') + std::string(100000, ']') + "}"), "it is array");
+  EXPECT_ERROR(parse_config(std::string(100000, '[') + std::string(100000, ']')), "at most 65536 bytes and a few levels");
+  EXPECT_ERROR(parse_config(std::string(1000, '[') + std::string(1000, ']')), "at most 65536 bytes and a few levels");
+  EXPECT_ERROR(parse_config(R"({"weight_bits": )" + std::string(30, '[') + std::string(30, ']') + "}"), "it is array");
 }
 
 TEST(QuantConfig, ReadsAFileAndNamesItInErrors) {

@@ -86,6 +86,15 @@ TEST(Observer, StateContinuesFromACheckpoint) {
   EXPECT_EQ(watch(through, {1, 2, 3, 4}), watch(resumed, {1, 2, 3, 4}));
 }
 
+TEST(Observer, AStateThatSaysNonsenseWritesNowhereElse) {
+  for (const float place : {-9999.0f, 3.0f, 1e30f, std::numeric_limits<float>::quiet_NaN()}) {
+    RangeAbsMaxObserver observer(3);
+    watch(observer, {5, 9});
+    Tensor(observer.state()[0].second).data<float>()[0] = place;
+    EXPECT_EQ(watch(observer, {1}), std::vector<float>{9}) << "the next batch is the first of the ring";
+  }
+}
+
 TEST(Observer, RefusesWhatIsNotFinite) {
   AbsMaxObserver observer;
   EXPECT_ERROR(observer.observe({0, std::numeric_limits<float>::quiet_NaN()}, true), "smaller learning rate");
