@@ -208,6 +208,13 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
   write_file_atomically(path, [bytes](FileSink& sink) { sink.write(bytes); });
 }
 
+void require_writable(const std::string& path) {
+  std::error_code ignored;
+  const std::string probe = fs::is_regular_file(path, ignored) ? path + ".probe" : path;
+  write_file_atomically(probe, "");
+  fs::remove(probe, ignored);
+}
+
 std::string read_file(const std::string& path, std::size_t max_bytes) {
   Descriptor fd(path, O_RDONLY | O_NONBLOCK);
   if (!fd.ok()) fail_errno("read", path, errno);
@@ -246,7 +253,7 @@ void InputFile::read(void* to, std::size_t count, std::size_t offset) const {
   }
 }
 
-void append_line(const std::string& path, std::string_view line) {
+void append_line(const std::string& path, std::string_view line, bool synced) {
   IgnoreFileSizeSignal guard;
   Descriptor fd(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (!fd.ok()) fail_errno("append to", path, errno);
@@ -254,6 +261,7 @@ void append_line(const std::string& path, std::string_view line) {
   bytes += '\n';
   if (const int error = write_all(fd.get(), bytes.data(), bytes.size()); error != 0)
     fail_errno("append to", path, error);
+  if (synced && ::fsync(fd.get()) != 0 && errno != EINVAL) fail_errno("append to", path, errno);
   if (fd.close() != 0) fail_errno("append to", path, errno);
 }
 

@@ -26,6 +26,10 @@ class FileSink {
 void write_file_atomically(const std::string& path, const std::function<void(FileSink&)>& produce);
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
+/// Throws Error as writing `path` would: it is no file, its folder is missing or closed, the disk is full. Nothing is left behind. For
+/// long work, which shall not end with a path that was wrong from its beginning.
+void require_writable(const std::string& path);
+
 /// The whole regular file. Throws Error when it cannot be read or is longer than `max_bytes`.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 34);
 
@@ -49,8 +53,8 @@ class InputFile {
   std::size_t size_ = 0;
 };
 
-/// Appends `line` and a newline with one write, making the file when there is none.
-void append_line(const std::string& path, std::string_view line);
+/// Appends `line` and a newline with one write, making the file when there is none; `synced`: it is on the disk when this returns.
+void append_line(const std::string& path, std::string_view line, bool synced = false);
 
 /// Cuts a last line without a newline, which a killed append_line may leave. True when something was cut; a missing
 /// file is left missing.

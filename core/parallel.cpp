@@ -23,7 +23,6 @@
 namespace octet {
 namespace {
 
-constexpr int kMaxThreads = 256;
 constexpr int kSpins = 2000;  // some tens of microseconds: the gap between two layers, not more
 
 thread_local bool inside_task = false;
@@ -38,8 +37,8 @@ int default_threads() {
   if (const char* text = std::getenv("OCTET_THREADS"); text != nullptr && *text != '\0') {
     char* end = nullptr;
     const long n = std::strtol(text, &end, 10);
-    if (*end != '\0' || n < 1 || n > kMaxThreads) {
-      fail("parallel", fmt::format("OCTET_THREADS={} is no number from 1 to {}", text, kMaxThreads));
+    if (*end != '\0' || n < 1 || n > kMostThreads) {
+      fail("parallel", fmt::format("OCTET_THREADS={} is no number from 1 to {}", text, kMostThreads));
     }
     return static_cast<int>(n);
   }
@@ -47,7 +46,7 @@ int default_threads() {
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
   const int n = CPU_COUNT(&allowed);
-  return n < 1 ? 1 : (n > kMaxThreads ? kMaxThreads : n);
+  return n < 1 ? 1 : (n > kMostThreads ? kMostThreads : n);
 }
 
 class Pool {
@@ -249,8 +248,8 @@ Pool& pool() {
 int num_threads() { return pool().threads(); }
 
 void set_num_threads(int threads) {
-  OCTET_CHECK(threads >= 1 && threads <= kMaxThreads, "parallel", "{} threads asked for, 1 to {} are possible", threads,
-              kMaxThreads);
+  OCTET_CHECK(threads >= 1 && threads <= kMostThreads, "parallel", "{} threads asked for, 1 to {} are possible", threads,
+              kMostThreads);
   OCTET_CHECK(!inside_task, "parallel", "the number of threads cannot change inside a parallel task");
   if (!forked.load()) pool().resize(threads);  // a forked child works alone
 }

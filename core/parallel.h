@@ -8,7 +8,9 @@ namespace octet {
 
 /// Threads that parallel_for uses, the caller included. Default: the processors this process may run on.
 int num_threads();
-/// 1 to 256; throws Error otherwise. Not to be called while a parallel_for runs.
+inline constexpr int kMostThreads = 256;
+/// 1 to kMostThreads; throws Error otherwise. Not to be called while a parallel_for runs; changes nothing in a forked child, which works
+/// alone.
 void set_num_threads(int threads);
 
 /// Runs body(context, i) for every i in [0, tasks), in any order, on the pool; returns when all are done. Nested

@@ -93,4 +93,11 @@ Tensor resize_picture(const Tensor& picture, std::int64_t height, std::int64_t w
   return resized;
 }
 
+bool has_picture_name(const std::filesystem::path& path) {
+  std::string ending = path.extension().native();
+  for (char& c : ending)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
 }  // namespace octet::data

@@ -80,13 +80,6 @@ fs::file_type type_of(const fs::path& path) {
   return type;
 }
 
-bool has_picture_name(const fs::path& path) {
-  std::string ending = path.extension().native();
-  for (char& c : ending)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
-}
-
 struct Picture {
   fs::path path;
   std::int32_t label = 0;

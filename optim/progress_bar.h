@@ -20,6 +20,8 @@ class ProgressBar {
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
 
+  /// So many more were done before, as it turns out.
+  void skip(std::int64_t more) { already_ += more; }
   /// Shows `done` of the total and a text (loss, accuracy); redrawn at most ten times a second, lines every ten seconds.
   void update(std::int64_t done, const std::string& text);
   /// Shows the final state and ends the line.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/profile.h"
+#include "core/stopwatch.h"
 #include "ops/ops.h"
 #include "optim/checkpoint.h"
 #include "optim/device_steps.h"
@@ -21,8 +22,6 @@ using profile::Kind;
 using profile::Span;
 
 constexpr const char* kLowerRate = "lower --lr; the last checkpoint is intact";
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 bool all_finite(const Tensor& values) {
   const Tensor here = values.to(Device::cpu);

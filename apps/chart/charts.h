@@ -60,7 +60,5 @@ struct Histogram {
   double width = 420, height = 180;
 };
 Svg draw(const Histogram& chart);
-/// Bins of the values inside [low, high]; those that are not finite or outside are not counted.
-std::vector<double> bins(const float* values, std::size_t count, double low, double high, std::size_t bins);
 
 }  // namespace octet::chart

@@ -18,17 +18,6 @@ std::vector<double> ticks(double low, double high, int count) {
   return all;
 }
 
-std::vector<double> bins(const float* values, std::size_t count, double low, double high, std::size_t bins) {
-  std::vector<double> counts(bins, 0.0);
-  const double per_bin = static_cast<double>(bins) / (high - low);
-  for (std::size_t i = 0; i < count; ++i) {
-    const double x = static_cast<double>(values[i]);
-    if (!(x >= low && x <= high)) continue;
-    counts[std::min(static_cast<std::size_t>((x - low) * per_bin), bins - 1)] += 1;
-  }
-  return counts;
-}
-
 std::vector<double> logarithmic_ticks(double low, double high) {
   const int first = static_cast<int>(std::ceil(std::log2(low) - 1e-9)),
             last = static_cast<int>(std::floor(std::log2(high) + 1e-9));

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "core/stopwatch.h"
 
 namespace octet::app {
 namespace {
@@ -20,9 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kWhere = "bench";
 constexpr int kTurns = 5;
-constexpr std::int64_t kMostPictures = 100000, kMostRuns = 100000, kMostThreads = 256;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+constexpr std::int64_t kMostPictures = 100000, kMostRuns = 100000;
 
 }  // namespace
 

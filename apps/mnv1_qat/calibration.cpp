@@ -44,7 +44,7 @@ void calibrate_model(LoadedModel& model, const Options& options, const data::Dat
                  {"calibrate", options.calibrate},
                  {"seed", options.seed},
                  {"quant", Json::parse(model.notes.quant)},
-                 {"from", model.notes.parsed_tag()}};
+                 {"from", parse_tag(model.notes.tag)}};
   model.notes.tag = tag.dump();
 }
 

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/mnv1_qat/calibration.h"
 #include "apps/mnv1_qat/commands.h"
@@ -10,8 +11,10 @@
 #include "apps/mnv1_qat/methods.h"
 #include "core/diverged.h"
 #include "core/file.h"
+#include "core/json_text.h"
 #include "quant/analysis/packed_size.h"
 #include "quant/calibration/ptq.h"
+#include "quant/qat.h"
 
 namespace octet::app {
 namespace {
@@ -76,13 +79,13 @@ class Comparison {
     for_work([&](std::int64_t passes, bool is_done) { all += passes, done += is_done ? passes : 0; });
     bar_ = std::make_unique<GridBar>(console_, all, done, options_.batch_size);
     for (const std::uint64_t seed : seeds()) {
-      const bool floats_due = rows_->find(kFloats, kFloatBits, seed) == nullptr;
-      bool due = floats_due;
+      const GridRow* floats = floats_row(seed);
+      bool due = floats == nullptr;
       for (const Cell& cell : cells_) due = due || (cell.seed == seed && !is_done(cell));
-      if (!due) continue;
-      const std::string file = make_floats(seed, floats_due);
+      if (!due || (floats != nullptr && !floats->error.empty())) continue;
+      const auto file = make_floats(seed, floats == nullptr);
       for (const Cell& cell : cells_)
-        if (cell.seed == seed) make(cell, file);
+        if (cell.seed == seed && file) make(cell, *file);
     }
     bar_->finish();
   }
@@ -96,7 +99,7 @@ class Comparison {
     write_file_atomically(folder_.path("compare.csv"), csv_of(results));
     write_file_atomically(folder_.path("compare.svg"), drawing_of(grid, results).file_text());
     if (options_.json) return print_out(json_text(json_of(grid, results)));
-    print_out("\n" + table + failures() +
+    print_out("\n" + table + failures_of(results) + missing_models() +
               fmt::format("\nFiles in {}: compare.md, compare.csv, compare.svg, rows.jsonl\n", options_.compare_dir));
   }
 
@@ -110,7 +113,8 @@ class Comparison {
           cells.push_back({method, bits, seed, options_of(options, *method, bits, seed)});
           try {
             cells.back().options.quant.check();
-            if (!method->trains) quant::require_calibratable(cells.back().options.quant);
+            method->trains ? quant::require_trainable(cells.back().options.quant)
+                           : quant::require_calibratable(cells.back().options.quant);
           } catch (const Error& error) {
             throw Error(fmt::format("{} (method {})", error.what(), method->name));
           }
@@ -139,16 +143,12 @@ class Comparison {
 
   /// What decides every row.
   Json settings() const {
-    Json j{{"data", split_.train.source}, {"pictures", split_.train.size()}, {"test_pictures", split_.test.size()}};
-    if (options_.models.empty()) {
-      j["fp32"] = without_seed(Json::parse(pretrain_tag(options_, split_.train)));
-    } else {
-      j["fp32"] = Json::array();
-      for (const std::string& file : options_.models) {
-        const std::string bytes = read_file(file);
-        j["fp32"].push_back(fmt::format("crc32c {:08x}", crc32c(bytes.data(), bytes.size())));
-      }
-    }
+    Json j{{"data", identity_of(split_.train)},
+           {"pictures", split_.train.size()},
+           {"test_data", identity_of(split_.test)},
+           {"test_pictures", split_.test.size()}};
+    j["fp32"] =
+        options_.models.empty() ? without_seed(Json::parse(pretrain_tag(options_, split_.train))) : Json("given");
     Options tuned = options_;
     tuned.lr = options_.qat_lr;
     j["fine_tuning"] = without_seed(training_json(tuned));
@@ -157,11 +157,27 @@ class Comparison {
     return j;
   }
 
+  /// What made the float net of a seed, where the settings do not say it.
+  std::string floats_tag(std::uint64_t seed) const {
+    if (options_.models.empty()) return "{}";
+    const std::string bytes = read_file(given_floats(seed));
+    return Json{{"fp32", fmt::format("crc32c {:08x}", crc32c(bytes.data(), bytes.size()))}}.dump();
+  }
+
+  /// Null when there is none.
+  const GridRow* floats_row(std::uint64_t seed) const {
+    return rows_->find(kFloats, kFloatBits, seed, floats_tag(seed));
+  }
+
   /// Rows of other settings would be compared with these.
   void keep_settings() const {
     const std::string now = settings().dump();
     if (folder_.has("grid.json")) {
-      const std::string before = Json::parse(read_file(folder_.path("grid.json"), 1 << 20), nullptr, false).dump();
+      const std::string text = read_file(folder_.path("grid.json"), 1 << 16);
+      const Json j = is_modest_json(text, text.size()) ? Json::parse(text, nullptr, false) : Json();
+      if (!j.is_object())
+        fail(kWhere, fmt::format("'{}' is not what compare has written", folder_.path("grid.json")), "use another --out");
+      const std::string before = j.dump();
       if (before != now)
         fail(kWhere, fmt::format("'{}' holds another grid: {}", options_.compare_dir, differences(before, now)),
              "go on with its options, or use another --out");
@@ -207,8 +223,8 @@ class Comparison {
     return row;
   }
 
-  /// The weights of a seed, pre-trained where no file gives them, and their row where it is due.
-  std::string make_floats(std::uint64_t seed, bool due) {
+  /// The weights of a seed, pre-trained where no file gives them, and their row where it is due; none when that training diverges.
+  std::optional<std::string> make_floats(std::uint64_t seed, bool due) {
     if (due) bar_->begin(fmt::format("fp32, seed {}", seed), passes_of_floats());
     std::string file;
     if (!options_.models.empty()) {
@@ -217,19 +233,32 @@ class Comparison {
       Options o = options_;
       o.command = Command::pretrain, o.seed = seed, o.out = folder_of(seed);
       o.quiet = true, o.json = false, o.resume = true;
-      Pipeline pipeline(o, {&split_, bar_.get()});
-      pipeline.pretrain();
-      pipeline.remove_checkpoints();
+      GridRow failed;
+      try {
+        Pipeline pipeline(o, {&split_, bar_.get()});
+        pipeline.pretrain();
+        pipeline.remove_checkpoints();
+      } catch (const Diverged& error) {
+        failed.error = error.what();
+      }
+      if (!failed.error.empty()) {
+        add_floats(failed, seed);
+        return std::nullopt;
+      }
       file = (fs::path(o.out) / "fp32.safetensors").string();
     }
     if (!due) return file;
     GridRow row = row_of(score(load_predictor(file, options_.device).predict));
-    row.method = kFloats, row.bits = kFloatBits, row.seed = seed, row.tag = "{}";
     row.fake_quant_top1 = row.top1;
     row.packed_bytes = quant::packed_bytes(*load_net(file).net), row.file_bytes = file_bytes(file);
+    add_floats(row, seed);
+    return file;
+  }
+
+  void add_floats(GridRow row, std::uint64_t seed) {
+    row.method = kFloats, row.bits = kFloatBits, row.seed = seed, row.tag = floats_tag(seed);
     rows_->add(row);
     bar_->end();
-    return file;
   }
 
   void make(const Cell& cell, const std::string& floats) {
@@ -246,10 +275,12 @@ class Comparison {
         throw Error(fmt::format("{} ({})", error.what(), cell.name()));
       }
       row.method = cell.method->name, row.bits = cell.bits, row.seed = cell.seed, row.tag = tag_of(cell);
+      row.kept = options_.keep_models;
       rows_->add(row);
       bar_->end();
     }
-    if (!options_.keep_models) remove(folder_of(cell));
+    // What a kill between row and removal left goes now.
+    if (!rows_->find(cell.method->name, cell.bits, cell.seed)->kept) remove(folder_of(cell));
   }
 
   GridRow fine_tuned(const Options& o) const {
@@ -287,13 +318,14 @@ class Comparison {
     OCTET_CHECK(!error, kWhere, "cannot remove '{}': {}", folder, error.message());
   }
 
-  std::string failures() const {
-    std::string text;
-    for (const Cell& cell : cells_)
-      if (const GridRow* row = rows_->find(cell.method->name, cell.bits, cell.seed);
-          row != nullptr && !row->error.empty())
-        text += fmt::format("\n{} failed: {}\n", cell.name(), row->error);
-    return text;
+  /// Rows of an earlier call that kept no models, where this one asks for them.
+  std::string missing_models() const {
+    std::int64_t missing = 0;
+    for (const Cell& cell : cells_) {
+      const GridRow* row = rows_->find(cell.method->name, cell.bits, cell.seed);
+      missing += options_.keep_models && row != nullptr && !row->kept;
+    }
+    return missing == 0 ? "" : fmt::format("\n{} nets were made and scored by a call without --keep-models: their files are gone.\n", missing);
   }
 
   const Options& options_;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/commands.h"
+#include "apps/mnv1_qat/comparison.h"
 #include "apps/mnv1_qat/guesses.h"
 #include "apps/mnv1_qat/load_data.h"
 #include "apps/mnv1_qat/model_file.h"
@@ -79,7 +80,6 @@ std::pair<double, double> range_of(const Tensor& values) {
 std::string shape_of(const Stop& stop) {
   return fmt::format("{}x{}x{}", stop.codes.shape()[1], stop.codes.shape()[2], stop.codes.shape()[3]);
 }
-std::string decibel(double db) { return std::isinf(db) ? (db > 0 ? "exact" : "-") : fmt::format("{:.1f}", db); }
 
 /// What a layer's accumulator held.
 std::string sums_of(const Stop& stop) {
@@ -97,7 +97,7 @@ std::string text_of(const std::vector<Stop>& stops) {
     text += fmt::format(kRow, stop.name, stop.op, shape_of(stop), fmt::format("{:.4g} to {:.4g}", low, high),
                         fmt::format("{:.4g}", stop.grid.step()), fmt::format("{:.0f} to {:.0f}", least, most),
                         fmt::format("{:.0f} %", 100 * stop.use.zeros), fmt::format("{:.2f} %", 100 * stop.use.clipped),
-                        sums_of(stop), decibel(stop.error_db));
+                        sums_of(stop), decibel_text(stop.error_db));
   }
   return text;
 }
@@ -137,7 +137,7 @@ void add_stop(Page& page, const Stop& stop) {
   const double worst = std::max(std::fabs(least), std::fabs(most));
   const int scale = static_cast<int>(std::clamp<std::int64_t>(280 / (kAcross * (stop.floats.shape()[2] + 1)), 1, 16));
   page.html(fmt::format("<h3>{}</h3>\n<p class=\"sub\">{}, {}; step {:.4g}; SQNR {} dB; {:.2f} % clipped</p>\n",
-                        chart::escaped(stop.name), stop.op, shape_of(stop), stop.grid.step(), decibel(stop.error_db),
+                        chart::escaped(stop.name), stop.op, shape_of(stop), stop.grid.step(), decibel_text(stop.error_db),
                         100 * stop.use.clipped));
   page.row({figure(mosaic(stop.floats, channels, kAcross, top), scale, fmt::format("floats, up to {:.4g}", top)),
             figure(mosaic(stop.back, channels, kAcross, top), scale, "codes, times the step"),

@@ -185,12 +185,17 @@ void check_contradictions(const Options& o) {
   if (o.command == Command::dump_codes && o.pictures.empty() == o.indices.empty()) refuse("dump-codes takes either --pictures or --index");
 }
 
+void require_once(const char* option, const std::vector<int>& numbers) {
+  for (const int number : numbers)
+    if (std::count(numbers.begin(), numbers.end(), number) > 1)
+      throw EarlyExit(2, fmt::format("mnv1_qat: {} has {} twice", option, number));
+}
+
 void check_grid(const Options& o) {
   const auto refuse = [](const std::string& text) { throw EarlyExit(2, "mnv1_qat: " + text); };
   if (o.models.size() > 1 && static_cast<std::int64_t>(o.models.size()) != o.seeds)
     refuse(fmt::format("compare takes one fp32 file for all seeds, or one for each of the {}; it has {}", o.seeds, o.models.size()));
-  for (std::size_t i = 0; i < o.bits.size(); ++i)
-    if (std::count(o.bits.begin(), o.bits.end(), o.bits[i]) > 1) refuse(fmt::format("--bits has {} twice", o.bits[i]));
+  require_once("--bits", o.bits);
   if (o.quant.weight_bits != quant::QuantConfig{}.weight_bits || o.quant.activation_bits != quant::QuantConfig{}.activation_bits)
     refuse("compare takes the bits of weights and activations from --bits");
 }
@@ -249,6 +254,7 @@ Options parse_command_line(int argc, const char* const* argv) {
     throw EarlyExit(2, std::string("mnv1_qat: ") + error.what());
   }
   check_contradictions(options);
+  require_once("--candidates", options.candidates);
   if (options.command == Command::compare) check_grid(options);
   return options;
 }

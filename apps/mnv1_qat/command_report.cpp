@@ -41,12 +41,19 @@ Judgement judge(const std::string& name, const optim::PredictFn& predict, const 
   return judgement;
 }
 
-/// The pre-trained net, or, where the folder has none, the quantized one with its quantizers off.
+/// Does the tag of the quantized net say that it began as the net of that tag?
+bool began_as(const std::string& floats, const std::string& quantized) {
+  const auto tag = parse_tag(quantized);
+  return tag.is_object() && tag.contains("from") && tag["from"] == parse_tag(floats);
+}
+
+/// The pre-trained net, or, where the folder has none or another's, the quantized one with its quantizers off.
 Judgement judge_floats(const LoadedModel& quantized, const RunReport& run, const Options& options,
                        const Console& console) {
   const std::string file = file_in(options, "fp32.safetensors");
-  if (fs::exists(file)) {
-    const Predictor predictor = load_predictor(file);
+  const Predictor predictor = fs::exists(file) ? load_predictor(file) : Predictor{};
+  if (predictor.predict && began_as(predictor.tag, quantized.notes.tag)) {
+    require_same_classes("report", file, predictor.class_names, run.test);
     Judgement judgement = judge("fp32", predictor.predict, run, options, console);
     judgement.bytes = file_bytes(file);
     return judgement;
@@ -56,6 +63,15 @@ Judgement judge_floats(const LoadedModel& quantized, const RunReport& run, const
   return judge(
       "fp32 (quantizers off)", [&](const Tensor& images) { return quantized.net->forward(Variable(images)).value(); },
       run, options, console);
+}
+
+/// The integer net of the folder.
+Predictor engine_of(const LoadedModel& quantized, const std::string& file, const std::string& int8) {
+  const std::string hint = fmt::format("mnv1_qat export {} --out {}", file, int8);
+  if (!fs::exists(int8)) fail("report", fmt::format("'{}' is missing: was the run finished?", int8), hint);
+  Predictor engine = load_predictor(int8);
+  if (engine.tag != quantized.notes.tag) fail("report", fmt::format("'{}' was not made from '{}'", int8, file), hint);
+  return engine;
 }
 
 /// What the end of a fine-tuning has to say.
@@ -77,6 +93,9 @@ void report(const Options& options) {
   const std::string file = quantized_file(options);
   const LoadedModel model = load_net(file);
   OCTET_CHECK(!model.notes.quant.empty(), "report", "'{}' has no quantizers", file);
+  const std::string int8 = file_in(options, "int8.safetensors");
+  const Predictor engine = engine_of(model, file, int8);
+  require_writable(options.page);
   RunReport run{options.run_dir,
                 model.notes,
                 quant::parse_config(model.notes.quant),
@@ -88,14 +107,15 @@ void report(const Options& options) {
                 {}};
   run.trace =
       read_trace((fs::path(options.trace_dir.empty() ? options.run_dir : options.trace_dir) / kTraceFile).string());
+  if (!options.trace_dir.empty() && run.trace.empty())
+    fail("report", fmt::format("'{}' holds no {}", options.trace_dir, kTraceFile), "give the folder of --trace-quant");
   run.test = load_test(options, console);
   require_same_classes("report", file, model.notes.class_names, run.test);
+  require_same_classes("report", int8, engine.class_names, run.test);
   run.analysis = quant::analyse(*model.net, kPicture, run.config,
                                 data::normalise(run.test.pictures.slice(0, std::min(kAnalysed, run.test.size()))));
   add_warnings_of(run.trace, run.analysis.warnings);
   run.fp32 = judge_floats(model, run, options, console);
-  const std::string int8 = file_in(options, "int8.safetensors");
-  const Predictor engine = load_predictor(int8);
   run.int8 = judge("int8 engine", engine.predict, run, options, console);
   run.int8.bytes = file_bytes(int8);
   write_file_atomically(options.page, report_page(run));

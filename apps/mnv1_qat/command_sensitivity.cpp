@@ -87,8 +87,8 @@ void sensitivity(const Options& options) {
         done < total ? bar->update(done, "") : bar->finish("");
       });
   sort_by_loss(s);
-  if (!options.plot.empty()) write_file_atomically(options.plot, plot_of(s).file_text());
   print_out(options.json ? json_text(json_of(options, s, split.test.source)) : text_of(s, split.test.source));
+  if (!options.plot.empty()) write_file_atomically(options.plot, plot_of(s).file_text());
 }
 
 }  // namespace octet::app

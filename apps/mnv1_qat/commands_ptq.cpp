@@ -4,6 +4,7 @@
 
 #include "apps/mnv1_qat/calibration.h"
 #include "apps/mnv1_qat/commands.h"
+#include "core/stopwatch.h"
 #include "quant/engine/engine.h"
 
 namespace octet::app {
@@ -11,8 +12,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 optim::Scores score(const char* stage, const optim::PredictFn& predict, const data::Dataset& test,
                     const Options& options, const Console& console) {

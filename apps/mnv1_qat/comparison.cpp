@@ -26,8 +26,11 @@ void LogitAgreement::add(const Tensor& a, const Tensor& b) {
   pictures += a.shape()[0];
   bit_equal = bit_equal && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0;
   for (std::int64_t i = 0; i < a.numel(); ++i)
-    largest_difference =
-        std::max(largest_difference, std::fabs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]));
+    // Written so that NaN is not passed over.
+    if (const double apart = std::fabs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]); !(apart <= largest_difference))
+      largest_difference = std::isnan(largest_difference) ? largest_difference : apart;
 }
+
+std::string decibel_text(double db) { return std::isinf(db) ? (db > 0 ? "exact" : "-") : fmt::format("{:.1f}", db); }
 
 }  // namespace octet::app

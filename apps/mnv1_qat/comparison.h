@@ -1,5 +1,6 @@
 // How far two executors' logits agree.
 #pragma once
+#include <string>
 #include <cstdint>
 #include <vector>
 
@@ -21,5 +22,8 @@ struct LogitAgreement {
     return pictures > 0 ? static_cast<double>(same_class) / static_cast<double>(pictures) : 1;
   }
 };
+
+/// "12.3", "exact" for infinity, "-" for nothing at all.
+std::string decibel_text(double db);
 
 }  // namespace octet::app

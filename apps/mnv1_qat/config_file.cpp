@@ -25,8 +25,14 @@ std::string config_of(const std::vector<std::string>& words) {
   return file;
 }
 
-bool gives(const std::vector<std::string>& words, const std::string& option) {
-  return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return word == option || word.starts_with(option + "="); });
+bool gives(const std::vector<std::string>& words, const CLI::Option& option) {
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    for (const std::string& name : option.get_lnames())
+      if (word == "--" + name || word.starts_with("--" + name + "=")) return true;
+    for (const std::string& name : option.get_snames())  // its value may stand in the same word
+      if (word.starts_with("-" + name)) return true;
+    return false;
+  });
 }
 
 // Null when there is none of this name.
@@ -64,7 +70,7 @@ std::vector<std::string> with_config(const CLI::App& app, const std::vector<std:
     const bool is_mark = item.name == "++" || item.name == "--";
     if (is_mark || (!item.parents.empty() && item.parents[0] != words[0])) continue;
     const std::vector<std::string> more = words_of(item, *command, file);
-    if (!gives(words, "--" + item.name)) all.insert(all.end(), more.begin(), more.end());
+    if (!gives(words, *command->get_option("--" + item.name))) all.insert(all.end(), more.begin(), more.end());
   }
   return all;
 }

@@ -26,6 +26,7 @@ class GridBar : public optim::Callback {
   void on_evaluate(std::int64_t pictures_done, std::int64_t pictures, const optim::Scores& scores) override;
 
  private:
+  std::int64_t passes_until(const optim::Progress& progress) const;
   void show(std::int64_t done, const optim::Scores& scores);
   optim::ProgressBar bar_;
   std::int64_t batch_size_;

@@ -34,7 +34,7 @@ std::string with_spread(const OverSeeds& value, std::size_t seeds, const char* f
 
 std::vector<std::string> texts_of(const GridResult& r) {
   std::string method = r.method;
-  if (r.failed > 0) method += fmt::format(" ({} of {} failed)", r.failed, r.failed + r.seeds);
+  if (!r.failed.empty()) method += fmt::format(" ({} of {} failed)", r.failed.size(), r.failed.size() + r.seeds);
   if (r.seeds == 0) return {method, fmt::format("{}", r.bits), "", "", "", ""};
   const bool floats = r.method == kFloats;
   return {method,
@@ -92,10 +92,8 @@ std::vector<GridResult> results_of(const Grid& grid, const GridRows& rows) {
     for (const std::uint64_t seed : grid.seeds) {
       const GridRow *row = rows.find(method, bits, seed), *floats = rows.find(kFloats, kFloatBits, seed);
       if (row == nullptr || floats == nullptr) continue;
-      if (!row->error.empty()) {
-        ++result.failed;
-        continue;
-      }
+      if (!row->error.empty()) result.failed.emplace(seed, row->error);
+      if (!row->error.empty() || !floats->error.empty()) continue;
       ++result.seeds;
       top1.push_back(row->top1), top5.push_back(row->top5), loss.push_back(row->loss);
       fake_quant.push_back(row->fake_quant_top1), difference.push_back(row->top1 - floats->top1);
@@ -103,7 +101,7 @@ std::vector<GridResult> results_of(const Grid& grid, const GridRows& rows) {
     }
     result.top1 = over_seeds(top1), result.top5 = over_seeds(top5), result.loss = over_seeds(loss);
     result.fake_quant_top1 = over_seeds(fake_quant), result.difference = over_seeds(difference);
-    if (result.seeds + result.failed > 0) results.push_back(std::move(result));
+    if (result.seeds + result.failed.size() > 0) results.push_back(std::move(result));
   };
   add(kFloats, kFloatBits);
   for (const int bits : grid.bits)
@@ -142,28 +140,47 @@ std::string csv_of(const std::vector<GridResult>& results) {
   std::string text =
       "method,bits,seeds,failed,top1_mean,top1_spread,difference_mean,difference_spread,top5_mean,loss_mean,"
       "fake_quant_top1_mean,packed_bytes,file_bytes\n";
+  for (const GridResult& r : results) {
+    text += fmt::format("{},{},{},{},", r.method, r.bits, r.seeds, r.failed.size());
+    text += r.seeds == 0 ? ",,,,,,,,"
+                         : fmt::format("{},{},{},{},{},{},{},{},{}", r.top1.mean, r.top1.spread, r.difference.mean,
+                                       r.difference.spread, r.top5.mean, r.loss.mean, r.fake_quant_top1.mean,
+                                       r.packed_bytes, r.file_bytes);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string failures_of(const std::vector<GridResult>& results) {
+  std::string text;
   for (const GridResult& r : results)
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{}\n", r.method, r.bits, r.seeds, r.failed, r.top1.mean,
-                        r.top1.spread, r.difference.mean, r.difference.spread, r.top5.mean, r.loss.mean,
-                        r.fake_quant_top1.mean, r.packed_bytes, r.file_bytes);
+    for (const auto& [seed, why] : r.failed)
+      text += fmt::format("\n{}, {} bits, seed {} failed: {}\n", r.method, r.bits, seed, why);
   return text;
 }
 
 Json json_of(const Grid& grid, const std::vector<GridResult>& results) {
-  const auto both = [](const OverSeeds& value) { return Json{{"mean", value.mean}, {"spread", value.spread}}; };
   Json all = Json::array();
-  for (const GridResult& r : results)
+  for (const GridResult& r : results) {
+    const auto scored = [&](Json value) { return r.seeds == 0 ? Json() : std::move(value); };
+    const auto both = [&](const OverSeeds& value) {
+      return scored({{"mean", value.mean}, {"spread", value.spread}});
+    };
+    Json failures = Json::array();
+    for (const auto& [seed, why] : r.failed) failures.push_back({{"seed", seed}, {"error", why}});
     all.push_back({{"method", r.method},
                    {"bits", r.bits},
                    {"seeds", r.seeds},
-                   {"failed", r.failed},
+                   {"failed", r.failed.size()},
+                   {"failures", failures},
                    {"top1", both(r.top1)},
                    {"difference", both(r.difference)},
                    {"top5", both(r.top5)},
                    {"loss", both(r.loss)},
                    {"fake_quant_top1", both(r.fake_quant_top1)},
-                   {"packed_bytes", r.packed_bytes},
-                   {"file_bytes", r.file_bytes}});
+                   {"packed_bytes", scored(r.packed_bytes)},
+                   {"file_bytes", scored(r.file_bytes)}});
+  }
   return {{"data", grid.data}, {"test_pictures", grid.pictures}, {"seeds", grid.seeds}, {"results", all}};
 }
 

@@ -1,5 +1,6 @@
 // What the rows of a compare say over their seeds: a table, a CSV, a picture.
 #pragma once
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -19,7 +20,8 @@ OverSeeds over_seeds(const std::vector<double>& values);
 struct GridResult {
   std::string method;
   int bits = 0;
-  std::size_t seeds = 0, failed = 0;  ///< with scores, and without
+  std::size_t seeds = 0;                         ///< with scores
+  std::map<std::uint64_t, std::string> failed;  ///< seeds without, and why
   OverSeeds top1, top5, loss, fake_quant_top1;
   OverSeeds difference;  ///< top-1 less that of the fp32 net of the same seed
   std::uint64_t packed_bytes = 0, file_bytes = 0;
@@ -40,7 +42,10 @@ std::vector<GridResult> results_of(const Grid& grid, const GridRows& rows);
 
 /// As Markdown, which reads as a table on a terminal too.
 std::string table_of(const Grid& grid, const std::vector<GridResult>& results);
+/// Fields that no seed fills are empty.
 std::string csv_of(const std::vector<GridResult>& results);
+/// A line for each training that failed, as text; "" when none did.
+std::string failures_of(const std::vector<GridResult>& results);
 nlohmann::ordered_json json_of(const Grid& grid, const std::vector<GridResult>& results);
 /// Top-1 over bits, a line for each method; below it the part that is near fp32.
 chart::Svg drawing_of(const Grid& grid, const std::vector<GridResult>& results);

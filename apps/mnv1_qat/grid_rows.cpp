@@ -27,6 +27,7 @@ Json json_of(const GridRow& row) {
               {"file_bytes", row.file_bytes}});
   else
     j["error"] = row.error;
+  if (row.kept) j["kept"] = true;
   j["made_by"] = Json::parse(row.tag);
   return j;
 }
@@ -55,6 +56,7 @@ std::optional<GridRow> row_of(const Json& j) {
   GridRow row;
   row.method = text("method"), row.seed = whole("seed"), row.tag = at("made_by", &Json::is_object).dump();
   row.bits = static_cast<int>(std::min<std::uint64_t>(whole("bits"), kFloatBits));
+  row.kept = j.contains("kept") && j["kept"] == true;
   if (j.contains("error")) {
     row.error = text("error");
   } else {
@@ -80,7 +82,7 @@ std::string completed(const std::string& tag) {
 }  // namespace
 
 GridRows::GridRows(std::string path) : path_(std::move(path)) {
-  cut_torn_line(path_);
+  mend_last_line(path_);
   for (const Json& line : read_json_lines(path_))
     if (auto row = row_of(line)) rows_.push_back(std::move(*row));
 }
@@ -105,7 +107,7 @@ const GridRow* GridRows::find(const std::string& method, int bits, std::uint64_t
 }
 
 void GridRows::add(const GridRow& row) {
-  append_line(path_, json_of(row).dump());
+  append_line(path_, json_of(row).dump(), true);
   rows_.push_back(row);
 }
 

@@ -15,6 +15,7 @@ struct GridRow {
   int bits = 0;
   std::uint64_t seed = 0;
   std::string tag;                                 ///< what made it, as JSON
+  bool kept = false;                               ///< its files were left where they are
   std::string error;                               ///< why there are no scores; empty: there are
   std::int64_t pictures = 0;                       ///< of the test set
   double top1 = 0, top5 = 0, loss = 0;             ///< by the integer engine; of fp32 by the net
@@ -24,16 +25,16 @@ struct GridRow {
 
 class GridRows {
  public:
-  /// Reads the rows of earlier processes. A torn last line is cut, and what is no row is passed over.
+  /// Reads the rows of earlier processes. A torn last line is cut (mend_last_line()), and what is no row is passed over.
   explicit GridRows(std::string path);
   /// Null when there is none.
   const GridRow* find(const std::string& method, int bits, std::uint64_t seed) const;
   /// The same, made as `tag` says; throws Error when it was made otherwise, saying how. Keys of the configuration that
   /// a row's writer did not know count as their defaults.
   const GridRow* find(const std::string& method, int bits, std::uint64_t seed, const std::string& tag) const;
-  /// Appends it to the file. Throws Error when that cannot be written.
+  /// Appends it to the file, and to the disk: a cell's folder goes once its row is there. Throws Error when that cannot be written.
   void add(const GridRow& row);
-  const std::vector<GridRow>& all() const { return rows_; }
+  std::size_t size() const { return rows_.size(); }
 
  private:
   std::string path_;

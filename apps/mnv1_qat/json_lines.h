@@ -8,6 +8,8 @@ namespace octet::app {
 
 /// The lines that are objects, in order; none when there is no such file.
 std::vector<nlohmann::ordered_json> read_json_lines(const std::string& path);
+/// Before lines are appended: cuts a torn last line, and ends one that lacks nothing but its newline (an editor's work).
+void mend_last_line(const std::string& path);
 /// In place of the file.
 void write_json_lines(const std::string& path, const std::vector<nlohmann::ordered_json>& lines);
 

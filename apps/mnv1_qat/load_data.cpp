@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/file.h"
+#include "core/stopwatch.h"
 #include "data/download.h"
 
 namespace octet::app {
@@ -12,8 +14,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kQuietReading = 1;  // seconds of reading pictures without a bar
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 
@@ -49,6 +49,14 @@ Tensor test_pictures(const Options& options, const char* where) {
     all.slice(at, at + 1).copy_from(test.pictures.slice(index, index + 1));
   }
   return all;
+}
+
+std::string identity_of(const data::Dataset& data) {
+  if (data.source != "pictures") return data.source;
+  std::uint32_t sum = crc32c(data.pictures.raw(), data.pictures.nbytes());
+  sum = crc32c(data.labels.raw(), data.labels.nbytes(), sum);
+  for (const std::string& name : data.class_names) sum = crc32c(name.c_str(), name.size() + 1, sum);
+  return fmt::format("{} {:08x}", data.source, sum);
 }
 
 void require_same_classes(const char* where, const std::string& file, const std::vector<std::string>& class_names,

@@ -41,7 +41,7 @@ Metadata ModelNotes::to_metadata() const {
           {"data", data},            {"quant", quant},                    {"tag", tag}};
 }
 
-nlohmann::ordered_json ModelNotes::parsed_tag() const {
+nlohmann::ordered_json parse_tag(const std::string& tag) {
   constexpr std::size_t kLongest = 8192;
   auto j = is_modest_json(tag, kLongest) ? nlohmann::ordered_json::parse(tag, nullptr, false) : nlohmann::ordered_json();
   return j.is_object() ? j : nlohmann::ordered_json(tag.substr(0, kLongest));
@@ -108,11 +108,14 @@ Predictor load_predictor(const std::string& path, Device device) {
     auto engine = std::make_shared<engine::Engine>(engine::Engine::load(path, device));
     const auto classes = engine->graph().notes.find("classes");
     OCTET_CHECK(classes != engine->graph().notes.end(), "model", "'{}' does not name its classes", path);
-    return {kind, [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path)};
+    const auto tag = engine->graph().notes.find("tag");
+    return {kind, [engine](const Tensor& images) { return engine->run(images); }, names_from(classes->second, path),
+            tag == engine->graph().notes.end() ? "" : tag->second};
   }
   const LoadedModel loaded = load_net(path, device);
   auto trainer = std::make_shared<optim::Trainer>(loaded.net);
-  return {loaded.notes.quant.empty() ? "fp32" : "QAT", [trainer](const Tensor& images) { return trainer->predict(images); }, loaded.notes.class_names};
+  return {loaded.notes.quant.empty() ? "fp32" : "QAT", [trainer](const Tensor& images) { return trainer->predict(images); },
+          loaded.notes.class_names, loaded.notes.tag};
 }
 
 std::uint64_t file_bytes(const std::string& path) { return static_cast<std::uint64_t>(std::filesystem::file_size(path)); }

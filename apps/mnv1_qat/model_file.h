@@ -29,12 +29,13 @@ struct ModelNotes {
   std::string data;       ///< trained on
   std::string quant;      ///< QuantConfig as JSON; empty for fp32
   std::string tag;        ///< options that made it, as JSON
-  /// The tag as a value: text where it is no object of the size that we write.
-  nlohmann::ordered_json parsed_tag() const;
   Metadata to_metadata() const;
   /// Throws Error naming `path` when something is missing or malformed.
   static ModelNotes from(const Metadata& metadata, const std::string& path);
 };
+
+/// A tag as a value: text where it is no object of the size that we write.
+nlohmann::ordered_json parse_tag(const std::string& tag);
 
 /// Adds what a model file says of itself, and the normalisation, to an integer graph.
 void add_notes(engine::Graph& graph, const ModelNotes& notes);
@@ -57,6 +58,7 @@ struct Predictor {
   std::string kind;
   optim::PredictFn predict;
   std::vector<std::string> class_names;
+  std::string tag;  ///< as in ModelNotes; empty where the file has none
 };
 Predictor load_predictor(const std::string& path, Device device = Device::cpu);
 

@@ -10,6 +10,7 @@
 
 #include "apps/mnv1_qat/options.h"
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace octet::app {
 
@@ -34,7 +35,6 @@ CLI::Validator whole(T low, T high) {
 CLI::Validator above_zero();
 inline const auto kCount = in_range<std::int64_t>("0 or more", 0, std::numeric_limits<std::int64_t>::max());
 inline constexpr std::int64_t kEpochs = 100000, kLargestBatch = 100000;
-inline constexpr int kMostThreads = 256;
 
 template <class T>
 CLI::Option* add(CLI::App* app, const std::string& flag, T& value, const std::string& help) {

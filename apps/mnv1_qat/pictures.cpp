@@ -12,18 +12,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_picture(const fs::path& file) {
-  std::string ending = file.extension().string();
-  for (char& c : ending)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
-}
-
 std::vector<std::string> pictures_in(const std::string& folder) {
   std::vector<std::string> files;
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    if (std::error_code ignored; is_picture(at->path()) && !at->is_directory(ignored))
+    if (std::error_code ignored; data::has_picture_name(at->path()) && !at->is_directory(ignored))
       files.push_back(at->path().string());
   OCTET_CHECK(!error, "picture", "cannot read the folder '{}': {}", folder, error.message());
   OCTET_CHECK(!files.empty(), "picture", "the folder '{}' holds no .png, .jpg or .jpeg", folder);

@@ -13,6 +13,7 @@
 #include "core/file.h"
 #include "core/parallel.h"
 #include "core/profile.h"
+#include "core/stopwatch.h"
 #include "nn/graph.h"
 #include "optim/checkpoint.h"
 #include "optim/coarse_maps.h"
@@ -35,8 +36,6 @@ constexpr std::uint64_t kReestimateEpoch = 1000000000;
 constexpr std::int64_t kCompareBatch = 128, kTracedPictures = 32;
 
 data::LoaderOptions training_batches(const Options& o) { return {o.batch_size, true, o.augment, o.seed, o.cutout}; }
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Keeps the time at each checkpoint, so that a run counts what its killed processes did, and that of the very first step.
 class StageReporter : public Reporter {
@@ -79,7 +78,7 @@ Json training_json(const Options& o) {
 
 std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
-  j["stage"] = "pretrain", j["data"] = train.source, j["pictures"] = train.size(), j["epochs"] = options.epochs;
+  j["stage"] = "pretrain", j["data"] = identity_of(train), j["pictures"] = train.size(), j["epochs"] = options.epochs;
   j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar, j["paddle_init"] = options.init == nn::Init::paddle;
   if (options.init == nn::Init::identity) j["init"] = "identity";
   if (options.coarse_epochs > 0) j["coarse_epochs"] = options.coarse_epochs;
@@ -90,6 +89,7 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
 Pipeline::Pipeline(const Options& options, const Shared& shared)
     : options_(options), start_(Clock::now()), console_(options), folder_(options.out), watcher_(shared.watcher), qat_(options.quant) {
   if (!options.resume) folder_.require_no_unfinished_run();
+  if (!options.trace_dir.empty()) make_trace_folder(options.trace_dir);
   const profile::Stage profiled("load data");
   split_ = shared.split != nullptr ? *shared.split : load_split(options, {options.limit_train, options.limit_test}, console_);
   metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
@@ -156,6 +156,9 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
   allocator_trim();
   if (additions.before_saving) additions.before_saving();
   folder_.remove_results_after(stage);
+  std::error_code ignored;
+  const bool traces_here = additions.trace != nullptr && fs::equivalent(options_.trace_dir, options_.out, ignored);
+  if (!traces_here) folder_.remove(kTraceFile);  // of another fine-tuning: a report would tell it as this one's
   optim::save_model(path(stage.model_file), *net_, notes_.to_metadata());
 }
 
@@ -210,7 +213,8 @@ void Pipeline::fine_tune() {
   notes_.quant = quant::to_json(options_.quant);
   Json tag = training_json(options_);
   tag["stage"] = "qat", tag["qat_epochs"] = options_.qat_epochs, tag["pictures"] = split_.train.size();
-  tag["quant"] = Json::parse(notes_.quant), tag["from"] = notes_.parsed_tag();
+  if (const std::string data = identity_of(split_.train); data != split_.train.source) tag["data"] = data;
+  tag["quant"] = Json::parse(notes_.quant), tag["from"] = parse_tag(notes_.tag);
   // Fine-tuning changes the net itself: the teacher is the file's.
   const std::shared_ptr<nn::Module> teacher = options_.quant.distill > 0 ? load_net(floats_, options_.device).net : nullptr;
   const quant::TrainingSetup setup = quant::training_setup(*net_, options_.quant, teacher);

@@ -151,14 +151,6 @@ std::string beside(const std::string& trace, const char* ending) {
   return path.string() + ending;
 }
 
-// A run of hours shall not end with a path that was wrong from its beginning.
-void require_writable(const std::string& path) {
-  std::error_code ignored;
-  if (fs::is_regular_file(path, ignored)) return write_file_atomically(beside(path, ".layers.txt"), "");
-  write_file_atomically(path, "");  // refuses what is no file, a folder that is missing or closed, a full disk
-  fs::remove(path, ignored);
-}
-
 }  // namespace
 
 Json profile_json() {

@@ -102,7 +102,7 @@ std::string Summary::table() const {
 
 Metrics::Metrics(const std::string& dir, bool keep) : path_((std::filesystem::path(dir) / "metrics.jsonl").string()) {
   if (keep)
-    cut_torn_line(path_);
+    mend_last_line(path_);
   else
     write_file_atomically(path_, "");
 }

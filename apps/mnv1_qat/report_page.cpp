@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "apps/chart/charts.h"
+#include "apps/mnv1_qat/comparison.h"
 #include "apps/mnv1_qat/page.h"
 
 namespace octet::app {
@@ -16,7 +17,6 @@ constexpr std::size_t kMostExamples = 24;
 constexpr int kGridLines = 64;  // grids of more codes are drawn by their ends alone
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
-std::string decibel(double db) { return std::isinf(db) ? (db > 0 ? "exact" : "&minus;") : fmt::format("{:.1f}", db); }
 
 std::string megabytes(std::uint64_t bytes) {
   return bytes == 0 ? "" : fmt::format("{:.2f} MB", static_cast<double>(bytes) * 1e-6);
@@ -144,6 +144,53 @@ std::string histogram_of(const std::string& title, const quant::GridUse& use) {
 
 std::string unused(const quant::GridUse& use) { return fmt::format("{} / {}", use.unused, use.codes); }
 
+/// A layer as a line of the table.
+std::vector<std::string> row_of(const quant::LayerAnalysis& layer) {
+  std::vector<std::string> row{escaped(layer.layer), layer.op};
+  if (layer.weight)
+    row.insert(row.end(), {decibel_text(layer.weight->sqnr_db), percent(layer.weight->clipped), unused(*layer.weight)});
+  else
+    row.insert(row.end(), {"", "", ""});
+  if (layer.value)
+    row.insert(row.end(), {fmt::format("{:.4g}", layer.value->grid.step()), decibel_text(layer.value->sqnr_db),
+                           percent(layer.value->clipped), fmt::format("{:.0f} %", 100 * layer.value->zeros),
+                           unused(*layer.value)});
+  else
+    row.insert(row.end(), {"", "", "", "", ""});
+  row.push_back(
+      layer.accumulator ? fmt::format("{} / {}", layer.accumulator->seen_bits(), layer.accumulator->bits()) : "");
+  row.push_back(decibel_text(layer.error_db));
+  return row;
+}
+
+chart::LineChart errors_of(const quant::Analysis& analysis) {
+  chart::LineChart errors;
+  errors.title = "Errors add up on the way", errors.x_name = "layer", errors.y_name = "SQNR, dB", errors.width = 900,
+  errors.height = 300;
+  errors.series = {{"weights", {}}, {"values, this rounding", {}}, {"values, all so far", {}}};
+  double x = 0;
+  for (const quant::LayerAnalysis& layer : analysis.layers) {
+    if (layer.weight) errors.series[0].points.push_back({x, layer.weight->sqnr_db});
+    if (layer.value) errors.series[1].points.push_back({x, layer.value->sqnr_db});
+    errors.series[2].points.push_back({x, layer.error_db});
+    ++x;
+  }
+  return errors;
+}
+
+void add_histograms(Page& page, const quant::Analysis& analysis) {
+  for (const quant::LayerAnalysis& layer : analysis.layers) {
+    std::string html = "<div class=\"row\">";
+    if (layer.weight) html += "<div>" + histogram_of(layer.layer + ": weights", *layer.weight) + "</div>";
+    if (layer.value) html += "<div>" + histogram_of(layer.layer + ": values", *layer.value) + "</div>";
+    page.fold(fmt::format("{} ({}): histograms", layer.layer, layer.op), html + "</div>");
+  }
+  page.paragraph(
+      "Histograms count in codes (value / step + zero point), on a logarithmic scale; dashed lines are the ends of the "
+      "grid, thin ones its codes "
+      "where they are few. A layer's channels have steps of their own and share one histogram.");
+}
+
 void add_layers(Page& page, const RunReport& run) {
   page.section("Layer by layer");
   if (run.config.adaround_steps > 0)
@@ -154,50 +201,14 @@ void add_layers(Page& page, const RunReport& run) {
       "SQNR in dB: of the weights on their grid, of what the layer makes on the grid of its reader, and of what it "
       "makes in the quantized net "
       "against the float net (all errors up to there). Six dB are about a bit.");
+  page.drawing(draw(errors_of(run.analysis)));
   std::vector<std::vector<std::string>> rows;
-  chart::LineChart errors;
-  errors.title = "Errors add up on the way", errors.x_name = "layer", errors.y_name = "SQNR, dB", errors.width = 900,
-  errors.height = 300;
-  errors.series = {{"weights", {}}, {"values, this rounding", {}}, {"values, all so far", {}}};
-  for (const quant::LayerAnalysis& layer : run.analysis.layers) {
-    const auto x = static_cast<double>(rows.size());
-    std::vector<std::string> row{escaped(layer.layer), layer.op};
-    if (layer.weight) {
-      row.insert(row.end(), {decibel(layer.weight->sqnr_db), percent(layer.weight->clipped), unused(*layer.weight)});
-      errors.series[0].points.push_back({x, layer.weight->sqnr_db});
-    } else {
-      row.insert(row.end(), {"", "", ""});
-    }
-    if (layer.value) {
-      row.insert(row.end(), {fmt::format("{:.4g}", layer.value->grid.step()), decibel(layer.value->sqnr_db),
-                             percent(layer.value->clipped), fmt::format("{:.0f} %", 100 * layer.value->zeros),
-                             unused(*layer.value)});
-      errors.series[1].points.push_back({x, layer.value->sqnr_db});
-    } else {
-      row.insert(row.end(), {"", "", "", "", ""});
-    }
-    row.push_back(layer.accumulator
-                      ? fmt::format("{} / {}", layer.accumulator->seen_bits(), layer.accumulator->bits())
-                      : "");
-    row.push_back(decibel(layer.error_db));
-    errors.series[2].points.push_back({x, layer.error_db});
-    rows.push_back(std::move(row));
-  }
-  page.drawing(draw(errors));
+  for (const quant::LayerAnalysis& layer : run.analysis.layers) rows.push_back(row_of(layer));
   page.table({"layer", "op", "weights: SQNR", "clipped", "unused codes", "value: step", "SQNR", "clipped", "zeros",
               "unused codes", "sum bits", "error so far"},
              rows);
   page.paragraph(run.analysis.sixteen_bits + " Octet's have 32.");
-  for (const quant::LayerAnalysis& layer : run.analysis.layers) {
-    std::string html = "<div class=\"row\">";
-    if (layer.weight) html += "<div>" + histogram_of(layer.layer + ": weights", *layer.weight) + "</div>";
-    if (layer.value) html += "<div>" + histogram_of(layer.layer + ": values", *layer.value) + "</div>";
-    page.fold(fmt::format("{} ({}): histograms", layer.layer, layer.op), html + "</div>");
-  }
-  page.paragraph(
-      "Histograms count in codes (value / step + zero point), on a logarithmic scale; dashed lines are the ends of the "
-      "grid, thin ones its codes "
-      "where they are few. A layer's channels have steps of their own and share one histogram.");
+  add_histograms(page, run.analysis);
 }
 
 void add_confusion(Page& page, const RunReport& run) {

@@ -33,7 +33,6 @@ class RunFolder {
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
 
-  const std::string& name() const { return dir_; }
   std::string path(const std::string& file) const;
   bool has(const std::string& file) const;
   void remove(const std::string& file) const;

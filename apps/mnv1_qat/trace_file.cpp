@@ -60,12 +60,17 @@ std::vector<TraceLine> read_trace(const std::string& path) {
   return lines;
 }
 
-TraceWriter::TraceWriter(const std::string& dir, nn::Module& model, const Tensor& pictures, std::int64_t every,
-                         const quant::OscillationFreezing* freezing)
-    : path_((std::filesystem::path(dir) / kTraceFile).string()), trace_(model, pictures, freezing), every_(every) {
+void make_trace_folder(const std::string& dir) {
   std::error_code error;
   std::filesystem::create_directories(dir, error);
   OCTET_CHECK(!error, "trace", "cannot make the folder '{}': {}", dir, error.message());
+  require_writable((std::filesystem::path(dir) / kTraceFile).string());
+}
+
+TraceWriter::TraceWriter(const std::string& dir, nn::Module& model, const Tensor& pictures, std::int64_t every,
+                         const quant::OscillationFreezing* freezing)
+    : path_((std::filesystem::path(dir) / kTraceFile).string()), trace_(model, pictures, freezing), every_(every) {
+  make_trace_folder(dir);
 }
 
 void TraceWriter::begin(const optim::Progress& progress) {
@@ -74,6 +79,7 @@ void TraceWriter::begin(const optim::Progress& progress) {
     for (const TraceLine& line : read_trace(path_))
       if (line.step <= progress.step) kept.push_back(json_of(line));
   write_json_lines(path_, kept);
+  trace_.begin();
 }
 
 void TraceWriter::step(const optim::Progress& progress) {

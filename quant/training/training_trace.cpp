@@ -1,5 +1,8 @@
 #include "quant/training/training_trace.h"
 
+#include <cmath>
+
+#include "core/diverged.h"
 #include "nn/layers.h"
 #include "quant/analysis/grid_use.h"
 #include "quant/analysis/slot_probes.h"
@@ -18,6 +21,10 @@ TrainingTrace::TrainingTrace(nn::Module& model, Tensor pictures, const Oscillati
       freezing_(freezing),
       histories_(code_histories(model, kMomentum, false)) {
   OCTET_CHECK(!histories_.empty(), "trace", "the model has no quantized weights ---> HINT prepare() it first");
+}
+
+void TrainingTrace::begin() {
+  for (CodeHistory& history : histories_) history.step();
 }
 
 void TrainingTrace::step() {
@@ -61,8 +68,11 @@ std::vector<LayerTrace> TrainingTrace::look() {
       const auto grid = history.module().slot("input_transform")->params();
       const Variable& seen = probes.went_in(probe++);
       if (grid && seen.defined()) {
+        const Tensor values = seen.value().to(Device::cpu);
+        for (const float x : values.span<float>())
+          if (!std::isfinite(x)) diverged("trace", fmt::format("what enters {} is {}", layer.layer, x));
         layer.value_step = static_cast<double>(grid->step());
-        layer.value_clipped = use_of_grid(seen.value().to(Device::cpu), *grid).clipped;
+        layer.value_clipped = use_of_grid(values, *grid).clipped;
       }
     }
     layers.push_back(std::move(layer));

@@ -29,9 +29,12 @@ class TrainingTrace {
  public:
   /// `pictures` f32 N,H,W,C, a few, show what enters the layers. The model must outlive it, and `freezing`, which may be null.
   TrainingTrace(nn::Module& model, Tensor pictures, const OscillationFreezing* freezing = nullptr);
+  /// Takes the codes that the first step starts from; without it that step has nothing before it. May be left out.
+  void begin();
   /// After every step.
   void step();
-  /// All layers in the order of the net. Runs the pictures in evaluation mode; training is not disturbed.
+  /// All layers in the order of the net. Runs the pictures in evaluation mode; training is not disturbed. Throws Diverged where a value is
+  /// not finite.
   std::vector<LayerTrace> look();
 
  private:

@@ -159,6 +159,18 @@ TEST_F(Compare, RowsStayWhenAGridGrows) {
   EXPECT_EQ(ended.out.find("lsq"), std::string::npos) << "only what was asked for is told";
 }
 
+TEST_F(Compare, KeptModelsStay) {
+  fs::copy(file("grid"), file("kept"), fs::copy_options::recursive);
+  const Words more = small_grid(file("kept")) + Words{"--methods", "ste,ptq_abs_max", "--seeds", "1", "--quiet"};
+  ASSERT_EQ(mnv1_qat(more + Words{"--bits", "8,2"}).code, 0);
+  EXPECT_TRUE(fs::exists(file("kept/seed1/ste-8/int8.safetensors")));
+  EXPECT_TRUE(fs::exists(file("kept/seed1/lsq-4/int8.safetensors")));
+  EXPECT_FALSE(fs::exists(file("kept/seed1/ste-2")));
+  const Ended late = mnv1_qat(more + Words{"--bits", "8,2", "--keep-models"});
+  ASSERT_EQ(late.code, 0) << late.err;
+  EXPECT_NE(late.out.find("2 nets were made and scored by a call without --keep-models"), std::string::npos) << late.out;
+}
+
 TEST_F(Compare, TakesWeightsThatAreThere) {
   const std::string floats = file("grid/seed1/fp32.safetensors"), out = file("given");
   const Words words = small_grid(out) + Words{"--methods", "ptq_abs_max", "--bits", "8", "--seeds", "2", "--quiet"};
@@ -168,8 +180,12 @@ TEST_F(Compare, TakesWeightsThatAreThere) {
   ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[0]["top1"], rows_in(file("grid"))[0]["top1"]);
   EXPECT_EQ(rows[0]["top1"], rows[2]["top1"]) << "one file for both seeds";
-  expect_refused(mnv1_qat(words + Words{floats, file("grid/seed2/fp32.safetensors")}), 1,
-                 {"holds another grid", "fp32/1"});
+  const std::string other = file("grid/seed2/fp32.safetensors");
+  expect_refused(mnv1_qat(words + Words{floats, other}), 1, {"row of fp32, 32 bits, seed 2", "fp32 was \"crc32c "});
+  // Seed 2's net is the file, whatever place in the list it has; and seeds may be added.
+  EXPECT_EQ(mnv1_qat(words + Words{"--seed", "2", floats, other}).code, 0);
+  EXPECT_EQ(rows_in(out).size(), 6u);
+  expect_refused(mnv1_qat(words + Words{"--seed", "2", other, floats}), 1, {"row of fp32, 32 bits, seed 2"});
   expect_refused(mnv1_qat(words + Words{floats, floats, floats}), 2, {"one for each of the 2; it has 3"});
   expect_refused(mnv1_qat(small_grid(file("x")) + Words{file("grid/seed1/ste-8/qat.safetensors")}), 1,
                  {"is quantized already", "HINT"});
@@ -198,7 +214,8 @@ TEST_F(Compare, WhatCannotBeIsToldInALine) {
   write_bytes(file("rows_alone/rows.jsonl"), "{}\n");
   expect_refused(mnv1_qat(small_grid(file("rows_alone"))), 1, {"no grid.json"});
   write_bytes(file("rows_alone/grid.json"), "[[[");
-  expect_refused(mnv1_qat(small_grid(file("rows_alone"))), 1, {"holds another grid"});
+  expect_refused(mnv1_qat(small_grid(file("rows_alone"))), 1, {"grid.json' is not what compare has written"});
+  refused({"--adaround", "3", "--methods", "ste"}, 1, {"adaround_steps 3", "(method ste)"});
   if (::geteuid() == 0) return;
   fs::create_directory(file("closed"));
   fs::permissions(file("closed"), fs::perms::owner_read | fs::perms::owner_exec);
@@ -213,7 +230,9 @@ TEST_F(Compare, AFullDiskKeepsTheRows) {
   disk.grow();
   const Ended resumed = mnv1_qat(words);
   ASSERT_EQ(resumed.code, 0) << resumed.err;
-  EXPECT_EQ(bytes_of(file("disk/grid/rows.jsonl")), bytes_of(file("grid/rows.jsonl")));
+  std::vector<Json> kept = rows_in(file("grid"));
+  for (Json& row : kept) row.erase("kept");
+  EXPECT_EQ(rows_in(file("disk/grid")), kept);
 }
 
 TEST_F(Compare, ATrainingThatDivergesFailsAlone) {
@@ -227,6 +246,17 @@ TEST_F(Compare, ATrainingThatDivergesFailsAlone) {
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_TRUE(rows[1].contains("error"));
   EXPECT_TRUE(rows[2].contains("top1"));
+}
+
+TEST_F(Compare, AFloatNetThatDivergesFailsItsSeedAlone) {
+  const Words words = small_grid(file("floats")) + Words{"--methods", "ste", "--bits", "8", "--seeds", "2", "--lr", "1e30", "--epochs", "3", "--quiet"};
+  for (const char* call : {"first", "again"}) {
+    const Ended ended = mnv1_qat(words);
+    ASSERT_EQ(ended.code, 0) << call << ended.err;
+    EXPECT_NE(ended.out.find("fp32 (2 of 2 failed)"), std::string::npos) << ended.out;
+    EXPECT_NE(ended.out.find("fp32, 32 bits, seed 2 failed: ["), std::string::npos) << ended.out;
+    EXPECT_EQ(rows_in(file("floats")).size(), 2u) << "and nothing is tried again";
+  }
 }
 
 TEST_F(Compare, EveryMethodMakesAModelThatTheEngineRuns) {
@@ -318,12 +348,24 @@ TEST(GridResults, AreOverTheSeedsThatThereAre) {
   EXPECT_EQ(results[2].seeds, 1u);
   EXPECT_NEAR(results[2].difference.mean, -0.005, 1e-12) << "against its own seed, not against the mean";
   EXPECT_EQ(results[3].seeds, 1u);
-  EXPECT_EQ(results[3].failed, 1u);
+  EXPECT_EQ(results[3].failed.size(), 1u);
+  EXPECT_EQ(app::failures_of(results), "\npact, 4 bits, seed 2 failed: [fit] it, \"failed\"\n");
   const std::string table = app::table_of(grid, results), csv = app::csv_of(results);
   EXPECT_NE(table.find("| 86.50 ± 0.71 | -4.00 ± 1.41 |"), std::string::npos) << table;
   EXPECT_NE(table.find("pact (1 of 2 failed)"), std::string::npos) << table;
   EXPECT_NE(csv.find("\nlsq,4,1,0,0.895,0,"), std::string::npos) << csv;
   EXPECT_EQ(app::json_of(grid, results)["results"][3]["failed"], 1);
+}
+
+TEST(GridResults, OfNoSeedAreEmptyNotZero) {
+  const TempFolder folder;
+  const app::Grid grid{{"pact"}, {4}, {2}, "cifar10", 100};
+  const auto results = app::results_of(grid, some_rows(folder));
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_NE(app::csv_of(results).find("\npact,4,0,1,,,,,,,,,\n"), std::string::npos) << app::csv_of(results);
+  const auto j = app::json_of(grid, results)["results"][1];
+  EXPECT_TRUE(j["top1"].is_null() && j["difference"].is_null() && j["file_bytes"].is_null());
+  EXPECT_EQ(j["failures"][0]["seed"], 2);
 }
 
 TEST(GridResults, AreDrawnWithTheirSpread) {
@@ -343,6 +385,19 @@ TEST(GridResults, AreDrawnWithTheirSpread) {
   EXPECT_NE(app::drawing_of(grid, results).file_text().find("stroke-dasharray"), std::string::npos) << "the ninth line";
 }
 
+TEST(GridRows, ALastLineThatLacksItsNewlineIsWhole) {
+  const TempFolder folder;
+  const std::string path = folder / "rows.jsonl", row = R"({"method":"ste","bits":4,"seed":1,"error":"x","made_by":{}})";
+  write_bytes(path, row);  // as some editors save
+  app::GridRows rows(path);
+  EXPECT_NE(rows.find("ste", 4, 1), nullptr);
+  rows.add({.method = "ste", .bits = 2, .seed = 1, .tag = "{}", .error = "y"});
+  EXPECT_EQ(app::GridRows(path).size(), 2u);
+  write_bytes(path, row + "\n" + row.substr(0, 20));
+  EXPECT_EQ(app::GridRows(path).size(), 1u);
+  EXPECT_EQ(bytes_of(path), row + "\n");
+}
+
 TEST(GridRows, PassOverWhatIsNone) {
   const TempFolder folder;
   const std::string good =
@@ -358,7 +413,7 @@ TEST(GridRows, PassOverWhatIsNone) {
       folder / "rows.jsonl",
       text + good + "\n" + R"({"method":"pact","bits":4,"seed":1,"error":"x","made_by":{}})" + "\n{\"method\":");
   app::GridRows rows(folder / "rows.jsonl");
-  ASSERT_EQ(rows.all().size(), 2u);
+  ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows.find("lsq", 4, 1), nullptr);
   EXPECT_EQ(rows.find("pact", 4, 1)->error, "x");
   const std::string all_keys = R"({"quant":{"weight_bits":4,"moving_rate":0.9}})";

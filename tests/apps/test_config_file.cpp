@@ -62,6 +62,12 @@ TEST_F(ConfigFile, CommandLineHasTheLastWord) {
   write_bytes(file_, "index = [1, 2]\n");
   const char* argv[] = {"mnv1_qat", "dump-codes", "m", "--index", "7", "--config", file_.c_str()};
   EXPECT_EQ(app::parse_command_line(7, argv).indices, (std::vector<std::int64_t>{7}));
+  write_bytes(file_, "page = \"old.html\"\n");
+  for (const Words& given : {Words{"-o", "new.html"}, Words{"-onew.html"}, Words{"--page=new.html"}}) {
+    std::vector<const char*> all{"mnv1_qat", "report", "runs/x", "--config", file_.c_str()};
+    for (const std::string& word : given) all.push_back(word.c_str());
+    EXPECT_EQ(app::parse_command_line(static_cast<int>(all.size()), all.data()).page, "new.html") << given[0];
+  }
 }
 
 TEST_F(ConfigFile, ListsOfNumbers) {

@@ -1,6 +1,7 @@
 // The commands that look inside: sensitivity, inspect, report.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/mnv1_qat/mosaic.h"
@@ -82,6 +83,7 @@ TEST_F(Laboratory, SensitivityChoosesBitsUnderABudget) {
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "-o", file("x.json")}), 2, {"--out requires --budget"});
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--candidates", "2,3"}), 2, {"--candidates requires --budget"});
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--candidates", "1"}), 2, {"--candidates"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--candidates", "4,8,4"}), 2, {"--candidates has 4 twice"});
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--plot", file("x.svg")}), 2, {"--plot excludes --budget"});
 }
 
@@ -166,6 +168,37 @@ TEST_F(Laboratory, ReportSaysWhatIsMissing) {
   expect_refused(mnv1_qat({"report", file("run")}), 2, {"--page is required"});
   expect_refused(mnv1_qat(Words{"report", file("run"), "-o", file("no/such/folder/x.html")} + small_data()), 1,
                  {"no/such/folder"});
+}
+
+/// A folder's files are of one net, or the page says nothing false.
+TEST_F(Laboratory, ReportTellsFilesOfOtherNetsApart) {
+  const std::string mixed = file("mixed");
+  std::filesystem::copy(file("run"), mixed);
+  const Words report = Words{"report", mixed, "-o", file("mixed.html"), "--quiet"} + small_data();
+  const Words other = Words{"--limit-train", "64", "--scale", "0.25", "--batch-size", "32", "--epochs", "1"} + small_data();
+  ASSERT_EQ(mnv1_qat(Words{"pretrain", "--out", file("other"), "--quiet"} + other).code, 0);
+  std::filesystem::copy(file("other/fp32.safetensors"), mixed + "/fp32.safetensors", std::filesystem::copy_options::overwrite_existing);
+  ASSERT_EQ(mnv1_qat(report).code, 0);
+  EXPECT_NE(bytes_of(file("mixed.html")).find("quantizers off"), std::string::npos) << "the float net is another's";
+
+  ASSERT_EQ(mnv1_qat(Words{"ptq", file("other/fp32.safetensors"), "--out", file("calibrated"), "--quiet"} + small_data()).code, 0);
+  std::filesystem::copy(file("calibrated/int8.safetensors"), mixed + "/int8.safetensors", std::filesystem::copy_options::overwrite_existing);
+  expect_refused(mnv1_qat(report), 1, {"int8.safetensors' was not made from", "HINT mnv1_qat export"});
+  std::filesystem::remove(mixed + "/int8.safetensors");
+  expect_refused(mnv1_qat(report), 1, {"int8.safetensors' is missing", "HINT mnv1_qat export"});
+  ASSERT_EQ(mnv1_qat({"export", mixed + "/qat.safetensors", "--out", mixed + "/int8.safetensors"}).code, 0);
+  EXPECT_EQ(mnv1_qat(report).code, 0) << "what the hint says";
+}
+
+TEST_F(Laboratory, ATraceIsOfThisFineTuning) {
+  const std::string out = file("traced_here");
+  ASSERT_EQ(mnv1_qat(Words{"run", "--quiet", "--trace-quant", out, "--trace-every", "3"} + small_run(out)).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(out + "/quant_trace.jsonl"));
+  const Words report = Words{"report", out, "-o", file("h.html"), "--quiet"} + small_data();
+  expect_refused(mnv1_qat(report + Words{"--trace", file("run")}), 1, {"holds no quant_trace.jsonl", "HINT"});
+  ASSERT_EQ(mnv1_qat(Words{"run", "--quiet"} + small_run(out)).code, 0);
+  EXPECT_FALSE(std::filesystem::exists(out + "/quant_trace.jsonl")) << "it was another's";
+  EXPECT_EQ(mnv1_qat(report).code, 0);
 }
 
 TEST(Mosaic, PutsChannelsSideBySide) {

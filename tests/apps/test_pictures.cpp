@@ -11,7 +11,9 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "apps/mnv1_qat/load_data.h"
 #include "data/dataset.h"
 #include "program.h"
 #include "tests/support/temp_folder.h"
@@ -88,6 +90,22 @@ TEST_F(Pictures, OtherClassesAndBrokenPicturesAreRefused) {
   fs::create_directories(file("own/empty"));
   expect_refused(mnv1_qat({"evaluate", model, "--data", file("own")}), 1, {"own/empty", "holds no picture"});
   fs::remove_all(file("own/empty"));
+}
+
+/// Which pictures made a net is a part of what made it: folders have no names that could say it.
+TEST(IdentityOf, FollowsPicturesLabelsAndClasses) {
+  data::Dataset set = data::synthetic_shapes(4, 4, 1).train;
+  EXPECT_EQ(app::identity_of(set), "synthetic");
+  set.source = "pictures";
+  set.pictures = set.pictures.clone(), set.labels = set.labels.clone();
+  std::set<std::string> all{app::identity_of(set)};
+  EXPECT_TRUE(all.begin()->starts_with("pictures "));
+  set.pictures.data<std::uint8_t>()[7] ^= 1;
+  EXPECT_TRUE(all.insert(app::identity_of(set)).second);
+  set.labels.data<std::int32_t>()[0] ^= 1;
+  EXPECT_TRUE(all.insert(app::identity_of(set)).second);
+  set.class_names[0] += "x";
+  EXPECT_TRUE(all.insert(app::identity_of(set)).second);
 }
 
 }  // namespace

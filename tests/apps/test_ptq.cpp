@@ -96,7 +96,7 @@ TEST_F(Ptq, TakesTheOptionsOfQat) {
 TEST_F(Ptq, WhatCannotBe) {
   expect_refused(mnv1_qat(words("x", {"--weight-quantize-type", "lsq"})), 1, {"weight_quantize_type lsq", "learned"});
   expect_refused(mnv1_qat(words("x", {"--activation-preprocess-type", "PACT"})), 1, {"PACT"});
-  expect_refused(mnv1_qat(words("x", {"--adaround", "3", "--bias-correction", "empirical"})), 1, {"adaround_steps", "bias_correction empirical", "HINT"});
+  expect_refused(mnv1_qat(words("x", {"--adaround", "3", "--bias-correction", "empirical"})), 2, {"adaround_steps", "bias_correction empirical", "HINT"});
   expect_refused(mnv1_qat(words("x", {"--calibrate", "0"})), 2, {"--calibrate"});
   expect_refused(mnv1_qat(words("x", {"--equalize", "yes"})), 2, {"equalize 'yes' is unknown", "cross_layer"});
   expect_refused(mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--bias-correction", "empirical", "--out", file("x")} + small_data()), 1,

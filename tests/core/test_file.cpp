@@ -217,5 +217,17 @@ TEST(File, crc32c_is_castagnolis) {
   }
 }
 
+TEST(File, RequireWritableLeavesNothingBehind) {
+  const TempFolder folder;
+  require_writable(folder / "new");
+  EXPECT_FALSE(std::filesystem::exists(folder / "new"));
+  write_file_atomically(folder / "old", "content");
+  require_writable(folder / "old");
+  EXPECT_EQ(read_file(folder / "old"), "content");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / ""), {}), 1);
+  EXPECT_ERROR(require_writable(folder / "no/such/folder"), "no/such");
+  EXPECT_ERROR(require_writable(folder / ""), "");
+}
+
 }  // namespace
 }  // namespace octet

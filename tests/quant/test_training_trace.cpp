@@ -56,6 +56,21 @@ TEST(TrainingTrace, CountsFlipsAndOscillations) {
   EXPECT_EQ(trace.look()[0].oscillating, 0) << "what has come to rest is forgotten";
 }
 
+TEST(TrainingTrace, CountsTheFirstStepAgainstWhatItBeganWith) {
+  Toy toy;
+  TrainingTrace trace(*toy.net, Tensor::zeros({1, 2, 2, 3}));
+  trace.begin();
+  toy.set(5, 0);
+  trace.step();
+  EXPECT_DOUBLE_EQ(trace.look()[0].flips, 1.0 / 3);
+}
+
+TEST(TrainingTrace, AValueThatIsNotFiniteIsADivergence) {
+  Toy toy;
+  TrainingTrace trace(*toy.net, Tensor::full({1, 2, 2, 3}, INFINITY));
+  EXPECT_ERROR(trace.look(), "what enters 0 is inf");
+}
+
 TEST(TrainingTrace, DisturbsNoTraining) {
   const auto trained = [](bool traced) {
     auto net = nn::small_resnet({});

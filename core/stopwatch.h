@@ -1,0 +1,11 @@
+// Seconds on a clock that never goes back.
+#pragma once
+#include <chrono>
+
+namespace octet {
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace octet
