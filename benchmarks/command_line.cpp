@@ -68,8 +68,8 @@ void describe_modes(CLI::App& app, Options& o) {
       ->needs(network);
   auto* int8_network =
       app.add_flag("--int8-network", o.int8_network,
-                   "MobileNetV1's convolutions over codes beside oneDNN's int8 primitives, taking turns: a tile of the "
-                   "engine on one thread, then --batch on all")
+                   "MobileNetV1's convolutions over codes beside oneDNN's int8 primitives, taking turns: 16 pictures "
+                   "on one thread, then --batch on all")
           ->group(group)
           ->excludes("--filter")
           ->excludes("--chosen")

@@ -17,7 +17,7 @@ using kernels::IntConvProblem;
 using kernels::IntConvRow;
 using Run = std::function<void()>;
 
-constexpr std::int64_t kTile = 16;  // pictures of a tile in the engine
+constexpr std::int64_t kTile = 16;  // pictures that one thread is given at a time here
 /// oneDNN's sums are exact with these on processors that add pairs in s16 too; our row's time depends on no weight.
 constexpr int kSmallWeights = 63;
 

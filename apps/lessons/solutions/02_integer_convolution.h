@@ -19,7 +19,8 @@ inline std::int32_t bias_with_zero_point(std::span<const std::int8_t> weight, st
 }
 
 /// Exercise 3. M = m·2^−shift with 2^30 <= m < 2^31, as Jacob et al. 2018 have it for processors without floats. m is
-/// exact, because a float has 24 digits.
+/// exact, because a float has 24 digits. Another code is rare but possible: ties go up here and to the even code there, and
+/// float(a)·M is itself rounded, so a sum on a tie or next to one may differ by 1.
 struct FixedPoint {
   std::int64_t m;
   int shift;

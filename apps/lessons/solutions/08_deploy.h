@@ -19,8 +19,9 @@ inline std::size_t bytes_of_tensors(const engine::Graph& graph) {
   return bytes;
 }
 
-/// Exercise 2. ONNX rounds, adds the zero point and saturates; Octet clamps first. For whole bounds it is the same:
-/// rounding keeps order, and leaves lo − z and hi − z where they are.
+/// Exercise 2. ONNX rounds, adds the zero point and saturates; Octet clamps first. For whole bounds it is the same for every
+/// number: rounding keeps order, and leaves lo − z and hi − z where they are. NaN is the exception: Octet gives z, ONNX does
+/// not say, and this function must not be asked.
 inline std::int32_t onnx_quantize(float x, float s, std::int32_t z, std::int32_t lo, std::int32_t hi) {
   return static_cast<std::int32_t>(
       std::clamp(std::nearbyint(x / s) + static_cast<float>(z), static_cast<float>(lo), static_cast<float>(hi)));
