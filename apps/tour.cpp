@@ -18,8 +18,8 @@ void gradients() {
   const Variable w(Tensor::from({2, 3}, std::vector<float>{1, 0, -1, 2, 1, 0}), true);
   const Variable y = ops::linear(ops::relu(x), w, {});
   y.backward(Tensor::full({1, 2}, 1));
-  fmt::print("1. relu(x)·wᵀ = ({}, {});  dx = ({}, {}, {}): the second input was cut off, nothing flows back\n", y.value().at(0), y.value().at(1),
-             x.grad().at(0), x.grad().at(1), x.grad().at(2));
+  fmt::print("1. relu(x)·wᵀ = ({}, {});  dx = ({}, {}, {}): the second input was cut off, nothing flows back\n",
+             y.value().at(0), y.value().at(1), x.grad().at(0), x.grad().at(1), x.grad().at(2));
 }
 
 // 2. Eight bits: x → code → x'. In training, the gradient passes the rounding as if it were not there.
@@ -31,7 +31,8 @@ void fake_quantization() {
   y.backward(Tensor::full({4}, 1));
   fmt::print("2. step 0.1:");
   for (int i = 0; i < 4; ++i)
-    fmt::print("  {:.2f} → code {} → {:.2f} (gradient {})", x.value().at(i), grid.quantize(x.value().data<float>()[i]), y.value().at(i), x.grad().at(i));
+    fmt::print("  {:.2f} → code {} → {:.2f} (gradient {})", x.value().at(i), grid.quantize(x.value().data<float>()[i]),
+               y.value().at(i), x.grad().at(i));
   fmt::print("\n");
 }
 
@@ -43,7 +44,8 @@ std::pair<Tensor, Tensor> pictures(std::int64_t count, std::uint64_t stream) {
     const auto label = static_cast<std::int32_t>(random.below(2));
     labels.data<std::int32_t>()[i] = label;
     for (std::int64_t p = 0; p < 8 * 8 * 3; ++p)
-      images.data<float>()[i * 192 + p] = static_cast<float>(random.uniform(-1, 0.7) + ((p / 3 % 8 >= 4) == (label == 1) ? 0.3 : 0.0));
+      images.data<float>()[i * 192 + p] =
+          static_cast<float>(random.uniform(-1, 0.7) + ((p / 3 % 8 >= 4) == (label == 1) ? 0.3 : 0.0));
   }
   return {images, labels};
 }
@@ -61,8 +63,9 @@ void train(nn::Module& net, int steps, std::uint64_t first) {
 
 // 3. Train in floats, quantize, fine-tune, convert; 4. the engine runs integers only, and gives the same answers.
 void int8() {
-  const auto conv = std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{.in_channels = 3, .out_channels = 8, .kernel_h = 3, .kernel_w = 3, .stride = 2, .padding = 1},
-                                                    ops::Activation::relu);
+  const auto conv = std::make_shared<nn::ConvBnAct>(
+      nn::Conv2dOptions{.in_channels = 3, .out_channels = 8, .kernel_h = 3, .kernel_w = 3, .stride = 2, .padding = 1},
+      ops::Activation::relu);
   nn::Sequential net({conv, std::make_shared<nn::Flatten>(), std::make_shared<nn::Linear>(4 * 4 * 8, 2)});
   train(net, 60, 0);
   quant::Qat qat;
@@ -74,8 +77,8 @@ void int8() {
   NoGrad no_grad;
   net.eval();
   const Tensor simulated = net(Variable(images)).value(), run = engine.run(images);
-  fmt::print("3. fake-quantized net: {} of 1000 pictures right\n4. integer engine:     {} of 1000 right\n{}", ops::count_top_k(simulated, labels, 1),
-             ops::count_top_k(run, labels, 1), engine::str(engine.graph()));
+  fmt::print("3. fake-quantized net: {} of 1000 pictures right\n4. integer engine:     {} of 1000 right\n{}",
+             ops::count_top_k(simulated, labels, 1), ops::count_top_k(run, labels, 1), engine::str(engine.graph()));
 }
 
 }  // namespace

@@ -26,9 +26,9 @@ void Suite::require(const std::string& pass_and_dtypes) const {
 }
 
 void add_all(Suite& suite) {
-  for (const auto add : {add_conv2d, add_dwconv2d, add_conv2d_bn, add_dwconv2d_bn, add_linear, add_batchnorm,
-                         add_fake_quant, add_quantize, add_grid_distance, add_pool, add_eltwise, add_momentum,
-                         add_softmax_xent, add_softmax_kl})
+  for (const auto add :
+       {add_conv2d, add_dwconv2d, add_conv2d_bn, add_dwconv2d_bn, add_linear, add_batchnorm, add_fake_quant,
+        add_quantize, add_grid_distance, add_pool, add_eltwise, add_momentum, add_softmax_xent, add_softmax_kl})
     add(suite);
 }
 

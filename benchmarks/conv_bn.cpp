@@ -94,7 +94,14 @@ ConvBnTask forward_task(const std::string& room, const char* pass, const Layer& 
   const Work work{2 * conv_macs(layer), weight_bytes + sizeof(float) * static_cast<double>(e.src + e.dst),
                   unit_of(numbers)};
   const auto bind = [=](Operands& operands) { return bind_forward(layer, problem, numbers, operands); };
-  return {room, group_of(pass, shape_of(layer, grid), layer.geometry.n), pass, dtypes, problem, work, terms, bind,
+  return {room,
+          group_of(pass, shape_of(layer, grid), layer.geometry.n),
+          pass,
+          dtypes,
+          problem,
+          work,
+          terms,
+          bind,
           numbers == Numbers::bf16};
 }
 
@@ -108,7 +115,14 @@ ConvBnTask backward_task(const std::string& room, const char* pass, const Layer&
   const double elements = sources * static_cast<double>(e.src) + 2 * static_cast<double>(e.dst + e.weight);
   const Work work{products * conv_macs(layer), sizeof(float) * elements, unit_of(numbers)};
   const auto bind = [=](Operands& operands) { return bind_backward(layer, problem, operands); };
-  return {room, group_of(pass, shape_of(layer, grid), layer.geometry.n), pass, dtypes, problem, work, terms, bind,
+  return {room,
+          group_of(pass, shape_of(layer, grid), layer.geometry.n),
+          pass,
+          dtypes,
+          problem,
+          work,
+          terms,
+          bind,
           numbers == Numbers::bf16};
 }
 

@@ -9,7 +9,8 @@
 namespace octet::bench {
 namespace {
 
-constexpr const char* kImpls[] = {"reference", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "onednn", "openblas"};
+constexpr const char* kImpls[] = {"reference",  "avx2",       "avxvnni", "avx512",
+                                  "avx512vnni", "avx512bf16", "onednn",  "openblas"};
 
 /// Results of one group and dtypes.
 struct Case {

@@ -16,7 +16,8 @@ constexpr std::size_t kMapping = std::size_t{512} << 20;  // addresses, not page
 /// Addresses at a multiple of a huge page: a fault there clears 2 MiB at once instead of 4 KiB 512 times.
 char* map(std::size_t size) {
   const std::size_t wide = size + kHugePage;
-  void* const mapped = ::mmap(nullptr, wide, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const mapped =
+      ::mmap(nullptr, wide, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
   char* const begin = static_cast<char*>(mapped);
   char* const block = begin + (kHugePage - reinterpret_cast<std::uintptr_t>(begin) % kHugePage) % kHugePage;
@@ -115,7 +116,8 @@ void Arena::give(void* block, std::size_t size) { join(used_, static_cast<char*>
 
 std::size_t Arena::free_in(const Ranges& ranges, char* begin, char* end) const {
   std::size_t bytes = 0;
-  for (auto at = ranges.by_address.lower_bound(begin); at != ranges.by_address.end() && at->first < end; ++at) bytes += at->second;
+  for (auto at = ranges.by_address.lower_bound(begin); at != ranges.by_address.end() && at->first < end; ++at)
+    bytes += at->second;
   return bytes;
 }
 

@@ -46,9 +46,10 @@ void accumulate(Tensor& total, Tensor part) {
   Tensor& to = total.sole_owner() ? total : part;
   Tensor fresh = to.sole_owner() ? to : Tensor(total.shape(), total.dtype(), total.device());
   if (total.device() == Device::cuda) {
-    OCTET_CHECK(total.dtype() == DType::f32, kWhere, "gradients of {} on the device cannot be added", name_of(total.dtype()));
-    gpu::sum(static_cast<float*>(fresh.raw()), static_cast<const float*>(total.raw()), static_cast<const float*>(part.raw()),
-             static_cast<std::size_t>(total.numel()));
+    OCTET_CHECK(total.dtype() == DType::f32, kWhere, "gradients of {} on the device cannot be added",
+                name_of(total.dtype()));
+    gpu::sum(static_cast<float*>(fresh.raw()), static_cast<const float*>(total.raw()),
+             static_cast<const float*>(part.raw()), static_cast<std::size_t>(total.numel()));
   } else if (total.dtype() == DType::f32) {
     sum_of<float>(total, part, fresh);
   } else {

@@ -77,7 +77,8 @@ struct Node {
 
 /// Makes the result of an operation. Keeps inputs and `backward` only when gradients are enabled and an input needs
 /// one; while a RecordGuard lives, keeps op, attributes and inputs in any case. `op` must live as long as the program.
-Variable record(std::string_view op, Attributes attributes, std::vector<Variable> inputs, Tensor value, BackwardFn backward);
+Variable record(std::string_view op, Attributes attributes, std::vector<Variable> inputs, Tensor value,
+                BackwardFn backward);
 
 /// Are gradients being recorded on this thread?
 bool grad_enabled();

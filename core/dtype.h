@@ -19,12 +19,21 @@ struct BFloat16 {
 
 /// dtype_of<float> == DType::f32, and so on.
 template <class T>
-inline constexpr DType dtype_of = [] { static_assert(sizeof(T) == 0, "no such dtype"); return DType::f32; }();
-template <> inline constexpr DType dtype_of<float> = DType::f32;
-template <> inline constexpr DType dtype_of<double> = DType::f64;
-template <> inline constexpr DType dtype_of<BFloat16> = DType::bf16;
-template <> inline constexpr DType dtype_of<std::int8_t> = DType::s8;
-template <> inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::s32;
+inline constexpr DType dtype_of = [] {
+  static_assert(sizeof(T) == 0, "no such dtype");
+  return DType::f32;
+}();
+template <>
+inline constexpr DType dtype_of<float> = DType::f32;
+template <>
+inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<BFloat16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<std::int8_t> = DType::s8;
+template <>
+inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::s32;
 
 }  // namespace octet

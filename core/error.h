@@ -20,7 +20,8 @@ class Error : public std::runtime_error {
 }  // namespace octet
 
 /// Throws octet::Error unless `cond` holds; the rest is a fmt format string and its arguments.
-#define OCTET_CHECK(cond, where, ...)                                            \
-  do {                                                                           \
-    if (!(cond)) [[unlikely]] ::octet::fail((where), ::fmt::format(__VA_ARGS__)); \
+#define OCTET_CHECK(cond, where, ...)                     \
+  do {                                                    \
+    if (!(cond)) [[unlikely]]                             \
+      ::octet::fail((where), ::fmt::format(__VA_ARGS__)); \
   } while (0)

@@ -309,7 +309,8 @@ std::uint32_t crc_by_tables(const unsigned char* at, std::size_t count, std::uin
 
 #if defined(__x86_64__)
 /// By the processor's instruction for this very polynomial (SSE4.2).
-[[gnu::target("sse4.2")]] std::uint32_t crc_by_instruction(const unsigned char* at, std::size_t count, std::uint32_t before) {
+[[gnu::target("sse4.2")]] std::uint32_t crc_by_instruction(const unsigned char* at, std::size_t count,
+                                                           std::uint32_t before) {
   std::uint64_t c = before;
   for (; count >= 8; at += 8, count -= 8) {
     std::uint64_t eight;

@@ -248,8 +248,8 @@ Pool& pool() {
 int num_threads() { return pool().threads(); }
 
 void set_num_threads(int threads) {
-  OCTET_CHECK(threads >= 1 && threads <= kMostThreads, "parallel", "{} threads asked for, 1 to {} are possible", threads,
-              kMostThreads);
+  OCTET_CHECK(threads >= 1 && threads <= kMostThreads, "parallel", "{} threads asked for, 1 to {} are possible",
+              threads, kMostThreads);
   OCTET_CHECK(!inside_task, "parallel", "the number of threads cannot change inside a parallel task");
   if (!forked.load()) pool().resize(threads);  // a forked child works alone
 }

@@ -23,8 +23,9 @@ namespace {  // internal linkage: kernel files are compiled with ISA flags, no c
 template <class F>
 inline void parallel_for(std::int64_t tasks, F&& body) {
   using Body = std::remove_reference_t<F>;
-  parallel_run(tasks, [](void* context, std::int64_t i) { (*static_cast<Body*>(context))(i); },
-               const_cast<void*>(static_cast<const void*>(&body)));
+  parallel_run(
+      tasks, [](void* context, std::int64_t i) { (*static_cast<Body*>(context))(i); },
+      const_cast<void*>(static_cast<const void*>(&body)));
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ struct Scope {
 struct Open {
   Kind kind;
   Text name, detail;
-  const Scope* scope;          // of what is inside, too
+  const Scope* scope;  // of what is inside, too
   Text outer_step, outer_phase;
   std::int64_t start, inside = 0;
 };
@@ -97,7 +97,8 @@ State& state() {
 }
 
 std::int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 /// The caller holds state().mutex.
@@ -261,7 +262,8 @@ void for_each_span(const std::function<void(const SpanView&)>& visit) {
   for (std::size_t i = 0; i < all.lines.size(); ++i) {
     const std::lock_guard line_lock(all.lines[i]->mutex);
     for (const Kept& span : all.lines[i]->kept)
-      visit({span.kind, *span.name, *span.detail, span.scope == nullptr ? std::string_view() : std::string_view(*span.scope->path),
+      visit({span.kind, *span.name, *span.detail,
+             span.scope == nullptr ? std::string_view() : std::string_view(*span.scope->path),
              span.start - all.began.load(), span.duration, static_cast<int>(i)});
   }
 }
@@ -279,7 +281,8 @@ std::vector<Total> totals() {
   State& all = state();
   const std::lock_guard lock(all.mutex);
   const auto text = [](Text t) { return t == nullptr ? std::string() : *t; };
-  std::map<std::tuple<std::string, std::string, std::string, Kind, std::string, std::string, std::string>, Total> merged;
+  std::map<std::tuple<std::string, std::string, std::string, Kind, std::string, std::string, std::string>, Total>
+      merged;
   for (const auto& line : all.lines) {
     const std::lock_guard line_lock(line->mutex);
     for (const auto& [key, sum] : line->sums) {

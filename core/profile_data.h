@@ -28,7 +28,7 @@ struct Total {
   std::string stage, step, phase;  ///< the innermost around it, on its thread (the stage: on any)
   Kind kind = Kind::op;
   std::string name, detail;
-  std::string path, path_kind;     ///< the innermost named scope
+  std::string path, path_kind;  ///< the innermost named scope
   std::uint64_t calls = 0;
   double seconds = 0;
   /// Without what is measured inside: modules, ops and coarser spans leave out such spans, kernels leave out kernels.

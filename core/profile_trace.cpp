@@ -29,7 +29,8 @@ void append_quoted(fmt::memory_buffer& to, std::string_view text) {
 }
 
 void append_name(fmt::memory_buffer& to, const char* what, int thread, std::string_view name) {
-  fmt::format_to(std::back_inserter(to), "{{\"name\":\"{}\",\"ph\":\"M\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":", what, thread);
+  fmt::format_to(std::back_inserter(to),
+                 "{{\"name\":\"{}\",\"ph\":\"M\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":", what, thread);
   append_quoted(to, name);
   to.append(std::string_view("}},\n"));
 }
@@ -37,8 +38,10 @@ void append_name(fmt::memory_buffer& to, const char* what, int thread, std::stri
 void append_span(fmt::memory_buffer& to, const SpanView& span) {
   to.append(std::string_view("{\"name\":"));
   append_quoted(to, span.name);
-  fmt::format_to(std::back_inserter(to), ",\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{}.{:03},\"dur\":{}.{:03},\"pid\":1,\"tid\":{}", name_of(span.kind),
-                 span.start / 1000, span.start % 1000, span.duration / 1000, span.duration % 1000, span.thread);
+  fmt::format_to(std::back_inserter(to),
+                 ",\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{}.{:03},\"dur\":{}.{:03},\"pid\":1,\"tid\":{}",
+                 name_of(span.kind), span.start / 1000, span.start % 1000, span.duration / 1000, span.duration % 1000,
+                 span.thread);
   if (!span.detail.empty() || !span.path.empty()) {
     to.append(std::string_view(",\"args\":{"));
     if (!span.path.empty()) {
@@ -63,7 +66,8 @@ void write_trace(const std::string& path) {
       sink.write(text.data(), text.size());
       text.clear();
     };
-    fmt::format_to(std::back_inserter(text), "{{\"displayTimeUnit\":\"ms\",\"otherData\":{{\"spans left out\":\"{}\"}},\n\"traceEvents\":[\n",
+    fmt::format_to(std::back_inserter(text),
+                   "{{\"displayTimeUnit\":\"ms\",\"otherData\":{{\"spans left out\":\"{}\"}},\n\"traceEvents\":[\n",
                    dropped_spans());
     const std::vector<std::string> threads = thread_names();
     for (std::size_t i = 0; i < threads.size(); ++i) append_name(text, "thread_name", static_cast<int>(i), threads[i]);

@@ -60,10 +60,12 @@ inline OCTET_HD std::int32_t requantize_paddle(std::int32_t a, float m, float b,
   return static_cast<std::int32_t>(round_away(clampf(t, static_cast<float>(lo), static_cast<float>(hi))));
 }
 /// Average pooling of n codes: fl(s_x / fl(s_y * n)), times the sum of the codes less n zero points.
-inline OCTET_HD float average_multiplier(float s_x, float s_y, std::int32_t n) { return s_x / (s_y * static_cast<float>(n)); }
+inline OCTET_HD float average_multiplier(float s_x, float s_y, std::int32_t n) {
+  return s_x / (s_y * static_cast<float>(n));
+}
 /// Two products, one sum: rint(qa' * ma + qb' * mb), zero points already subtracted; ma = fl(s_a / s_y).
-inline OCTET_HD std::int32_t add_codes(std::int32_t qa, std::int32_t qb, float ma, float mb, std::int32_t z, std::int32_t lo,
-                                       std::int32_t hi) {
+inline OCTET_HD std::int32_t add_codes(std::int32_t qa, std::int32_t qb, float ma, float mb, std::int32_t z,
+                                       std::int32_t lo, std::int32_t hi) {
 #if defined(__CUDA_ARCH__)
   float t = __fadd_rn(__fmul_rn(static_cast<float>(qa), ma), __fmul_rn(static_cast<float>(qb), mb));
 #else

@@ -84,7 +84,8 @@ void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purp
     const std::int64_t begin = task * kPairs, n = std::min(kPairs, pairs - begin);
     for (std::int64_t i = 0; i < n; ++i) {
       const auto block = static_cast<std::uint32_t>(begin + i);
-      const PhiloxBlock bits = philox4x32({block, random.counter_[1], random.counter_[2], random.counter_[3]}, {random.key_[0], random.key_[1]});
+      const PhiloxBlock bits = philox4x32({block, random.counter_[1], random.counter_[2], random.counter_[3]},
+                                          {random.key_[0], random.key_[1]});
       u[i] = 1 - uniform_of(bits[0], bits[1]);
       v[i] = uniform_of(bits[2], bits[3]);
     }

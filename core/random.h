@@ -25,7 +25,8 @@ class Random {
   double normal();
 
  private:
-  friend void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purpose purpose, std::uint64_t stream);
+  friend void fill_normal(std::span<float> values, double sigma, std::uint64_t seed, Purpose purpose,
+                          std::uint64_t stream);
   std::uint32_t key_[2];
   std::uint32_t counter_[4];
   std::uint32_t block_[4];

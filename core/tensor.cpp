@@ -95,8 +95,9 @@ void Tensor::require(DType wanted) const {
   OCTET_CHECK(defined(), "tensor", "an undefined tensor has no data");
   OCTET_CHECK(dtype_ == wanted, "tensor", "{} data asked of a {} tensor of shape {}", name_of(wanted), name_of(dtype_),
               shape_.str());
-  OCTET_CHECK(device_ == Device::cpu, "tensor", "the host cannot reach a {} {} tensor on the device ---> HINT to(Device::cpu) copies it",
-              shape_.str(), name_of(dtype_));
+  OCTET_CHECK(device_ == Device::cpu, "tensor",
+              "the host cannot reach a {} {} tensor on the device ---> HINT to(Device::cpu) copies it", shape_.str(),
+              name_of(dtype_));
 }
 
 double Tensor::item() const {

@@ -27,7 +27,9 @@ class Tensor {
   template <class T>
   static Tensor from(const Shape& shape, std::span<const T> values);
   template <class T>
-  static Tensor from(const Shape& shape, const std::vector<T>& values) { return from(shape, std::span<const T>(values)); }
+  static Tensor from(const Shape& shape, const std::vector<T>& values) {
+    return from(shape, std::span<const T>(values));
+  }
   /// Wraps foreign memory kept alive by `owner` (for example a file mapping).
   static Tensor wrap(const Shape& shape, DType dtype, std::shared_ptr<void> owner, void* memory);
 
@@ -44,13 +46,23 @@ class Tensor {
   const void* raw() const { return memory_; }
   /// Throws Error when T is not the dtype, or the memory is not the host's.
   template <class T>
-  T* data() { require(dtype_of<T>); return static_cast<T*>(memory_); }
+  T* data() {
+    require(dtype_of<T>);
+    return static_cast<T*>(memory_);
+  }
   template <class T>
-  const T* data() const { require(dtype_of<T>); return static_cast<const T*>(memory_); }
+  const T* data() const {
+    require(dtype_of<T>);
+    return static_cast<const T*>(memory_);
+  }
   template <class T>
-  std::span<T> span() { return {data<T>(), static_cast<std::size_t>(numel())}; }
+  std::span<T> span() {
+    return {data<T>(), static_cast<std::size_t>(numel())};
+  }
   template <class T>
-  std::span<const T> span() const { return {data<T>(), static_cast<std::size_t>(numel())}; }
+  std::span<const T> span() const {
+    return {data<T>(), static_cast<std::size_t>(numel())};
+  }
   /// The only element of a one-element tensor, converted to double.
   double item() const;
   /// Element i of the flattened tensor, converted to double; waits for a device. For tests and reports, not for loops that matter.

@@ -17,7 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kRecord = 1 + kPictureBytes, kRecordsPerFile = 10000;
-const std::vector<std::string> kClasses{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+const std::vector<std::string> kClasses{"airplane", "automobile", "bird",  "cat",  "deer",
+                                        "dog",      "frog",       "horse", "ship", "truck"};
 
 constexpr std::int64_t kPlane = kSide * kSide;
 
@@ -29,12 +30,15 @@ struct Places {
 constexpr Places kPlaces = [] {
   Places places{};
   for (int plane = 0; plane < kChannels; ++plane)
-    for (int to = 0; to < 48; ++to) places.at[plane][to / 16][to % 16] = to % 3 == plane ? static_cast<signed char>(to / 3) : -1;
+    for (int to = 0; to < 48; ++to)
+      places.at[plane][to / 16][to % 16] = to % 3 == plane ? static_cast<signed char>(to / 3) : -1;
   return places;
 }();
 
 __attribute__((target("ssse3"))) void interleave_by_shuffles(const unsigned char* planes, std::uint8_t* pixels) {
-  const auto vector = [](const void* bytes) __attribute__((target("ssse3"))) { return _mm_loadu_si128(static_cast<const __m128i*>(bytes)); };
+  const auto vector = [](const void* bytes) __attribute__((target("ssse3"))) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(bytes));
+  };
   for (std::int64_t i = 0; i < kPlane; i += 16)
     for (int part = 0; part < 3; ++part) {
       __m128i sum = _mm_shuffle_epi8(vector(planes + i), vector(kPlaces.at[0][part]));
@@ -75,20 +79,23 @@ fs::path resolve(const std::string& dir) {
     fail("cifar10", fmt::format("'{}' holds the Python (pickle) version", at.string()),
          "get the binary version, cifar-10-binary.tar.gz, for example with --download");
   fail("cifar10", fmt::format("no CIFAR-10 binary files in '{}'", dir),
-       "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or pictures as DIR/CLASS/*.png; or use --data synthetic, or --download");
+       "it must hold data_batch_1.bin to data_batch_5.bin and test_batch.bin, or pictures as DIR/CLASS/*.png; or use "
+       "--data synthetic, or --download");
 }
 
 // A file of records, its size checked.
 class RecordFile {
  public:
-  RecordFile(const std::string& path, std::int64_t expected) : file_(path), count_(static_cast<std::int64_t>(file_.size()) / kRecord) {
+  RecordFile(const std::string& path, std::int64_t expected)
+      : file_(path), count_(static_cast<std::int64_t>(file_.size()) / kRecord) {
     const auto size = static_cast<std::int64_t>(file_.size());
     OCTET_CHECK(size > 0 && size % kRecord == 0 && size <= kRecordsPerFile * kRecord, "cifar10",
-                "'{}' has {} bytes, which is no whole number of 1 to {} records of {} bytes ---> HINT it is truncated or not the binary "
+                "'{}' has {} bytes, which is no whole number of 1 to {} records of {} bytes ---> HINT it is truncated "
+                "or not the binary "
                 "version of CIFAR-10; fetch it again",
                 path, size, kRecordsPerFile, kRecord);
-    OCTET_CHECK(expected == 0 || count_ == expected, "cifar10", "'{}' has {} records instead of {} ---> HINT fetch it again", path, count_,
-                expected);
+    OCTET_CHECK(expected == 0 || count_ == expected, "cifar10",
+                "'{}' has {} records instead of {} ---> HINT fetch it again", path, count_, expected);
   }
   std::int64_t count() const { return count_; }
 
@@ -99,8 +106,8 @@ class RecordFile {
     file_.read(records.get(), bytes, static_cast<std::size_t>(begin * kRecord));
     for (std::int64_t i = 0; i < end - begin; ++i) {
       labels[i] = records[static_cast<std::size_t>(i * kRecord)];
-      OCTET_CHECK(labels[i] < static_cast<std::int32_t>(kClasses.size()), "cifar10", "'{}': record {} has label {}, above 9", file_.path(), begin + i,
-                  labels[i]);
+      OCTET_CHECK(labels[i] < static_cast<std::int32_t>(kClasses.size()), "cifar10",
+                  "'{}': record {} has label {}, above 9", file_.path(), begin + i, labels[i]);
       interleave(records.get() + i * kRecord + 1, pixels + i * kPictureBytes);
     }
   }
@@ -112,7 +119,8 @@ class RecordFile {
 
 // The first `wanted` records of the files in a row; 0: all.
 Dataset read_records(const std::vector<std::unique_ptr<RecordFile>>& files, std::int64_t wanted) {
-  constexpr std::int64_t kBlock = 250;  // of a file's records; what a task reads stays in the cache until it is interleaved
+  constexpr std::int64_t kBlock =
+      250;  // of a file's records; what a task reads stays in the cache until it is interleaved
   std::int64_t count = 0;
   for (const auto& file : files) count += file->count();
   if (wanted > 0) count = std::min(count, wanted);
@@ -153,13 +161,16 @@ Dataset Dataset::first(std::int64_t count) const {
 
 bool looks_like_cifar10(const std::string& dir) { return !binary_folder(dir).empty() || !pickle_folder(dir).empty(); }
 
-Dataset load_cifar10_file(const std::string& path, std::int64_t expected) { return read_records(one_file(path, expected), 0); }
+Dataset load_cifar10_file(const std::string& path, std::int64_t expected) {
+  return read_records(one_file(path, expected), 0);
+}
 
 Split load_cifar10(const std::string& dir, const Limits& limits) {
   const fs::path folder = resolve(dir);
   std::vector<std::unique_ptr<RecordFile>> train;
   for (int i = 1; i <= 5; ++i)
-    train.push_back(std::make_unique<RecordFile>((folder / fmt::format("data_batch_{}.bin", i)).string(), kRecordsPerFile));
+    train.push_back(
+        std::make_unique<RecordFile>((folder / fmt::format("data_batch_{}.bin", i)).string(), kRecordsPerFile));
   const auto test = one_file((folder / "test_batch.bin").string(), kRecordsPerFile);
   return {read_records(train, limits.train), read_records(test, limits.test)};
 }

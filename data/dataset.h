@@ -13,9 +13,9 @@ inline constexpr std::int64_t kSide = 32, kChannels = 3, kPictureBytes = kSide *
 
 /// Pictures as bytes and one label each.
 struct Dataset {
-  std::string source;                    ///< "cifar10", "synthetic" or "pictures"
-  Tensor pictures;                       ///< u8 N,32,32,3
-  Tensor labels;                         ///< s32 N, each in [0, class_names.size())
+  std::string source;  ///< "cifar10", "synthetic" or "pictures"
+  Tensor pictures;     ///< u8 N,32,32,3
+  Tensor labels;       ///< s32 N, each in [0, class_names.size())
   std::vector<std::string> class_names;
   std::int64_t size() const { return labels.defined() ? labels.numel() : 0; }
   /// The first `count` pictures (all when fewer).

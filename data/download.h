@@ -15,7 +15,7 @@ using DownloadProgress = std::function<void(std::int64_t done, std::int64_t tota
 /// Leaves DIR/cifar-10-batches-bin and returns its path; does nothing when it is complete already. A transfer that broke off
 /// goes on from DIR/cifar-10-binary.tar.gz.part. Throws Error when the source cannot be reached, the MD5 is not `md5` (the
 /// file is then removed), the archive lacks a file, or the disk is full; hints at the binary version when given another.
-std::string download_cifar10(const std::string& dir, const std::string& url = kCifar10Url, const DownloadProgress& progress = {},
-                             const std::string& md5 = kCifar10Md5);
+std::string download_cifar10(const std::string& dir, const std::string& url = kCifar10Url,
+                             const DownloadProgress& progress = {}, const std::string& md5 = kCifar10Md5);
 
 }  // namespace octet::data

@@ -28,10 +28,12 @@ Split load_folder(const std::string& dir, const Limits& limits, const LoadProgre
 }  // namespace
 
 Split load(const std::string& where, const Limits& limits, const LoadProgress& progress) {
-  OCTET_CHECK(limits.train >= 0 && limits.test >= 0, "data", "limits of {} and {} pictures must not be negative", limits.train, limits.test);
+  OCTET_CHECK(limits.train >= 0 && limits.test >= 0, "data", "limits of {} and {} pictures must not be negative",
+              limits.train, limits.test);
   if (where == "synthetic") return synthetic(limits);
   if (where != "auto") return load_folder(where, limits, progress);
-  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0') return load_folder(dir, limits, progress);
+  if (const char* dir = std::getenv("OCTET_DATA"); dir != nullptr && *dir != '\0')
+    return load_folder(dir, limits, progress);
   constexpr const char* kHere = "data/cifar-10-batches-bin";
   std::error_code ignored;
   return std::filesystem::is_directory(kHere, ignored) ? load_cifar10(kHere, limits) : synthetic(limits);

@@ -42,7 +42,9 @@ std::vector<std::int64_t> epoch_order(std::int64_t pictures, const LoaderOptions
 kernels::View view_of(std::int64_t picture, const LoaderOptions& options, std::uint64_t epoch) {
   kernels::View view;
   Random random(options.seed, Purpose::augment, epoch, static_cast<std::uint64_t>(picture));
-  const auto draw = [&](int values, int less) { return static_cast<std::int8_t>(static_cast<int>(random.below(static_cast<std::uint64_t>(values))) - less); };
+  const auto draw = [&](int values, int less) {
+    return static_cast<std::int8_t>(static_cast<int>(random.below(static_cast<std::uint64_t>(values))) - less);
+  };
   if (options.augment == Augment::crop_flip) {
     view.down = draw(9, 4), view.right = draw(9, 4);
     view.mirrored = random.below(2) == 1;
@@ -56,12 +58,15 @@ kernels::View view_of(std::int64_t picture, const LoaderOptions& options, std::u
 
 void check_loadable(const Dataset& dataset, const LoaderOptions& options) {
   OCTET_CHECK(options.batch_size >= 1, "loader", "batch size {} must be at least 1", options.batch_size);
-  OCTET_CHECK(options.cutout >= 0 && options.cutout <= kSide, "loader", "cutout of side {}, it must be 0 to {}", options.cutout, kSide);
+  OCTET_CHECK(options.cutout >= 0 && options.cutout <= kSide, "loader", "cutout of side {}, it must be 0 to {}",
+              options.cutout, kSide);
   OCTET_CHECK(dataset.size() >= 1, "loader", "the data set holds no pictures");
   const Shape wanted{dataset.size(), kSide, kSide, kChannels};
-  OCTET_CHECK(dataset.pictures.dtype() == DType::u8 && dataset.pictures.shape() == wanted && dataset.labels.dtype() == DType::s32, "loader",
-              "pictures are {} {} and labels {}, but {} labels need u8 {} and s32", name_of(dataset.pictures.dtype()),
-              dataset.pictures.shape().str(), name_of(dataset.labels.dtype()), dataset.size(), wanted.str());
+  OCTET_CHECK(dataset.pictures.dtype() == DType::u8 && dataset.pictures.shape() == wanted &&
+                  dataset.labels.dtype() == DType::s32,
+              "loader", "pictures are {} {} and labels {}, but {} labels need u8 {} and s32",
+              name_of(dataset.pictures.dtype()), dataset.pictures.shape().str(), name_of(dataset.labels.dtype()),
+              dataset.size(), wanted.str());
 }
 
 struct Loader::Worker {
@@ -84,9 +89,13 @@ struct Loader::Worker {
 
   std::int64_t batches() const { return (dataset.size() - 1) / options.batch_size + 1; }
 
-  std::int64_t count_of(std::int64_t index) const { return std::min(options.batch_size, dataset.size() - index * options.batch_size); }
+  std::int64_t count_of(std::int64_t index) const {
+    return std::min(options.batch_size, dataset.size() - index * options.batch_size);
+  }
 
-  static Batch memory(std::int64_t count) { return {Tensor({count, kSide, kSide, kChannels}), Tensor({count}, DType::s32)}; }
+  static Batch memory(std::int64_t count) {
+    return {Tensor({count, kSide, kSide, kChannels}), Tensor({count}, DType::s32)};
+  }
 
   void fill(Batch& batch, const std::vector<std::int64_t>& order, std::uint64_t epoch, std::int64_t index) const {
     const std::int64_t begin = index * options.batch_size, count = batch.size();
@@ -115,7 +124,8 @@ struct Loader::Worker {
   void let_go(Batch& batch) {
     const void* const images = batch.images.defined() ? batch.images.raw() : nullptr;
     batch = {};
-    const auto own = std::find_if(buffers.begin(), buffers.end(), [&](const Buffer& buffer) { return buffer.whole.images.raw() == images; });
+    const auto own = std::find_if(buffers.begin(), buffers.end(),
+                                  [&](const Buffer& buffer) { return buffer.whole.images.raw() == images; });
     if (own == buffers.end()) return;
     own->out = false;
     if (!own->free_again()) buffers.erase(own);
@@ -172,7 +182,8 @@ std::int64_t Loader::batches_per_epoch() const { return worker_->batches(); }
 const Dataset& Loader::dataset() const { return worker_->dataset; }
 
 void Loader::start(std::uint64_t epoch, std::int64_t first_batch) {
-  OCTET_CHECK(first_batch >= 0 && first_batch <= worker_->batches(), "loader", "batch {} is not in [0, {}]", first_batch, worker_->batches());
+  OCTET_CHECK(first_batch >= 0 && first_batch <= worker_->batches(), "loader", "batch {} is not in [0, {}]",
+              first_batch, worker_->batches());
   worker_->join();
   worker_->ready.clear();
   for (Worker::Buffer& buffer : worker_->buffers) buffer.out = !buffer.free_again();
@@ -203,7 +214,8 @@ bool Loader::next(Batch& batch) {
 double Loader::busy_seconds() const { return static_cast<double>(worker_->busy_ns.load()) * 1e-9; }
 
 Batch Loader::make(std::uint64_t epoch, std::int64_t index) const {
-  OCTET_CHECK(index >= 0 && index < worker_->batches(), "loader", "batch {} is not in [0, {})", index, worker_->batches());
+  OCTET_CHECK(index >= 0 && index < worker_->batches(), "loader", "batch {} is not in [0, {})", index,
+              worker_->batches());
   Batch batch = Worker::memory(worker_->count_of(index));
   worker_->fill(batch, epoch_order(worker_->dataset.size(), worker_->options, epoch), epoch, index);
   return batch;

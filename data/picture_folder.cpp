@@ -144,8 +144,8 @@ bool is_part(const fs::path& dir) {
 void require_same_classes(const Classes& train, const Classes& test) {
   for (const auto& [a, b] : {std::pair{&train, &test}, std::pair{&test, &train}})
     for (const std::string& name : a->names)
-      OCTET_CHECK(std::binary_search(b->names.begin(), b->names.end(), name), kWhere, "class '{}' has no folder in '{}'",
-                  shown((a->dir / name).native()), shown(b->dir.native()));
+      OCTET_CHECK(std::binary_search(b->names.begin(), b->names.end(), name), kWhere,
+                  "class '{}' has no folder in '{}'", shown((a->dir / name).native()), shown(b->dir.native()));
 }
 
 /// DIR/CLASS/… by falls_to_test().

@@ -26,9 +26,9 @@ class Resident {
  private:
   LoaderOptions options_;
   std::int64_t pictures_;
-  Tensor bytes_, labels_;           // of the set
+  Tensor bytes_, labels_;            // of the set
   Tensor order_, views_, position_;  // of the epoch; views_ undefined without augmentation
-  Batch batch_;                     // memory for a whole one
+  Batch batch_;                      // memory for a whole one
 };
 
 }  // namespace octet::data

@@ -13,7 +13,8 @@ namespace octet::data {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
-const std::vector<std::string> kNames{"disc", "ring", "square", "triangle", "cross", "star", "crescent", "arrow", "bars", "hourglass"};
+const std::vector<std::string> kNames{"disc", "ring",     "square", "triangle", "cross",
+                                      "star", "crescent", "arrow",  "bars",     "hourglass"};
 
 struct Point {
   double x, y;
@@ -46,16 +47,26 @@ bool inside(const Polygon& p, double x, double y) {
 bool covers(int kind, double x, double y) {
   const double r2 = x * x + y * y, ax = std::fabs(x), ay = std::fabs(y);
   switch (kind) {
-    case 0: return r2 < 0.85 * 0.85;
-    case 1: return r2 < 0.95 * 0.95 && r2 > 0.55 * 0.55;
-    case 2: return std::max(ax, ay) < 0.75;
-    case 3: return inside(kTriangle, x, y);
-    case 4: return std::min(ax, ay) < 0.28 && std::max(ax, ay) < 0.95;
-    case 5: return inside(kStar, x, y);
-    case 6: return r2 < 0.95 * 0.95 && (x - 0.45) * (x - 0.45) + y * y > 0.72 * 0.72;
-    case 7: return inside(kArrow, x, y);
-    case 8: return ay < 0.85 && (ax < 0.16 || (ax > 0.5 && ax < 0.82));
-    default: return inside(kHourglass, x, y);
+    case 0:
+      return r2 < 0.85 * 0.85;
+    case 1:
+      return r2 < 0.95 * 0.95 && r2 > 0.55 * 0.55;
+    case 2:
+      return std::max(ax, ay) < 0.75;
+    case 3:
+      return inside(kTriangle, x, y);
+    case 4:
+      return std::min(ax, ay) < 0.28 && std::max(ax, ay) < 0.95;
+    case 5:
+      return inside(kStar, x, y);
+    case 6:
+      return r2 < 0.95 * 0.95 && (x - 0.45) * (x - 0.45) + y * y > 0.72 * 0.72;
+    case 7:
+      return inside(kArrow, x, y);
+    case 8:
+      return ay < 0.85 && (ax < 0.16 || (ax > 0.5 && ax < 0.82));
+    default:
+      return inside(kHourglass, x, y);
   }
 }
 
@@ -65,13 +76,16 @@ struct Figure {
   Colour colour;
 };
 
-Colour random_colour(Random& random) { return {random.uniform(20, 235), random.uniform(20, 235), random.uniform(20, 235)}; }
+Colour random_colour(Random& random) {
+  return {random.uniform(20, 235), random.uniform(20, 235), random.uniform(20, 235)};
+}
 
 double distance(const Colour& a, const Colour& b) {
   return std::fabs(a[0] - b[0]) + std::fabs(a[1] - b[1]) + std::fabs(a[2] - b[2]);
 }
 
-Figure random_figure(Random& random, int kind, double size_lo, double size_hi, double centre_range, const Colour& colour) {
+Figure random_figure(Random& random, int kind, double size_lo, double size_hi, double centre_range,
+                     const Colour& colour) {
   Figure f;
   f.kind = kind;
   f.x = kSide / 2.0 + random.uniform(-centre_range, centre_range);
@@ -90,8 +104,12 @@ using Canvas = std::array<double, kPictureBytes>;
 // Four samples a pixel. Every figure lies within [-1, 1]² of its own frame, so the rest of the canvas need not be asked.
 void draw(const Figure& f, Canvas& canvas) {
   const double reach = 1.5 * std::max(f.scale_x, f.scale_y) + 1;
-  const auto first = [&](double centre) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::floor(centre - reach)), 0, kSide); };
-  const auto last = [&](double centre) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(centre + reach)), 0, kSide); };
+  const auto first = [&](double centre) {
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::floor(centre - reach)), 0, kSide);
+  };
+  const auto last = [&](double centre) {
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(centre + reach)), 0, kSide);
+  };
   for (std::int64_t row = first(f.y); row < last(f.y); ++row)
     for (std::int64_t col = first(f.x); col < last(f.x); ++col) {
       int hits = 0;
@@ -115,7 +133,8 @@ void draw_clutter(Random& random, double most_size, double centre_range, Canvas&
 void gradient(const Colour& from, const Colour& to, double angle, Canvas& canvas) {
   const double along_x = portable::cos(angle) / kSide, along_y = portable::sin(angle) / kSide;
   for (std::int64_t i = 0; i < kSide * kSide; ++i) {
-    const double t = 0.5 + (static_cast<double>(i % kSide) - 15.5) * along_x + (static_cast<double>(i / kSide) - 15.5) * along_y;
+    const double t =
+        0.5 + (static_cast<double>(i % kSide) - 15.5) * along_x + (static_cast<double>(i / kSide) - 15.5) * along_y;
     for (std::size_t c = 0; c < 3; ++c)
       canvas[static_cast<std::size_t>(i * kChannels) + c] = from[c] + (to[c] - from[c]) * std::clamp(t, 0.0, 1.0);
   }

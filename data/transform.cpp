@@ -24,7 +24,8 @@ const std::array<float, 256> kNormalised = [] {
 
 #if defined(__x86_64__)
 // As the table has it: difference and quotient are rounded alike. Returns how many are done.
-__attribute__((target("avx2"))) std::int64_t normalise_by_eights(const std::uint8_t* pixels, std::int64_t count, float* values) {
+__attribute__((target("avx2"))) std::int64_t normalise_by_eights(const std::uint8_t* pixels, std::int64_t count,
+                                                                 float* values) {
   const __m256 middle = _mm256_set1_ps(127.5f);
   std::int64_t i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -50,7 +51,9 @@ Tensor normalise(const Tensor& pictures) {
   const std::uint8_t* from = pictures.data<std::uint8_t>();
   float* to = values.data<float>();
   const std::int64_t block = 1 << 16, count = pictures.numel();
-  parallel_for((count + block - 1) / block, [&](std::int64_t i) { normalise(from + i * block, std::min(block, count - i * block), to + i * block); });
+  parallel_for((count + block - 1) / block, [&](std::int64_t i) {
+    normalise(from + i * block, std::min(block, count - i * block), to + i * block);
+  });
   return values;
 }
 
@@ -65,9 +68,11 @@ void cut_out(kernels::View view, float* values) {
 
 // Each output row is a run of border, a run of the picture (backwards when mirrored) and again border.
 void shift_and_mirror(const std::uint8_t* pixels, kernels::View view, float* values) {
-  const std::int64_t first = std::max<std::int64_t>(0, view.right), last = std::min<std::int64_t>(kSide, kSide + view.right);  // columns of the picture that are seen
+  const std::int64_t first = std::max<std::int64_t>(0, view.right),
+                     last = std::min<std::int64_t>(kSide, kSide + view.right);  // columns of the picture that are seen
   const std::int64_t shown = last - first;
-  const std::int64_t begin = view.mirrored ? kSide + view.right - last : first - view.right;  // where they start in the output
+  const std::int64_t begin =
+      view.mirrored ? kSide + view.right - last : first - view.right;  // where they start in the output
   std::uint8_t backwards[kSide * kChannels];
   for (std::int64_t row = 0; row < kSide; ++row, values += kSide * kChannels) {
     const std::int64_t from_row = kernels::seen_row(row, view);
@@ -77,7 +82,8 @@ void shift_and_mirror(const std::uint8_t* pixels, kernels::View view, float* val
     const std::uint8_t* from = pixels + (from_row * kSide + first) * kChannels;
     float* to = values + begin * kChannels;
     if (view.mirrored) {
-      for (std::int64_t i = 0; i < shown; ++i) std::memcpy(backwards + i * kChannels, from + (shown - 1 - i) * kChannels, kChannels);
+      for (std::int64_t i = 0; i < shown; ++i)
+        std::memcpy(backwards + i * kChannels, from + (shown - 1 - i) * kChannels, kChannels);
       from = backwards;
     }
     normalise(from, shown * kChannels, to);

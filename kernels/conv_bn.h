@@ -33,26 +33,26 @@ struct ConvBnProblem {
 
 /// Null where a result is not wanted or an operand absent, as noted.
 struct ConvBnPointers {
-  const float* src = nullptr;     ///< N,H,W,C raw
-  const float* scale = nullptr;   ///< C (mapped)
-  const float* shift = nullptr;   ///< C (mapped)
-  float step = 1;                 ///< of the quantizer
-  const float* step_at = nullptr; ///< on a device: 1, which counts instead of `step`; may be null
-  float* x = nullptr;             ///< on a device: as src, or null; fwd leaves map(src) there, bwd finds it
-  const float* weight = nullptr;  ///< K,R,S,C (dwconv2d: C,R,S,1); not read by the integer forward
+  const float* src = nullptr;      ///< N,H,W,C raw
+  const float* scale = nullptr;    ///< C (mapped)
+  const float* shift = nullptr;    ///< C (mapped)
+  float step = 1;                  ///< of the quantizer
+  const float* step_at = nullptr;  ///< on a device: 1, which counts instead of `step`; may be null
+  float* x = nullptr;              ///< on a device: as src, or null; fwd leaves map(src) there, bwd finds it
+  const float* weight = nullptr;   ///< K,R,S,C (dwconv2d: C,R,S,1); not read by the integer forward
   // forward
-  float* dst = nullptr;                       ///< N,P,Q,K
-  float *mean = nullptr, *variance = nullptr; ///< K, both or neither
-  float *low = nullptr, *high = nullptr;      ///< K, both or neither: least and greatest of dst, NaN when there is one
-  const std::int8_t* weight_codes = nullptr;  ///< as weight (integer forward)
-  const float* multiplier = nullptr;          ///< K: fl(step · weight step) (integer forward)
+  float* dst = nullptr;                        ///< N,P,Q,K
+  float *mean = nullptr, *variance = nullptr;  ///< K, both or neither
+  float *low = nullptr, *high = nullptr;       ///< K, both or neither: least and greatest of dst, NaN when there is one
+  const std::int8_t* weight_codes = nullptr;   ///< as weight (integer forward)
+  const float* multiplier = nullptr;           ///< K: fl(step · weight step) (integer forward)
   // backward
-  const float* d_dst = nullptr;   ///< N,P,Q,K
-  const float* z_dst = nullptr;   ///< N,P,Q,K; read when slope is given
+  const float* d_dst = nullptr;                     ///< N,P,Q,K
+  const float* z_dst = nullptr;                     ///< N,P,Q,K; read when slope is given
   const float *slope = nullptr, *offset = nullptr;  ///< K, both or neither
-  float* d_src = nullptr;         ///< N,H,W,C, overwritten; null: not wanted, nor are d_scale and d_shift
-  float *d_scale = nullptr, *d_shift = nullptr;     ///< C, overwritten, when mapped and d_src is wanted
-  float* d_weight = nullptr;      ///< as weight, overwritten; null: not wanted
+  float* d_src = nullptr;  ///< N,H,W,C, overwritten; null: not wanted, nor are d_scale and d_shift
+  float *d_scale = nullptr, *d_shift = nullptr;  ///< C, overwritten, when mapped and d_src is wanted
+  float* d_weight = nullptr;                     ///< as weight, overwritten; null: not wanted
 };
 
 using ConvBnRow = Row<ConvBnProblem, ConvBnPointers>;

@@ -18,8 +18,8 @@
 namespace octet::kernels {
 namespace {
 
-constexpr const char* kImpls[] = {"reference",  "avx2",   "avx2pairs", "avxvnni", "avx512", "avx512vnni",
-                                   "avx512bf16", "onednn", "openblas",  "cuda",    "emulated", "cudnn"};
+constexpr const char* kImpls[] = {"reference",  "avx2",   "avx2pairs", "avxvnni", "avx512",   "avx512vnni",
+                                  "avx512bf16", "onednn", "openblas",  "cuda",    "emulated", "cudnn"};
 
 struct Forced {
   std::string pass, impl;
@@ -106,7 +106,8 @@ Context context_of(Device device) { return {device, device == Device::cuda ? gpu
 const char* refused(const RowTag& tag, const char* dtypes, Device device) {
   if (!same_text(tag.dtypes, dtypes)) return "other dtypes";
   if (!same_text(tag.device, name_of(device))) return "another device";
-  if (device == Device::cuda && same_text(tag.impl, "emulated") != (gpu::kind() == gpu::Kind::emulated)) return "another kind of device";
+  if (device == Device::cuda && same_text(tag.impl, "emulated") != (gpu::kind() == gpu::Kind::emulated))
+    return "another kind of device";
   if (!usable(required_isa(tag.impl))) return "the processor, or OCTET_ISA, does not allow its instructions";
   if (is_vendor(tag.impl) && deterministic()) return "vendor rows are excluded by --deterministic";
   const auto list = forced();

@@ -78,7 +78,8 @@ const R* find_row(std::span<const R> rows, const char* pass, const char* dtypes,
       if (reporting()) report_choice(tag, problem.str());
       return &row;
     }
-    if (reporting() && same_text(row.dtypes, dtypes) && same_text(row.device, name_of(device))) report_refusal(tag, problem.str(), reason);
+    if (reporting() && same_text(row.dtypes, dtypes) && same_text(row.device, name_of(device)))
+      report_refusal(tag, problem.str(), reason);
   }
   return nullptr;
 }
@@ -95,14 +96,15 @@ const R& select(std::span<const R> rows, const char* pass, const char* dtypes, c
 /// Runs a row as a span of the profile: named by its pass, with implementation and problem.
 template <class R, class Problem, class Pointers>
 void run_row(const R& row, const Problem& problem, const Pointers& pointers, const Context& context = {}) {
-  const profile::Span span(profile::Kind::kernel, row.pass, [&] { return std::string(row.impl) + ' ' + problem.str(); });
+  const profile::Span span(profile::Kind::kernel, row.pass,
+                           [&] { return std::string(row.impl) + ' ' + problem.str(); });
   row.run(problem, pointers, context);
 }
 
 /// select() and run in one.
 template <class Problem, class Pointers>
-void dispatch(std::span<const Row<Problem, Pointers>> rows, const char* pass, const char* dtypes, const Problem& problem,
-              const Pointers& pointers, const Context& context = {}) {
+void dispatch(std::span<const Row<Problem, Pointers>> rows, const char* pass, const char* dtypes,
+              const Problem& problem, const Pointers& pointers, const Context& context = {}) {
   run_row(select(rows, pass, dtypes, problem, context.device), problem, pointers, context);
 }
 

@@ -83,7 +83,9 @@ struct VecI {
   __m256i v;
   OCTET_SIMD static VecI zero() { return {_mm256_setzero_si256()}; }
   OCTET_SIMD static VecI set1(std::int32_t x) { return {_mm256_set1_epi32(x)}; }
-  OCTET_SIMD static VecI load(const std::int32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+  OCTET_SIMD static VecI load(const std::int32_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+  }
   OCTET_SIMD static VecI load(const std::int32_t* p, int n) { return {_mm256_maskload_epi32(p, first_lanes8(n))}; }
   OCTET_SIMD void store(std::int32_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   OCTET_SIMD void store(std::int32_t* p, int n) const { _mm256_maskstore_epi32(p, first_lanes8(n), v); }
@@ -194,7 +196,8 @@ OCTET_SIMD void transpose(VecF (&rows)[8]) {
   OCTET_UNROLL
   for (int i = 0; i < 8; i += 4) {
     const __m256 a = _mm256_unpacklo_ps(rows[i].v, rows[i + 1].v), b = _mm256_unpackhi_ps(rows[i].v, rows[i + 1].v);
-    const __m256 c = _mm256_unpacklo_ps(rows[i + 2].v, rows[i + 3].v), d = _mm256_unpackhi_ps(rows[i + 2].v, rows[i + 3].v);
+    const __m256 c = _mm256_unpacklo_ps(rows[i + 2].v, rows[i + 3].v),
+                 d = _mm256_unpackhi_ps(rows[i + 2].v, rows[i + 3].v);
     t[i] = _mm256_shuffle_ps(a, c, 0x44);
     t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
     t[i + 2] = _mm256_shuffle_ps(b, d, 0x44);

@@ -105,9 +105,7 @@ struct VecI {
   OCTET_SIMD static VecI load_s8(const std::int8_t* p, int n) {
     return {_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes16(n), p))};
   }
-  OCTET_SIMD void store_bytes(void* p) const {
-    _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
-  }
+  OCTET_SIMD void store_bytes(void* p) const { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
   OCTET_SIMD void store_bytes(void* p, int n) const {
     _mm_mask_storeu_epi8(p, first_lanes16(n), _mm512_cvtepi32_epi8(v));
   }
@@ -186,7 +184,8 @@ OCTET_SIMD void transpose(VecF (&rows)[16]) {
   OCTET_UNROLL
   for (int i = 0; i < 16; i += 4) {
     const __m512 a = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v), b = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
-    const __m512 c = _mm512_unpacklo_ps(rows[i + 2].v, rows[i + 3].v), d = _mm512_unpackhi_ps(rows[i + 2].v, rows[i + 3].v);
+    const __m512 c = _mm512_unpacklo_ps(rows[i + 2].v, rows[i + 3].v),
+                 d = _mm512_unpackhi_ps(rows[i + 2].v, rows[i + 3].v);
     t[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(c)));
     t[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(c)));
     t[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(b), _mm512_castps_pd(d)));

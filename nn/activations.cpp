@@ -4,9 +4,12 @@ namespace octet::nn {
 
 std::string Activation::kind() const {
   switch (act_) {
-    case ops::Activation::relu: return "ReLU";
-    case ops::Activation::relu6: return "ReLU6";
-    case ops::Activation::none: break;
+    case ops::Activation::relu:
+      return "ReLU";
+    case ops::Activation::relu6:
+      return "ReLU6";
+    case ops::Activation::none:
+      break;
   }
   return "Identity";
 }

@@ -7,8 +7,8 @@ namespace octet::nn {
 
 BatchNorm2d::BatchNorm2d(std::int64_t channels, double momentum, double epsilon) {
   OCTET_CHECK(channels > 0, "BatchNorm2d", "channels {} must be positive", channels);
-  OCTET_CHECK(momentum >= 0 && momentum <= 1 && epsilon > 0, "BatchNorm2d", "momentum {} is not in [0, 1], or epsilon {} not positive",
-              momentum, epsilon);
+  OCTET_CHECK(momentum >= 0 && momentum <= 1 && epsilon > 0, "BatchNorm2d",
+              "momentum {} is not in [0, 1], or epsilon {} not positive", momentum, epsilon);
   gamma = register_parameter("gamma", Tensor::full({channels}, 1));
   beta = register_parameter("beta", Tensor::zeros({channels}));
   state.running_mean = register_buffer("running_mean", Tensor::zeros({channels}));
@@ -38,7 +38,9 @@ void BatchNorm2d::stop_folding() {
 
 bool BatchNorm2d::folds_while_training() const { return folded_scale_ != nullptr && !TransformBypass::active(); }
 
-Variable BatchNorm2d::transformed_affine(const Variable& affine) const { return through_slot("affine_transform", affine); }
+Variable BatchNorm2d::transformed_affine(const Variable& affine) const {
+  return through_slot("affine_transform", affine);
+}
 
 void BatchNorm2d::fold_into(Conv2d& conv) {
   OCTET_CHECK(!folded_ && folded_scale_ == nullptr, "BatchNorm2d", "this batch norm is folded already");
@@ -53,7 +55,8 @@ void BatchNorm2d::fold_into(Conv2d& conv) {
   const std::int64_t inner = weight.numel() / channels;
   for (std::int64_t i = 0; i < channels * inner; ++i) weight.data<float>()[i] *= scale[i / inner];
   Tensor bias = conv.bias.defined() ? conv.bias.value().to(Device::cpu) : Tensor::zeros({channels});
-  for (std::int64_t c = 0; c < channels; ++c) bias.data<float>()[c] = std::fma(bias.data<float>()[c], scale[c], shift[c]);
+  for (std::int64_t c = 0; c < channels; ++c)
+    bias.data<float>()[c] = std::fma(bias.data<float>()[c], scale[c], shift[c]);
   conv.weight.value().copy_from(weight);
   if (!conv.bias.defined())
     conv.add_bias(bias.to(conv.weight.value().device()));

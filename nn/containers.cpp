@@ -6,7 +6,9 @@ namespace octet::nn {
 namespace {
 
 // A tensor as the deferred form: nothing left to apply but `act`.
-ops::Deferred deferred(const Variable& z, ops::Activation act = ops::Activation::none) { return {z, {}, act, {}, {}, true}; }
+ops::Deferred deferred(const Variable& z, ops::Activation act = ops::Activation::none) {
+  return {z, {}, act, {}, {}, true};
+}
 
 Conv2dOptions without_bias(Conv2dOptions options) {
   options.bias = false;

@@ -5,11 +5,11 @@
 namespace octet::nn {
 
 Conv2d::Conv2d(const Conv2dOptions& options) : options_(options) {
-  OCTET_CHECK(options.in_channels > 0 && options.out_channels > 0 && options.kernel_h > 0 && options.kernel_w > 0, "Conv2d",
-              "channels {} -> {} and kernel {}x{} must be positive", options.in_channels, options.out_channels, options.kernel_h,
-              options.kernel_w);
-  OCTET_CHECK(options.stride > 0 && options.padding >= 0, "Conv2d", "stride {} must be positive, padding {} not negative",
-              options.stride, options.padding);
+  OCTET_CHECK(options.in_channels > 0 && options.out_channels > 0 && options.kernel_h > 0 && options.kernel_w > 0,
+              "Conv2d", "channels {} -> {} and kernel {}x{} must be positive", options.in_channels,
+              options.out_channels, options.kernel_h, options.kernel_w);
+  OCTET_CHECK(options.stride > 0 && options.padding >= 0, "Conv2d",
+              "stride {} must be positive, padding {} not negative", options.stride, options.padding);
   OCTET_CHECK(!options.depthwise || options.in_channels == options.out_channels, "Conv2d",
               "a depthwise convolution keeps its channels, not {} -> {}", options.in_channels, options.out_channels);
   const std::int64_t read = options.depthwise ? 1 : options.in_channels;
@@ -28,8 +28,8 @@ ops::Conv2dArgs Conv2d::args() const { return {options_.stride, options_.stride,
 
 void Conv2d::add_bias(Tensor value) {
   OCTET_CHECK(!bias.defined(), "Conv2d", "this convolution has a bias already");
-  OCTET_CHECK(value.shape() == Shape{options_.out_channels}, "Conv2d", "bias of shape {} for {} filters", value.shape().str(),
-              options_.out_channels);
+  OCTET_CHECK(value.shape() == Shape{options_.out_channels}, "Conv2d", "bias of shape {} for {} filters",
+              value.shape().str(), options_.out_channels);
   const DeviceScope there(weight.value().device());
   bias = register_parameter("bias", std::move(value));
   options_.bias = true;
@@ -45,7 +45,8 @@ Tensor Conv2d::folded_factor() const {
 }
 
 Variable Conv2d::folded(const Variable& parameter) const {
-  return folds() && parameter.defined() ? ops::fold_batchnorm(parameter, folded_scale_->gamma, folded_scale_->state) : parameter;
+  return folds() && parameter.defined() ? ops::fold_batchnorm(parameter, folded_scale_->gamma, folded_scale_->state)
+                                        : parameter;
 }
 
 Variable Conv2d::forward(const Variable& src) {

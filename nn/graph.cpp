@@ -68,7 +68,8 @@ GraphNode describe(const Node& node, const std::unordered_map<const Node*, int>&
     made.parameters.push_back(input);
   }
   // The affine map is applied by whoever reads the conv; it belongs to the batch norm that made it.
-  if (made.op == "affine_act" && made.inputs.size() == 2) module = made_before[static_cast<std::size_t>(made.inputs[1])].module;
+  if (made.op == "affine_act" && made.inputs.size() == 2)
+    module = made_before[static_cast<std::size_t>(made.inputs[1])].module;
   if (const auto name = index.names.find(module); name != index.names.end()) {
     made.path = name->second.first;
     made.module = name->second.second;
@@ -101,8 +102,8 @@ Graph record_once(Module& model, const Shape& shape, std::uint64_t stream, const
 }
 
 bool same(const GraphNode& a, const GraphNode& b) {
-  if (a.op != b.op || a.attributes != b.attributes || a.inputs != b.inputs || a.module != b.module || !(a.shape == b.shape) ||
-      a.parameters.size() != b.parameters.size())
+  if (a.op != b.op || a.attributes != b.attributes || a.inputs != b.inputs || a.module != b.module ||
+      !(a.shape == b.shape) || a.parameters.size() != b.parameters.size())
     return false;
   for (std::size_t i = 0; i < a.parameters.size(); ++i)
     if (a.parameters[i].node() != b.parameters[i].node()) return false;
@@ -111,7 +112,8 @@ bool same(const GraphNode& a, const GraphNode& b) {
 
 std::int64_t macs_of(const GraphNode& node) {
   if (node.op != "conv2d" && node.op != "dwconv2d" && node.op != "linear") return 0;
-  OCTET_CHECK(!node.parameters.empty(), "trace", "the weight of a {} in '{}' is computed, not a parameter", node.op, node.path);
+  OCTET_CHECK(!node.parameters.empty(), "trace", "the weight of a {} in '{}' is computed, not a parameter", node.op,
+              node.path);
   const Shape& weight = node.parameters[0].shape();
   return node.shape.numel() * (weight.numel() / weight[0]);
 }
@@ -146,7 +148,8 @@ Graph trace(Module& model, const Shape& shape) {
   const Graph again = record_once(model, shape, 1, index);
   bool equal = graph.nodes.size() == again.nodes.size() && graph.output == again.output;
   for (std::size_t i = 0; equal && i < graph.nodes.size(); ++i) equal = same(graph.nodes[i], again.nodes[i]);
-  OCTET_CHECK(equal, "trace", "the model ran other operations for a second input: control flow that depends on data cannot be traced");
+  OCTET_CHECK(equal, "trace",
+              "the model ran other operations for a second input: control flow that depends on data cannot be traced");
   return graph;
 }
 

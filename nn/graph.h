@@ -11,11 +11,12 @@ namespace octet::nn {
 struct GraphNode {
   std::string op;
   Attributes attributes;
-  std::vector<int> inputs;      ///< indices of earlier nodes; parameters are not among them
+  std::vector<int> inputs;           ///< indices of earlier nodes; parameters are not among them
   std::vector<Variable> parameters;  ///< leaf inputs (weight, bias, gamma, beta), in argument order
-  Module* module = nullptr;     ///< owner of its parameters (of an affine_act: the batch norm), else the innermost module that ran it
-  std::string path;             ///< its dotted name, "" for the root
-  Shape shape;                  ///< of the value, pictures extent 1
+  Module* module =
+      nullptr;  ///< owner of its parameters (of an affine_act: the batch norm), else the innermost module that ran it
+  std::string path;  ///< its dotted name, "" for the root
+  Shape shape;       ///< of the value, pictures extent 1
 };
 
 /// Topological order, the branch of an op's first argument first; nodes[0] is the input.

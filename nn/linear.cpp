@@ -4,7 +4,8 @@
 namespace octet::nn {
 
 Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias) {
-  OCTET_CHECK(in_features > 0 && out_features > 0, "Linear", "features {} -> {} must be positive", in_features, out_features);
+  OCTET_CHECK(in_features > 0 && out_features > 0, "Linear", "features {} -> {} must be positive", in_features,
+              out_features);
   Tensor w({out_features, in_features});
   fill_uniform(w, xavier_bound(in_features, out_features), 0, 0);
   weight = register_parameter("weight", w);

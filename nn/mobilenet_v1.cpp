@@ -11,9 +11,19 @@ struct BlockPlan {
   std::int64_t in, out, stride;
 };
 // Widths at scale 1 and strides of Howard et al. 2017, table 1.
-constexpr std::array<BlockPlan, 13> kBlocks{{{32, 64, 1}, {64, 128, 2}, {128, 128, 1}, {128, 256, 2}, {256, 256, 1},
-                                             {256, 512, 2}, {512, 512, 1}, {512, 512, 1}, {512, 512, 1}, {512, 512, 1},
-                                             {512, 512, 1}, {512, 1024, 2}, {1024, 1024, 1}}};
+constexpr std::array<BlockPlan, 13> kBlocks{{{32, 64, 1},
+                                             {64, 128, 2},
+                                             {128, 128, 1},
+                                             {128, 256, 2},
+                                             {256, 256, 1},
+                                             {256, 512, 2},
+                                             {512, 512, 1},
+                                             {512, 512, 1},
+                                             {512, 512, 1},
+                                             {512, 512, 1},
+                                             {512, 512, 1},
+                                             {512, 1024, 2},
+                                             {1024, 1024, 1}}};
 
 // Depthwise 3x3 then pointwise 1x1, each with batch norm and ReLU.
 class SeparableBlock : public Module {
@@ -25,9 +35,7 @@ class SeparableBlock : public Module {
     pw_ = register_module("pw", std::make_shared<ConvBnAct>(pointwise, ops::Activation::relu));
   }
   std::string kind() const override { return "SeparableBlock"; }
-  Variable forward(const Variable& src) override {
-    return ops::materialise((*this)(ops::Deferred{src}));
-  }
+  Variable forward(const Variable& src) override { return ops::materialise((*this)(ops::Deferred{src})); }
   using Module::operator();
   ops::Deferred operator()(const ops::Deferred& src) {
     ScopeGuard scope(this);
@@ -41,11 +49,14 @@ class SeparableBlock : public Module {
 class MobileNetV1 : public Module {
  public:
   explicit MobileNetV1(const MobileNetV1Options& options) {
-    const auto width = [&](std::int64_t channels) { return static_cast<std::int64_t>(static_cast<double>(channels) * options.scale); };
+    const auto width = [&](std::int64_t channels) {
+      return static_cast<std::int64_t>(static_cast<double>(channels) * options.scale);
+    };
     // The cifar variant keeps 32x32 maps through the stem and the first reduction.
     const bool cifar = options.variant == Variant::cifar;
-    conv1_ = register_module("conv1", std::make_shared<ConvBnAct>(Conv2dOptions{3, width(32), 3, 3, cifar ? 1 : 2, 1, false, false},
-                                                                  ops::Activation::relu));
+    conv1_ = register_module(
+        "conv1", std::make_shared<ConvBnAct>(Conv2dOptions{3, width(32), 3, 3, cifar ? 1 : 2, 1, false, false},
+                                             ops::Activation::relu));
     std::vector<std::shared_ptr<Module>> blocks;
     for (std::size_t i = 0; i < kBlocks.size(); ++i) {
       const auto& plan = kBlocks[i];
@@ -77,8 +88,10 @@ class MobileNetV1 : public Module {
 }  // namespace
 
 std::shared_ptr<Module> mobilenet_v1(const MobileNetV1Options& options) {
-  OCTET_CHECK(options.scale >= 0.03125 && options.scale <= 4, "mobilenet_v1", "scale {} is not in [1/32, 4]", options.scale);
-  OCTET_CHECK(options.classes >= 1 && options.classes <= 100000, "mobilenet_v1", "classes {} is not in [1, 100000]", options.classes);
+  OCTET_CHECK(options.scale >= 0.03125 && options.scale <= 4, "mobilenet_v1", "scale {} is not in [1/32, 4]",
+              options.scale);
+  OCTET_CHECK(options.classes >= 1 && options.classes <= 100000, "mobilenet_v1", "classes {} is not in [1, 100000]",
+              options.classes);
   const auto net = [&] {
     const UnsetWeights unset;
     return std::make_shared<MobileNetV1>(options);

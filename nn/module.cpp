@@ -12,7 +12,9 @@ namespace {
 thread_local bool bypassed = false;
 thread_local Device t_device = Device::cpu;
 
-std::string joined(const std::string& prefix, const std::string& name) { return prefix.empty() ? name : prefix + "." + name; }
+std::string joined(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
 
 // Visits a module and its descendants once each, depth first, with dotted names.
 template <class Visit>
@@ -90,8 +92,8 @@ void Module::load_state(const NamedTensors& given) {
     OCTET_CHECK(at != by_name.end(), "load_state", "tensor '{}' ({}) is missing", name, tensor.shape().str());
     const Tensor& source = *at->second;
     OCTET_CHECK(source.defined() && source.shape() == tensor.shape() && source.dtype() == tensor.dtype(), "load_state",
-                "tensor '{}' is {} {}, the model expects {} {}", name, source.shape().str(), name_of(source.dtype()), tensor.shape().str(),
-                name_of(tensor.dtype()));
+                "tensor '{}' is {} {}, the model expects {} {}", name, source.shape().str(), name_of(source.dtype()),
+                tensor.shape().str(), name_of(tensor.dtype()));
   }
   for (const auto& [name, tensor] : given)
     OCTET_CHECK(known.contains(name), "load_state", "unexpected tensor '{}': the model has none of that name", name);
@@ -124,8 +126,10 @@ std::int64_t Module::parameter_count() const {
 
 void Module::set_slot(const std::string& name, std::shared_ptr<Transform> transform) {
   const auto names = slot_names();
-  OCTET_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "set_slot", "a {} has no slot '{}'", kind(), name);
-  const auto place = std::find_if(children_.begin(), children_.end(), [&](const auto& child) { return child.first == name; });
+  OCTET_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "set_slot", "a {} has no slot '{}'", kind(),
+              name);
+  const auto place =
+      std::find_if(children_.begin(), children_.end(), [&](const auto& child) { return child.first == name; });
   if (transform != nullptr) transform->train(training_);
   if (place == children_.end()) {
     if (transform != nullptr) children_.emplace_back(name, std::move(transform));
@@ -154,7 +158,9 @@ Variable Module::register_parameter(const std::string& name, Tensor value) {
   return variable;
 }
 
-Tensor Module::register_buffer(const std::string& name, Tensor value) { return register_buffer(name, std::move(value), t_device); }
+Tensor Module::register_buffer(const std::string& name, Tensor value) {
+  return register_buffer(name, std::move(value), t_device);
+}
 
 Tensor Module::register_buffer(const std::string& name, Tensor value, Device device) {
   value = value.to(device);
@@ -177,7 +183,8 @@ EvaluationMode::EvaluationMode(Module& model) {
   model.eval();
 }
 EvaluationMode::~EvaluationMode() {
-  for (const auto& [module, training] : before_) module->train(training);  // parents first, so the last word is a module's own
+  for (const auto& [module, training] : before_)
+    module->train(training);  // parents first, so the last word is a module's own
 }
 
 DeviceScope::DeviceScope(Device device) : before_(std::exchange(t_device, device)) {}

@@ -15,10 +15,14 @@ Variable Concat::operator()(const std::vector<Variable>& parts) {
 
 Variable AvgPool2d::forward(const Variable& src) { return ops::avg_pool(through_slot("input_transform", src), args_); }
 
-Variable GlobalAvgPool::forward(const Variable& src) { return ops::global_avg_pool(through_slot("input_transform", src)); }
+Variable GlobalAvgPool::forward(const Variable& src) {
+  return ops::global_avg_pool(through_slot("input_transform", src));
+}
 
 Dropout::Dropout(double probability, std::uint64_t seed)
-    : probability_(probability), seed_(seed), step_(register_buffer("step", Tensor::zeros({1}, DType::s32), Device::cpu)) {
+    : probability_(probability),
+      seed_(seed),
+      step_(register_buffer("step", Tensor::zeros({1}, DType::s32), Device::cpu)) {
   OCTET_CHECK(probability >= 0 && probability < 1, "Dropout", "probability {} is not in [0, 1)", probability);
 }
 

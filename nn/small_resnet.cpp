@@ -4,7 +4,8 @@
 namespace octet::nn {
 namespace {
 
-std::shared_ptr<ConvBnAct> conv_bn(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, ops::Activation act) {
+std::shared_ptr<ConvBnAct> conv_bn(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                                   ops::Activation act) {
   return std::make_shared<ConvBnAct>(Conv2dOptions{in, out, kernel, kernel, stride, kernel / 2, false, false}, act);
 }
 
@@ -14,7 +15,8 @@ class BasicBlock : public Module {
   BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride) {
     first_ = register_module("first", conv_bn(in, out, 3, stride, ops::Activation::relu));
     second_ = register_module("second", conv_bn(out, out, 3, 1, ops::Activation::none));
-    if (in != out || stride != 1) shortcut_ = register_module("shortcut", conv_bn(in, out, 1, stride, ops::Activation::none));
+    if (in != out || stride != 1)
+      shortcut_ = register_module("shortcut", conv_bn(in, out, 1, stride, ops::Activation::none));
     add_ = register_module("add", std::make_shared<Add>());
     relu_ = register_module("relu", relu());
   }
@@ -57,9 +59,11 @@ class SmallResNet : public Module {
 }  // namespace
 
 std::shared_ptr<Module> small_resnet(const SmallResNetOptions& options) {
-  OCTET_CHECK(options.classes >= 1 && options.classes <= 100000 && options.width >= 1 && options.width <= 4096 && options.blocks_per_stage >= 1 &&
-                  options.blocks_per_stage <= 1000, "small_resnet",
-              "classes {}, width {} and blocks_per_stage {} must be positive (and at most 100000, 4096 and 1000)", options.classes, options.width, options.blocks_per_stage);
+  OCTET_CHECK(options.classes >= 1 && options.classes <= 100000 && options.width >= 1 && options.width <= 4096 &&
+                  options.blocks_per_stage >= 1 && options.blocks_per_stage <= 1000,
+              "small_resnet",
+              "classes {}, width {} and blocks_per_stage {} must be positive (and at most 100000, 4096 and 1000)",
+              options.classes, options.width, options.blocks_per_stage);
   const auto net = [&] {
     const UnsetWeights unset;
     return std::make_shared<SmallResNet>(options);

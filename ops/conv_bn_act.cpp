@@ -62,7 +62,8 @@ Rooms rooms_of(bool depthwise) {
 
 /// The row that runs, unless it would be the reference on a processor that can do better: the plain passes have vector
 /// rows for everything.
-const ConvBnRow* fast_row(const Rooms& rooms, const char* pass, const char* dtypes, const ConvBnProblem& problem, Device device) {
+const ConvBnRow* fast_row(const Rooms& rooms, const char* pass, const char* dtypes, const ConvBnProblem& problem,
+                          Device device) {
   const ConvBnRow* row = kernels::find_row(rooms.rows, pass, dtypes, problem, device);
   if (device != Device::cpu) return row;
   if (row == nullptr || !kernels::same_text(row->impl, "reference") || usable_isa() == Isa::reference) return row;

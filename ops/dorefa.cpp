@@ -24,13 +24,14 @@ Variable dorefa(const Variable& src, const Tensor& top) {
   kernels::DorefaPointers p;
   p.dst = dst.raw();
   run("dorefa_fwd", src.value(), top, p);
-  return record(kOp, {}, {src}, std::move(dst), [src = src.value(), top](const Tensor& d_dst, const std::vector<bool>&) {
-    Tensor d_src = detail::empty_like(src);
-    kernels::DorefaPointers p;
-    p.d_dst = d_dst.raw(), p.d_src = d_src.raw();
-    run("dorefa_bwd", src, top, p);
-    return std::vector<Tensor>{d_src};
-  });
+  return record(kOp, {}, {src}, std::move(dst),
+                [src = src.value(), top](const Tensor& d_dst, const std::vector<bool>&) {
+                  Tensor d_src = detail::empty_like(src);
+                  kernels::DorefaPointers p;
+                  p.d_dst = d_dst.raw(), p.d_src = d_src.raw();
+                  run("dorefa_bwd", src, top, p);
+                  return std::vector<Tensor>{d_src};
+                });
 }
 
 }  // namespace octet::ops

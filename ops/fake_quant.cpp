@@ -86,7 +86,8 @@ void multiply(Tensor& values, double factor) {
   problem.count = values.numel(), problem.factor = factor;
   kernels::QuantizerPointers p;
   p.src = values.raw(), p.dst = values.raw();
-  kernels::dispatch(kernels::quantizer_rows(), "scaled", detail::row_of(values), problem, p, detail::context_of(values));
+  kernels::dispatch(kernels::quantizer_rows(), "scaled", detail::row_of(values), problem, p,
+                    detail::context_of(values));
 }
 
 constexpr const char* kPlain = "fake_quant";
@@ -149,7 +150,8 @@ Variable fake_quant(const Variable& src, const QuantParams& params, bool masked)
 Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked) {
   detail::check_float(kPlain, "src", src);
   detail::check_device(kPlain, "scale", scale, src.value());
-  const FakeQuantProblem problem = detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  const FakeQuantProblem problem =
+      detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
   check_scales(kPlain, scale, bounds.rule);
   return quantize(problem, src, scale, masked);
 }
@@ -178,7 +180,8 @@ QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds
   QuantParams& params = made.codes.params;
   params.scale.clear();
   params.axis = src.shape()[0] > 1 ? 0 : -1;
-  const FakeQuantProblem problem = detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(src.shape()[0]), params);
+  const FakeQuantProblem problem =
+      detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(src.shape()[0]), params);
   Tensor dst = detail::empty_like(src.value());
   made.scale = detail::empty_like(dst, Shape{problem.channels});
   FakeQuantPointers p;
@@ -190,15 +193,18 @@ QuantizedWeight fake_quant_weight(const Variable& src, const QuantParams& bounds
   }
   kernels::dispatch(kernels::fake_quant_rows(), "weight_quant_fwd", "f32", problem, p, detail::context_of(dst));
   check_scales(kPlain, made.scale, params.rule);
-  if (dst.device() == Device::cpu) params.scale.assign(made.scale.data<float>(), made.scale.data<float>() + problem.channels);
+  if (dst.device() == Device::cpu)
+    params.scale.assign(made.scale.data<float>(), made.scale.data<float>() + problem.channels);
   made.value = record_unmasked(problem, src, std::move(dst), made.scale);
   return made;
 }
 
 Variable quantized_already(const Variable& src, const QuantParams& bounds, const Tensor& scale, Tensor value) {
   detail::check_float(kPlain, "weight", src);
-  OCTET_CHECK(value.shape() == src.shape() && value.device() == src.value().device(), kPlain, "{} is no value of {}", value.shape().str(), src.shape().str());
-  const FakeQuantProblem problem = detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
+  OCTET_CHECK(value.shape() == src.shape() && value.device() == src.value().device(), kPlain, "{} is no value of {}",
+              value.shape().str(), src.shape().str());
+  const FakeQuantProblem problem =
+      detail::grid_problem(kPlain, src.value(), static_cast<std::size_t>(scale.numel()), bounds);
   return record_unmasked(problem, src, std::move(value), scale);
 }
 

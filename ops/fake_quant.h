@@ -11,6 +11,7 @@ namespace octet::ops::detail {
 kernels::FakeQuantProblem checked_grid(const char* op, const Tensor& src, const QuantParams& params);
 
 /// The same of `scales` scales that are not looked at.
-kernels::FakeQuantProblem grid_problem(const char* op, const Tensor& src, std::size_t scales, const QuantParams& bounds);
+kernels::FakeQuantProblem grid_problem(const char* op, const Tensor& src, std::size_t scales,
+                                       const QuantParams& bounds);
 
 }  // namespace octet::ops::detail

@@ -80,12 +80,14 @@ Variable softmax_kl(const Variable& logits, const Tensor& teacher, double temper
   detail::check_float(kOp, "logits", logits);
   detail::check_rank(kOp, "logits", logits.value(), 2, "N,C");
   detail::check_like(kOp, "teacher", Variable(teacher), logits.value(), logits.shape());
-  OCTET_CHECK(temperature > 0 && std::isfinite(temperature), kOp, "temperature {} is not a positive number", temperature);
+  OCTET_CHECK(temperature > 0 && std::isfinite(temperature), kOp, "temperature {} is not a positive number",
+              temperature);
   const kernels::SoftmaxKlProblem problem{logits.shape()[0], logits.shape()[1], temperature};
   Tensor loss = detail::empty_like(logits.value(), Shape{1}), difference = detail::empty_like(logits.value());
   kernels::SoftmaxKlPointers p;
   p.logits = logits.value().raw(), p.teacher = teacher.raw(), p.difference = difference.raw(), p.loss = loss.raw();
-  kernels::dispatch(kernels::softmax_kl_rows(), "softmax_kl_fwd", detail::row_of(loss), problem, p, detail::context_of(loss));
+  kernels::dispatch(kernels::softmax_kl_rows(), "softmax_kl_fwd", detail::row_of(loss), problem, p,
+                    detail::context_of(loss));
   return record(kOp, {{"temperature", temperature}}, {logits}, std::move(loss),
                 [=](const Tensor& d_loss, const std::vector<bool>&) {
                   Tensor d_logits = detail::empty_like(difference), saved = difference;

@@ -30,15 +30,15 @@ struct BatchNormState {
   Tensor running_mean, running_var;  ///< c; f32 (f64 in gradient checks)
   double momentum = 0.9;             ///< weight of the old value, as PaddlePaddle counts it
   double epsilon = 1e-5;
-  bool unbiased = false;             ///< running_var from the unbiased batch variance (PyTorch) or the biased one (Paddle)
+  bool unbiased = false;  ///< running_var from the unbiased batch variance (PyTorch) or the biased one (Paddle)
 };
 /// Batch normalisation as an affine map (Ioffe & Szegedy 2015): returns {2, c}, row 0 scale = γ/√(var + ε), row 1
 /// shift = β − mean·scale. Training: statistics of z (gradients flow through them) and the state is updated; evaluation:
 /// running statistics, z undefined allowed. z: any rank, channels innermost.
 /// `folded`: the weights of z have been through fold_batchnorm() with this state. Then the map is to be applied to that z: what the
 /// normalisation of z without the factor gives, in evaluation scale = 1 (kernels/batchnorm_affine has the formulas).
-Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state, bool training,
-                          bool folded = false);
+Variable batchnorm_affine(const Variable& z, const Variable& gamma, const Variable& beta, BatchNormState& state,
+                          bool training, bool folded = false);
 /// weight·γ/√(running_var + ε) per entry of axis 0 (Jacob et al. 2018; Krishnamoorthi 2018): a weight, or a bias, as deployment
 /// will have it. Gradients to weight and γ; the running variance counts as a constant.
 Variable fold_batchnorm(const Variable& weight, const Variable& gamma, const BatchNormState& state);
@@ -94,7 +94,8 @@ Variable fake_quant(const Variable& src, const QuantParams& bounds, const Tensor
 /// Element-wise gradient scaling (Lee et al. 2021): the same forward; inside the grid a gradient g becomes
 /// g·(1 + delta·sign(g)·(x − x_q) / step). The paper measures that distance in widths of the grid, so that its δ is
 /// delta·(hi − lo).
-Variable fake_quant_scaled(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked, double delta);
+Variable fake_quant_scaled(const Variable& src, const QuantParams& bounds, const Tensor& scale, bool masked,
+                           double delta);
 /// Σ (x − x̂)² over src, x̂ its value on the symmetric grid `bounds` with `scale` as in fake_quant(), where x lies inside the grid, and 0
 /// where it is clipped (Nagel et al. 2022, equation 5) → one element. x̂ counts as a constant.
 Variable grid_distance(const Variable& src, const QuantParams& bounds, const Tensor& scale);
@@ -119,12 +120,13 @@ Variable quantized_already(const Variable& src, const QuantParams& bounds, const
 /// Learned step size (LSQ, Esser et al. 2020): `step` (1 or channels of axis 0) is a parameter; its gradient is scaled by
 /// `gradient_scale`. Codes as in fake_quant with rule onnx, zero point and bounds of `params` (its scale is ignored). A step
 /// that an update drove below kMinScale counts as kMinScale.
-Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params, double gradient_scale);
+Variable fake_quant_learned(const Variable& src, const Variable& step, const QuantParams& params,
+                            double gradient_scale);
 /// LSQ+ (Bhalgat et al. 2020): an offset β (one element) is learned beside the step, x̂ = clip(round((x − β)/s), lo, hi)·s + β. Here the
 /// zero point of `params` stands for −β/s, rounded, so that 0 is a code; the rounding passes gradients straight through: ds and dβ
 /// are the paper's, Σ g·(q − z − x/s inside, lo or hi outside) and Σ g outside, both scaled by `gradient_scale`.
-Variable fake_quant_learned(const Variable& src, const Variable& step, const Variable& offset, const QuantParams& params,
-                            double gradient_scale);
+Variable fake_quant_learned(const Variable& src, const Variable& step, const Variable& offset,
+                            const QuantParams& params, double gradient_scale);
 /// PACT as PaddleSlim has it: y = x − relu(x − α) + relu(−α − x), α one element; dα = Σ_{x>α} g − Σ_{x<−α} g
 /// (Choi et al. 2018 for x ≥ 0).
 Variable pact(const Variable& src, const Variable& alpha);
@@ -147,14 +149,14 @@ struct LateGradient;  // ops/batchnorm.h
 
 /// A raw conv output together with the affine map, activation and quantizer that its consumer applies while loading.
 struct Deferred {
-  Variable z;                           ///< N,P,Q,K
-  Variable affine{};                    ///< {2, K}: scale and shift; undefined = identity
+  Variable z;         ///< N,P,Q,K
+  Variable affine{};  ///< {2, K}: scale and shift; undefined = identity
   Activation act = Activation::none;
-  std::optional<QuantParams> quant{};   ///< plain straight-through quantizer applied last; none = floats
-  Tensor scale{};                       ///< f32 {1} on a device: the quantizer's, whose own is empty then
-  bool masked = true;                   ///< of `quant`, as in fake_quant
-  Tensor low{}, high{};                 ///< K: extremes of z, where its producer was asked for them (wants_range)
-  std::shared_ptr<LateGradient> late{}; ///< set by a fused producer: z's gradient through its batch statistics
+  std::optional<QuantParams> quant{};    ///< plain straight-through quantizer applied last; none = floats
+  Tensor scale{};                        ///< f32 {1} on a device: the quantizer's, whose own is empty then
+  bool masked = true;                    ///< of `quant`, as in fake_quant
+  Tensor low{}, high{};                  ///< K: extremes of z, where its producer was asked for them (wants_range)
+  std::shared_ptr<LateGradient> late{};  ///< set by a fused producer: z's gradient through its batch statistics
 };
 /// The tensor that a Deferred stands for: fake_quant(act(z·scale + shift)).
 Variable materialise(const Deferred& src);

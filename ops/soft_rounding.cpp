@@ -34,7 +34,9 @@ inline float log2_of(float x) {
 }
 
 inline double sigmoid(double v) { return 1 / (1 + portable::exp(-v)); }
-inline float sigmoid(float v) { return 1 / (1 + portable::exp2_of(std::min(std::max(-v, -80.0f), 80.0f) * 1.44269504f)); }
+inline float sigmoid(float v) {
+  return 1 / (1 + portable::exp2_of(std::min(std::max(-v, -80.0f), 80.0f) * 1.44269504f));
+}
 /// size^exponent for size in [0, 1], exponent > 0; no less than 2^-120 in float.
 inline double power_of(double size, double exponent) {
   return size == 0 ? 0 : portable::exp(exponent * portable::log(size));

@@ -31,8 +31,8 @@ std::int64_t integer(const TensorFile& file, const char* key) {
 double real(const TensorFile& file, const char* key) {
   const std::string& text = file.meta(key);
   double value = 0;
-  OCTET_CHECK(parsed(text, value) && std::isfinite(value), "checkpoint", "'{}': '{}' is '{}', not a number", file.name, key,
-              text);
+  OCTET_CHECK(parsed(text, value) && std::isfinite(value), "checkpoint", "'{}': '{}' is '{}', not a number", file.name,
+              key, text);
   return value;
 }
 
@@ -42,14 +42,16 @@ void require_kind(const TensorFile& file, const char* kind, const char* what) {
 }
 
 /// What the file has for each tensor of the methods, in their order.
-std::vector<Tensor> fitting(const nn::Module::NamedTensors& methods, const std::map<std::string, Tensor>& given, const std::string& path) {
-  OCTET_CHECK(given.size() == methods.size(), "resume", "'{}' has {} tensors of training methods, {} expected", path, given.size(),
-              methods.size());
+std::vector<Tensor> fitting(const nn::Module::NamedTensors& methods, const std::map<std::string, Tensor>& given,
+                            const std::string& path) {
+  OCTET_CHECK(given.size() == methods.size(), "resume", "'{}' has {} tensors of training methods, {} expected", path,
+              given.size(), methods.size());
   std::vector<Tensor> all;
   for (const auto& [name, tensor] : methods) {
     const auto at = given.find(name);
-    OCTET_CHECK(at != given.end() && at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(), "resume",
-                "'{}' has no '{}' {} {} of a training method", path, name, name_of(tensor.dtype()), tensor.shape().str());
+    OCTET_CHECK(at != given.end() && at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(),
+                "resume", "'{}' has no '{}' {} {} of a training method", path, name, name_of(tensor.dtype()),
+                tensor.shape().str());
     all.push_back(at->second);
   }
   return all;
@@ -57,8 +59,8 @@ std::vector<Tensor> fitting(const nn::Module::NamedTensors& methods, const std::
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model, const Momentum& optimizer,
-                     const Position& position, const nn::Module::NamedTensors& methods) {
+void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model,
+                     const Momentum& optimizer, const Position& position, const nn::Module::NamedTensors& methods) {
   NamedTensors tensors = model.state();
   for (const auto& entry : optimizer.state()) tensors.push_back(entry);
   for (const auto& [name, tensor] : methods) tensors.emplace_back(kMethod + name, tensor);
@@ -78,7 +80,9 @@ Position load_checkpoint(const std::string& path, const std::string& tag, nn::Mo
                          const nn::Module::NamedTensors& methods) {
   const TensorFile file = read_safetensors(path, {.copy = true, .require_checksum = true});
   require_kind(file, "checkpoint", "checkpoint");
-  OCTET_CHECK(file.meta("octet.tag") == tag, "resume", "'{}' belongs to other options ('{}', now '{}') ---> HINT resume with the options it began with, or use another --out",
+  OCTET_CHECK(file.meta("octet.tag") == tag, "resume",
+              "'{}' belongs to other options ('{}', now '{}') ---> HINT resume with the options it began with, or use "
+              "another --out",
               path, file.meta("octet.tag"), tag);
   Position position{integer(file, "octet.epoch"), integer(file, "octet.batch"), integer(file, "octet.step"), {}};
   position.scores = {real(file, "octet.loss_sum"), integer(file, "octet.pictures"), integer(file, "octet.top1_hits"),

@@ -14,8 +14,8 @@ struct Position {
 };
 
 /// Atomic (core/file.h); no timestamps, so equal states give equal bytes. `methods`: Method::state().
-void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model, const Momentum& optimizer,
-                     const Position& position, const nn::Module::NamedTensors& methods = {});
+void save_checkpoint(const std::string& path, const std::string& tag, const nn::Module& model,
+                     const Momentum& optimizer, const Position& position, const nn::Module::NamedTensors& methods = {});
 /// Restores model, optimizer and methods. Throws Error when the file is damaged, of another tag, or does not fit them; they are
 /// then as before.
 Position load_checkpoint(const std::string& path, const std::string& tag, nn::Module& model, Momentum& optimizer,

@@ -15,8 +15,8 @@ namespace {
 constexpr int kMostCopyingSteps = 3;
 }  // namespace
 
-DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods, const data::Dataset& dataset, const data::LoaderOptions& options,
-                         double label_smoothing)
+DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods, const data::Dataset& dataset,
+                         const data::LoaderOptions& options, double label_smoothing)
     : model_(model),
       optimizer_(optimizer),
       methods_(methods),
@@ -30,7 +30,8 @@ DeviceSteps::DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods
 void DeviceSteps::start(std::uint64_t epoch, std::int64_t first_batch, const Scores& so_far) {
   batches_.start(epoch, first_batch);
   kernels::ScoreSums sums;
-  sums.loss_sum = so_far.loss_sum, sums.pictures = so_far.pictures, sums.top1_hits = so_far.top1_hits, sums.top5_hits = so_far.top5_hits;
+  sums.loss_sum = so_far.loss_sum, sums.pictures = so_far.pictures, sums.top1_hits = so_far.top1_hits,
+  sums.top5_hits = so_far.top5_hits;
   gpu::copy_from_host(sums_.raw(), &sums, sizeof sums);
   first_batch_ = first_batch;
 }
@@ -42,7 +43,8 @@ void DeviceSteps::run(std::int64_t index) {
   const bool as_whole = size.stays_there && may_record_ && !profile::on();
   if (!as_whole || (!size.graph.defined() && !record(size, count))) {
     size.stays_there = !enqueue(count);
-    if (may_record_ && !size.stays_there && ++size.copying_steps == kMostCopyingSteps) stay_eager("this model's steps copy between host and device");
+    if (may_record_ && !size.stays_there && ++size.copying_steps == kMostCopyingSteps)
+      stay_eager("this model's steps copy between host and device");
     return;
   }
   const Span span(Kind::phase, "recorded step");
@@ -96,7 +98,8 @@ Variable DeviceSteps::loss_of(const data::Batch& batch) {
   }();
   const Span span(Kind::phase, "loss");
   check_labels(logits.shape()[-1]);
-  const Variable loss = methods_.loss(ops::softmax_cross_entropy(logits, batch.labels, label_smoothing_), batch, logits);
+  const Variable loss =
+      methods_.loss(ops::softmax_cross_entropy(logits, batch.labels, label_smoothing_), batch, logits);
   add_scores(logits, batch.labels, loss);
   return loss;
 }
@@ -107,7 +110,8 @@ void DeviceSteps::add_scores(const Variable& logits, const Tensor& labels, const
   kernels::ScorePointers p;
   p.logits = static_cast<const float*>(logits.value().raw()), p.labels = static_cast<const std::int32_t*>(labels.raw());
   p.loss = static_cast<const float*>(loss.value().raw()), p.sums = static_cast<kernels::ScoreSums*>(sums_.raw());
-  kernels::dispatch(kernels::score_rows(), "score_add", name_of(logits.value().dtype()), problem, p, kernels::context_of(sums_.device()));
+  kernels::dispatch(kernels::score_rows(), "score_add", name_of(logits.value().dtype()), problem, p,
+                    kernels::context_of(sums_.device()));
 }
 
 // On the device nobody looks at them any more.
@@ -115,7 +119,8 @@ void DeviceSteps::check_labels(std::int64_t classes) {
   if (classes == checked_classes_) return;
   const auto labels = dataset_.labels.span<std::int32_t>();
   for (std::size_t i = 0; i < labels.size(); ++i)
-    OCTET_CHECK(labels[i] >= 0 && labels[i] < classes, "fit", "label {} of picture {} is outside [0, {})", labels[i], i, classes);
+    OCTET_CHECK(labels[i] >= 0 && labels[i] < classes, "fit", "label {} of picture {} is outside [0, {})", labels[i], i,
+                classes);
   checked_classes_ = classes;
 }
 

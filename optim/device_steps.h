@@ -19,7 +19,8 @@ namespace octet::optim {
 class DeviceSteps {
  public:
   /// The model, the optimizer and the methods must outlive it.
-  DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods, const data::Dataset& dataset, const data::LoaderOptions& options, double label_smoothing);
+  DeviceSteps(nn::Module& model, Momentum& optimizer, Method& methods, const data::Dataset& dataset,
+              const data::LoaderOptions& options, double label_smoothing);
 
   ~DeviceSteps() { optimizer_.end_quantizing(); }
   DeviceSteps(const DeviceSteps&) = delete;
@@ -32,8 +33,8 @@ class DeviceSteps {
   void run(std::int64_t index);
 
   struct Report {
-    Scores scores;              ///< of the epoch so far
-    double batch_loss = 0;      ///< of the last batch
+    Scores scores;                ///< of the epoch so far
+    double batch_loss = 0;        ///< of the last batch
     std::int64_t lost_batch = 0;  ///< counted from 1: the first of the epoch whose loss was not finite; 0: none
     double lost_loss = 0;
   };

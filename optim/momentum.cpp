@@ -16,14 +16,17 @@ namespace octet::optim {
 Momentum::Momentum(nn::Module::NamedParameters parameters, const MomentumOptions& options)
     : Momentum(std::vector<Group>{{std::move(parameters), 1, options.weight_decay}}, options) {}
 
-Momentum::Momentum(std::vector<Group> groups, const MomentumOptions& options) : options_(options), groups_(std::move(groups)) {
+Momentum::Momentum(std::vector<Group> groups, const MomentumOptions& options)
+    : options_(options), groups_(std::move(groups)) {
   OCTET_CHECK(std::isfinite(options.lr) && options.lr > 0, "momentum", "learning rate {} must be positive", options.lr);
-  OCTET_CHECK(options.momentum >= 0 && options.momentum < 1, "momentum", "momentum {} is not in [0, 1)", options.momentum);
+  OCTET_CHECK(options.momentum >= 0 && options.momentum < 1, "momentum", "momentum {} is not in [0, 1)",
+              options.momentum);
   std::set<const Node*> seen;
   for (const Group& group : groups_) {
-    OCTET_CHECK(std::isfinite(group.lr_scale) && group.lr_scale >= 0, "momentum", "learning rate scale {} must not be negative", group.lr_scale);
-    OCTET_CHECK(std::isfinite(group.weight_decay) && group.weight_decay >= 0, "momentum", "weight decay {} must not be negative",
-                group.weight_decay);
+    OCTET_CHECK(std::isfinite(group.lr_scale) && group.lr_scale >= 0, "momentum",
+                "learning rate scale {} must not be negative", group.lr_scale);
+    OCTET_CHECK(std::isfinite(group.weight_decay) && group.weight_decay >= 0, "momentum",
+                "weight decay {} must not be negative", group.weight_decay);
     auto& velocities = velocities_.emplace_back();
     for (const auto& [name, parameter] : group.parameters) {
       OCTET_CHECK(seen.insert(parameter.node().get()).second, "momentum", "parameter '{}' is given twice", name);
@@ -64,11 +67,13 @@ class Momentum::There {
   There() : lr_({1}, DType::f64, Device::cuda) {}
 
   void step(std::vector<kernels::MomentumPart> parts, const MomentumOptions& options) {
-    const kernels::MomentumManyProblem problem{static_cast<std::int64_t>(parts.size()), options.momentum, options.nesterov};
+    const kernels::MomentumManyProblem problem{static_cast<std::int64_t>(parts.size()), options.momentum,
+                                               options.nesterov};
     const Tensor table = gpu::recording() ? recorded_.emplace_back(made(parts)) : current(std::move(parts));
     gpu::after_recording([this, lr = options.lr] { bring(lr); });
     kernels::dispatch(kernels::momentum_many_rows(), "momentum_many", "f32", problem,
-                      kernels::MomentumManyPointers{static_cast<const kernels::MomentumPart*>(table.raw()), static_cast<const double*>(lr_.raw())},
+                      kernels::MomentumManyPointers{static_cast<const kernels::MomentumPart*>(table.raw()),
+                                                    static_cast<const double*>(lr_.raw())},
                       kernels::context_of(Device::cuda));
   }
 
@@ -123,16 +128,23 @@ void Momentum::step() {
       if (!parameter.grad().defined()) continue;
       Tensor &weight = parameter.value(), &velocity = velocities_[g][i];
       if (weight.device() == Device::cuda) {
-        OCTET_CHECK(weight.dtype() == DType::f32, "momentum", "'{}' is {}, a device updates f32", group.parameters[i].first, name_of(weight.dtype()));
-        kernels::MomentumPart part{static_cast<const float*>(parameter.grad().raw()), static_cast<float*>(velocity.raw()), static_cast<float*>(weight.raw()),
-                                   weight.numel(), group.lr_scale, group.weight_decay};
-        if (const auto quantizer = quantizers_.find(parameter.node().get()); quantizer != quantizers_.end()) aim(part, weight, *quantizer->second);
+        OCTET_CHECK(weight.dtype() == DType::f32, "momentum", "'{}' is {}, a device updates f32",
+                    group.parameters[i].first, name_of(weight.dtype()));
+        kernels::MomentumPart part{static_cast<const float*>(parameter.grad().raw()),
+                                   static_cast<float*>(velocity.raw()),
+                                   static_cast<float*>(weight.raw()),
+                                   weight.numel(),
+                                   group.lr_scale,
+                                   group.weight_decay};
+        if (const auto quantizer = quantizers_.find(parameter.node().get()); quantizer != quantizers_.end())
+          aim(part, weight, *quantizer->second);
         kernels::cut_into_parts(part, parts);
         continue;
       }
-      const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum, group.weight_decay,
-                                             options_.nesterov};
-      cut(kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem), problem, parameter.grad(), velocity, weight, pieces);
+      const kernels::MomentumProblem problem{weight.numel(), options_.lr * group.lr_scale, options_.momentum,
+                                             group.weight_decay, options_.nesterov};
+      cut(kernels::select(kernels::momentum_rows(), "momentum", name_of(weight.dtype()), problem), problem,
+          parameter.grad(), velocity, weight, pieces);
     }
   }
   if (!parts.empty()) {
@@ -188,8 +200,8 @@ void Momentum::load_state(const nn::Module::NamedTensors& given) {
   for (const auto& [name, tensor] : own) {
     const auto at = by_name.find(name);
     OCTET_CHECK(at != by_name.end(), "momentum", "'{}' is missing", name);
-    OCTET_CHECK(at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(), "momentum", "'{}' is {}, expected {}", name,
-                at->second.shape().str(), tensor.shape().str());
+    OCTET_CHECK(at->second.shape() == tensor.shape() && at->second.dtype() == tensor.dtype(), "momentum",
+                "'{}' is {}, expected {}", name, at->second.shape().str(), tensor.shape().str());
   }
   for (auto& [name, tensor] : own) tensor.copy_from(by_name[name]);
 }

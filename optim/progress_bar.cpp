@@ -14,12 +14,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_between(Clock::time_point a, Clock::time_point b) { return std::chrono::duration<double>(b - a).count(); }
+double seconds_between(Clock::time_point a, Clock::time_point b) {
+  return std::chrono::duration<double>(b - a).count();
+}
 
 std::string bar_text(double fraction) {
   constexpr int kWidth = 20;
   const int full = static_cast<int>(fraction * kWidth);
-  return "[" + std::string(static_cast<std::size_t>(full), '=') + std::string(static_cast<std::size_t>(kWidth - full), ' ') + "]";
+  return "[" + std::string(static_cast<std::size_t>(full), '=') +
+         std::string(static_cast<std::size_t>(kWidth - full), ' ') + "]";
 }
 
 // A line longer than the terminal is wide would wrap, and the next one could not be drawn over it.
@@ -65,15 +68,18 @@ void ProgressBar::draw(std::int64_t done, const std::string& text, bool last) {
   const double seconds = std::max(1e-9, seconds_between(start_, drawn_));
   const double rate = static_cast<double>(std::max<std::int64_t>(0, done - already_)) / seconds;
   const double fraction = static_cast<double>(std::clamp<std::int64_t>(done, 0, total_)) / static_cast<double>(total_);
-  const std::string time = last ? "in " + clock_text(seconds) : "ETA " + (rate > 0 ? clock_text(static_cast<double>(total_ - done) / rate) : "?");
+  const std::string time = last ? "in " + clock_text(seconds)
+                                : "ETA " + (rate > 0 ? clock_text(static_cast<double>(total_ - done) / rate) : "?");
   const auto line = [&](const std::string& bar, const std::string& tail) {
-    return fmt::format("{} {}{:3.0f} %  {:.0f} {}/s  {}{}", label_, bar, fraction * 100, rate, unit_, text.empty() ? "" : text + "  ", tail);
+    return fmt::format("{} {}{:3.0f} %  {:.0f} {}/s  {}{}", label_, bar, fraction * 100, rate, unit_,
+                       text.empty() ? "" : text + "  ", tail);
   };
   if (terminal_) {
     const std::size_t room = terminal_columns() - 1;
     std::string shown = line(bar_text(fraction) + " ", time);
     if (shown.size() > room) shown = line("", time);
-    if (shown.size() > room) shown = fmt::format("{} {:3.0f} %  {:.0f} {}/s  {}", label_, fraction * 100, rate, unit_, time).substr(0, room);
+    if (shown.size() > room)
+      shown = fmt::format("{} {:3.0f} %  {:.0f} {}/s  {}", label_, fraction * 100, rate, unit_, time).substr(0, room);
     std::printf("\r\033[K%s%s", shown.c_str(), last ? "\n" : "");
   } else {
     std::printf("%s\n", line("", time).c_str());

@@ -16,7 +16,8 @@ class ProgressBar {
  public:
   /// `unit` counts what update() is told, for example "pictures"; `already` of them were done before (a resumed run) and
   /// do not count for the rate.
-  ProgressBar(std::string label, std::int64_t total, std::string unit, BarStyle style = BarStyle::automatic, std::int64_t already = 0);
+  ProgressBar(std::string label, std::int64_t total, std::string unit, BarStyle style = BarStyle::automatic,
+              std::int64_t already = 0);
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
 

@@ -10,9 +10,12 @@ namespace {
 // Of the base rate, when `done` of the steps lie behind.
 double share_of(ScheduleKind kind, double done) {
   switch (kind) {
-    case ScheduleKind::cosine: return (1 + portable::cos(3.14159265358979323846 * done)) / 2;
-    case ScheduleKind::step: return done < 0.5 ? 1.0 : done < 0.75 ? 0.1 : 0.01;
-    case ScheduleKind::constant: break;
+    case ScheduleKind::cosine:
+      return (1 + portable::cos(3.14159265358979323846 * done)) / 2;
+    case ScheduleKind::step:
+      return done < 0.5 ? 1.0 : done < 0.75 ? 0.1 : 0.01;
+    case ScheduleKind::constant:
+      break;
   }
   return 1;
 }

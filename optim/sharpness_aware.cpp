@@ -20,7 +20,8 @@ double sum_of_squares(const Tensor& values) {
   const std::int64_t count = values.numel(), whole = count / kLanes * kLanes;
   for (std::int64_t i = 0; i < whole; i += kLanes)
     for (std::int64_t k = 0; k < kLanes; ++k) lanes[k] += static_cast<double>(x[i + k]) * static_cast<double>(x[i + k]);
-  for (std::int64_t i = whole; i < count; ++i) lanes[i - whole] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (std::int64_t i = whole; i < count; ++i)
+    lanes[i - whole] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   return std::accumulate(lanes, lanes + kLanes, 0.0);
 }
 
@@ -33,20 +34,23 @@ void add(Tensor& to, const Tensor& values, float factor) {
 }  // namespace
 
 SharpnessAware::SharpnessAware(nn::Module& model, const SharpnessOptions& options) : model_(model), options_(options) {
-  OCTET_CHECK(std::isfinite(options.radius) && options.radius > 0, "sharpness", "radius {}, it must be above 0", options.radius);
+  OCTET_CHECK(std::isfinite(options.radius) && options.radius > 0, "sharpness", "radius {}, it must be above 0",
+              options.radius);
   OCTET_CHECK(options.share >= 1, "sharpness", "a share of 1/{} of a batch; 1 or more", options.share);
   OCTET_CHECK(model.device() == Device::cpu, "sharpness", "the model is not on the processor");
 }
 
 template <class F>
 void SharpnessAware::for_each(const F& body) {
-  parallel_for(static_cast<std::int64_t>(parameters_.size()), [&](std::int64_t i) { body(parameters_[static_cast<std::size_t>(i)]); });
+  parallel_for(static_cast<std::int64_t>(parameters_.size()),
+               [&](std::int64_t i) { body(parameters_[static_cast<std::size_t>(i)]); });
 }
 
 // Thresholds that quantization has added since take part.
 void SharpnessAware::begin_fit(std::int64_t) {
   parameters_.clear();
-  for (const auto& [name, parameter] : model_.named_parameters()) parameters_.push_back({parameter, Tensor(parameter.shape())});
+  for (const auto& [name, parameter] : model_.named_parameters())
+    parameters_.push_back({parameter, Tensor(parameter.shape())});
 }
 
 double SharpnessAware::gradient_norm() {
@@ -66,7 +70,8 @@ void SharpnessAware::begin_batch(const data::Batch& batch) {
   up_ = std::isfinite(norm) && norm > 0;
   for_each([&](Climbed& p) {
     p.before.copy_from(p.parameter.value());
-    if (up_ && p.parameter.grad().defined()) add(p.parameter.value(), p.parameter.grad(), static_cast<float>(options_.radius / norm));
+    if (up_ && p.parameter.grad().defined())
+      add(p.parameter.value(), p.parameter.grad(), static_cast<float>(options_.radius / norm));
     p.parameter.zero_grad();
   });
 }

@@ -8,9 +8,9 @@
 namespace octet::optim {
 
 struct SharpnessOptions {
-  double radius = 0.1;          ///< ρ: how far the weights climb, an L2 norm over all of them together
-  double label_smoothing = 0;   ///< of the loss that they climb: the fit's
-  std::int64_t share = 4;       ///< one of so many pictures of a batch tells the way up
+  double radius = 0.1;         ///< ρ: how far the weights climb, an L2 norm over all of them together
+  double label_smoothing = 0;  ///< of the loss that they climb: the fit's
+  std::int64_t share = 4;      ///< one of so many pictures of a batch tells the way up
 };
 
 /// Sharpness-aware minimisation (Foret et al. 2021, equations 2 and 3): w climbs to w + ρ·g/‖g‖, g the gradient at w of the

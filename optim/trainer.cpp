@@ -49,14 +49,16 @@ std::vector<Momentum::Group> groups_of(const nn::Module& model, const Trainer::S
     own.insert(entry.first);
   }
   for (const auto& [name, decay] : settings.weight_decays)
-    OCTET_CHECK(own.contains(name), "fit", "there is a weight decay for '{}', which is no parameter of the model", name);
+    OCTET_CHECK(own.contains(name), "fit", "there is a weight decay for '{}', which is no parameter of the model",
+                name);
   return groups;
 }
 
 // One call of Trainer::fit: what it holds, and how far it is.
 class Fit {
  public:
-  Fit(nn::Module& model, const Trainer::Settings& settings, const data::Dataset& dataset, const FitOptions& options, Callback& callback)
+  Fit(nn::Module& model, const Trainer::Settings& settings, const data::Dataset& dataset, const FitOptions& options,
+      Callback& callback)
       : model_(model),
         settings_(settings),
         options_(checked(options)),
@@ -68,7 +70,8 @@ class Fit {
     progress_.epochs = options.epochs;
     progress_.batches = loader_.batches_per_epoch();
     if (model.device() == Device::cuda)
-      there_ = std::make_unique<DeviceSteps>(model, optimizer_, methods_, dataset, options.loader, settings.label_smoothing);
+      there_ =
+          std::make_unique<DeviceSteps>(model, optimizer_, methods_, dataset, options.loader, settings.label_smoothing);
   }
   ~Fit() { methods_.end_fit(); }
   Fit(const Fit&) = delete;
@@ -91,7 +94,8 @@ class Fit {
  private:
   static const FitOptions& checked(const FitOptions& options) {
     OCTET_CHECK(options.epochs >= 0, "fit", "epochs {} must not be negative", options.epochs);
-    OCTET_CHECK(options.checkpoint_every >= 0, "fit", "checkpoint_every {} must not be negative", options.checkpoint_every);
+    OCTET_CHECK(options.checkpoint_every >= 0, "fit", "checkpoint_every {} must not be negative",
+                options.checkpoint_every);
     OCTET_CHECK(options.report_every >= 1, "fit", "report_every {} must be at least 1", options.report_every);
     OCTET_CHECK((options.checkpoint_every == 0 && !options.resume) || !options.checkpoint_path.empty(), "fit",
                 "checkpoint_every and resume need a checkpoint_path");
@@ -102,8 +106,11 @@ class Fit {
     std::error_code error;  // a file that cannot be looked at is not a missing one: loading it tells why
     if (!std::filesystem::exists(options_.checkpoint_path, error) && !error) return;
     const Position at = load_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_, methods_.state());
-    OCTET_CHECK(at.epoch <= options_.epochs && at.batch < progress_.batches && at.step == at.epoch * progress_.batches + at.batch, "resume",
-                "'{}' stands at epoch {}, batch {}, step {}, which does not fit {} epochs of {} batches ---> HINT resume with the options it "
+    OCTET_CHECK(at.epoch <= options_.epochs && at.batch < progress_.batches &&
+                    at.step == at.epoch * progress_.batches + at.batch,
+                "resume",
+                "'{}' stands at epoch {}, batch {}, step {}, which does not fit {} epochs of {} batches ---> HINT "
+                "resume with the options it "
                 "began with",
                 options_.checkpoint_path, at.epoch, at.batch, at.step, options_.epochs, progress_.batches);
     progress_.epoch = at.epoch, progress_.batch = at.batch, progress_.step = at.step, progress_.scores = at.scores;
@@ -134,7 +141,9 @@ class Fit {
 
   bool last_of_epoch() const { return progress_.batch == progress_.batches; }
   // The epoch's end has a checkpoint of its own.
-  bool checkpoint_due() const { return options_.checkpoint_every > 0 && progress_.step % options_.checkpoint_every == 0 && !last_of_epoch(); }
+  bool checkpoint_due() const {
+    return options_.checkpoint_every > 0 && progress_.step % options_.checkpoint_every == 0 && !last_of_epoch();
+  }
 
   // On a device the step itself makes its batch.
   bool next(data::Batch& batch) {
@@ -148,7 +157,8 @@ class Fit {
 
   Variable loss_of(const Variable& logits, const data::Batch& batch) {
     const Span span(Kind::phase, "loss");
-    const Variable loss = methods_.loss(ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing), batch, logits);
+    const Variable loss =
+        methods_.loss(ops::softmax_cross_entropy(logits, batch.labels, settings_.label_smoothing), batch, logits);
     progress_.batch_loss = loss.value().item();
     if (!std::isfinite(progress_.batch_loss)) lost(progress_.batch_loss, progress_.step + 1);
     progress_.scores.add(logits.value(), batch.labels, progress_.batch_loss);
@@ -205,7 +215,8 @@ class Fit {
   // The host's clock tells something about steps when it has waited for them: from the first one's `start` on.
   void report_there(Clock::time_point start) {
     if (unreported_++ == 0) unreported_since_ = start;
-    const bool due = result_.step_ms.empty() || progress_.step % options_.report_every == 0 || last_of_epoch() || checkpoint_due();
+    const bool due =
+        result_.step_ms.empty() || progress_.step % options_.report_every == 0 || last_of_epoch() || checkpoint_due();
     if (!due) return;
     const Span span(Kind::phase, "report");
     const DeviceSteps::Report now = there_->report();
@@ -217,7 +228,8 @@ class Fit {
   // A good checkpoint is never replaced by one whose next loss must be NaN.
   void checkpoint() {
     for (const auto& [name, parameter] : model_.named_parameters())
-      if (!all_finite(parameter.value())) diverged("fit", fmt::format("'{}' is not finite after step {}", name, progress_.step), kLowerRate);
+      if (!all_finite(parameter.value()))
+        diverged("fit", fmt::format("'{}' is not finite after step {}", name, progress_.step), kLowerRate);
     if (options_.checkpoint_path.empty()) return;
     const Span span(Kind::phase, "checkpoint");
     save_checkpoint(options_.checkpoint_path, options_.tag, model_, optimizer_,

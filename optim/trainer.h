@@ -30,16 +30,16 @@ struct Scores {
 /// Where a fit stands after a step. On a device steps run ahead of the host, which asks for loss, scores and times now and then
 /// (FitOptions::report_every): between two reports those are of the last one, and `step_ms` is the mean of its steps.
 struct Progress {
-  std::int64_t epoch = 0, epochs = 0;  ///< epoch counts from 0
-  std::int64_t batch = 0, batches = 0; ///< batches of this epoch done, of how many
-  std::int64_t step = 0;               ///< steps done since the fit began
+  std::int64_t epoch = 0, epochs = 0;   ///< epoch counts from 0
+  std::int64_t batch = 0, batches = 0;  ///< batches of this epoch done, of how many
+  std::int64_t step = 0;                ///< steps done since the fit began
   double lr = 0, batch_loss = 0, step_ms = 0;
-  Scores scores;                       ///< of this epoch so far
+  Scores scores;  ///< of this epoch so far
 };
 
 struct FitResult {
-  std::vector<Scores> epochs;     ///< training scores per epoch run by this process
-  std::vector<double> step_ms;    ///< of the steps run by this process
+  std::vector<Scores> epochs;   ///< training scores per epoch run by this process
+  std::vector<double> step_ms;  ///< of the steps run by this process
   double seconds = 0;
   /// The processor time of the loader's thread plus the time that steps waited for it; all of the steps' time with that wait.
   /// Of this process; data_share() is their quotient.
@@ -58,7 +58,9 @@ class Callback {
   virtual void on_fit_end(const Progress&) {}
   /// Right after a checkpoint has been written; `so_far` is of this process.
   virtual void on_checkpoint(const Progress&, const FitResult& so_far) { (void)so_far; }
-  virtual void on_evaluate(std::int64_t pictures_done, std::int64_t pictures, const Scores&) { (void)pictures_done, (void)pictures; }
+  virtual void on_evaluate(std::int64_t pictures_done, std::int64_t pictures, const Scores&) {
+    (void)pictures_done, (void)pictures;
+  }
 };
 
 struct FitOptions {
@@ -68,8 +70,8 @@ struct FitOptions {
   std::uint64_t first_epoch = 0;
   std::int64_t checkpoint_every = 0;  ///< steps; 0 = none. Needs checkpoint_path
   std::string checkpoint_path;        ///< written atomically, also at every epoch's end
-  std::string tag;                    ///< what this fit is ("pretrain seed 1 …"): a checkpoint of another tag is refused
-  bool resume = false;                ///< go on from checkpoint_path when it is there
+  std::string tag;      ///< what this fit is ("pretrain seed 1 …"): a checkpoint of another tag is refused
+  bool resume = false;  ///< go on from checkpoint_path when it is there
   /// On a device: steps from one report to the next, those of a fit's first step, of checkpoints and of an epoch's end beside. A
   /// loss that is not finite is seen at a report.
   std::int64_t report_every = 10;
@@ -78,7 +80,8 @@ struct FitOptions {
 using PredictFn = std::function<Tensor(const Tensor& images)>;  ///< f32 N,32,32,3 → logits f32 N,classes
 
 /// Scores a predictor over a whole set, in order, with `batch_size` pictures at a time; fp32 net, simulator and engine alike.
-Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int64_t batch_size = 256, Callback* callback = nullptr);
+Scores evaluate(const PredictFn& predict, const data::Dataset& dataset, std::int64_t batch_size = 256,
+                Callback* callback = nullptr);
 
 class Trainer {
  public:

@@ -22,7 +22,8 @@ struct Name {
   E value;
   const char* text;
 };
-constexpr Name<Scheme> kSchemes[] = {{Scheme::octet, "octet"}, {Scheme::paddle, "paddle"}, {Scheme::tensorrt, "tensorrt"}};
+constexpr Name<Scheme> kSchemes[] = {
+    {Scheme::octet, "octet"}, {Scheme::paddle, "paddle"}, {Scheme::tensorrt, "tensorrt"}};
 constexpr Name<WeightQuantize> kWeightTypes[] = {
     {WeightQuantize::channel_wise_abs_max, "channel_wise_abs_max"},
     {WeightQuantize::abs_max, "abs_max"},
@@ -47,11 +48,14 @@ constexpr Name<ActivationQuantize> kActivationTypes[] = {
     {ActivationQuantize::mse, "mse"},
     {ActivationQuantize::dorefa, "dorefa"},
 };
-constexpr Name<Preprocess> kPreprocesses[] = {{Preprocess::none, "None"}, {Preprocess::pact, "PACT"}, {Preprocess::dorefa, "DoReFa"}};
-constexpr Name<Ste> kStes[] = {{Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}, {Ste::ewgs, "ewgs"}};
+constexpr Name<Preprocess> kPreprocesses[] = {
+    {Preprocess::none, "None"}, {Preprocess::pact, "PACT"}, {Preprocess::dorefa, "DoReFa"}};
+constexpr Name<Ste> kStes[] = {
+    {Ste::scheme, "scheme"}, {Ste::masked, "masked"}, {Ste::plain, "plain"}, {Ste::ewgs, "ewgs"}};
 constexpr Name<BatchNormMode> kBatchNormModes[] = {{BatchNormMode::kept, "kept"}, {BatchNormMode::folded, "folded"}};
-constexpr Name<Equalize> kEqualize[] = {
-    {Equalize::none, "none"}, {Equalize::cross_layer, "cross_layer"}, {Equalize::cross_layer_absorb, "cross_layer_absorb"}};
+constexpr Name<Equalize> kEqualize[] = {{Equalize::none, "none"},
+                                        {Equalize::cross_layer, "cross_layer"},
+                                        {Equalize::cross_layer_absorb, "cross_layer_absorb"}};
 constexpr Name<BiasCorrection> kBiasCorrections[] = {
     {BiasCorrection::none, "none"}, {BiasCorrection::empirical, "empirical"}, {BiasCorrection::analytic, "analytic"}};
 
@@ -154,10 +158,10 @@ struct Field {
   Json (*write)(const QuantConfig&);
 };
 
-#define FIELD(key, reader, writer)                                                              \
-  Field {                                                                                       \
-    #key, [](QuantConfig& c, const Json& j, const std::string& k) { c.key = reader; },          \
-        [](const QuantConfig& c) -> Json { return writer; }                                     \
+#define FIELD(key, reader, writer)                                                                          \
+  Field {                                                                                                   \
+#key, [](QuantConfig & c, const Json& j,                                                                \
+             const std::string& k) { c.key = reader; }, [](const QuantConfig& c) -> Json { return writer; } \
   }
 
 std::span<const Field> fields() {
@@ -166,7 +170,8 @@ std::span<const Field> fields() {
       FIELD(weight_preprocess_type, preprocess_at(j, k), name_of(c.weight_preprocess_type)),
       FIELD(activation_preprocess_type, preprocess_at(j, k), name_of(c.activation_preprocess_type)),
       FIELD(weight_quantize_type, value_of(kWeightTypes, k, string_at(j, k)), name_of(c.weight_quantize_type)),
-      FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)), name_of(c.activation_quantize_type)),
+      FIELD(activation_quantize_type, value_of(kActivationTypes, k, string_at(j, k)),
+            name_of(c.activation_quantize_type)),
       FIELD(activation_affine, bool_at(j, k), c.activation_affine),
       FIELD(activation_percentile, number_at(j, k), c.activation_percentile),
       FIELD(weight_percentile, number_at(j, k), c.weight_percentile),
@@ -236,7 +241,9 @@ Scheme parse_scheme(const std::string& text) { return value_of(kSchemes, "scheme
 bool QuantConfig::has_affine_activations() const {
   return activation_affine || activation_quantize_type == ActivationQuantize::min_max;
 }
-bool QuantConfig::quantizes_conv(bool depthwise) const { return lists(*this, "Conv2D") || (depthwise && lists(*this, "DepthwiseConv2D")); }
+bool QuantConfig::quantizes_conv(bool depthwise) const {
+  return lists(*this, "Conv2D") || (depthwise && lists(*this, "DepthwiseConv2D"));
+}
 bool QuantConfig::quantizes_linear() const { return lists(*this, "Linear"); }
 
 QuantConfig structure_of(QuantConfig config) {
@@ -247,7 +254,8 @@ QuantConfig structure_of(QuantConfig config) {
 
 void merge_config(QuantConfig& config, const std::string& json_text) {
   constexpr std::size_t kMostBytes = 1 << 16;
-  OCTET_CHECK(is_modest_json(json_text, kMostBytes), kWhere, "a configuration has at most {} bytes and a few levels", kMostBytes);
+  OCTET_CHECK(is_modest_json(json_text, kMostBytes), kWhere, "a configuration has at most {} bytes and a few levels",
+              kMostBytes);
   const Json json = Json::parse(json_text, nullptr, false);
   OCTET_CHECK(!json.is_discarded(), kWhere, "this is no JSON");
   OCTET_CHECK(json.is_object(), kWhere, "a JSON object of keys is expected, not {}", json.type_name());
@@ -257,7 +265,9 @@ void merge_config(QuantConfig& config, const std::string& json_text) {
     if (at == all.end()) {
       std::vector<std::string> known;
       for (const Field& field : all) known.emplace_back(field.key);
-      fail(kWhere, fmt::format("key '{}' is unknown", key), fmt::format("did you mean '{}'? docs/tutorial.md and docs/laboratory.md have all", closest_name(key, known)));
+      fail(
+          kWhere, fmt::format("key '{}' is unknown", key),
+          fmt::format("did you mean '{}'? docs/tutorial.md and docs/laboratory.md have all", closest_name(key, known)));
     }
     at->read(config, value, key);
   }

@@ -18,7 +18,9 @@ namespace {
 
 constexpr const char* kWhere = "prepare";
 
-std::shared_ptr<Pact> pact_if(Preprocess preprocess) { return preprocess == Preprocess::pact ? std::make_shared<Pact>() : nullptr; }
+std::shared_ptr<Pact> pact_if(Preprocess preprocess) {
+  return preprocess == Preprocess::pact ? std::make_shared<Pact>() : nullptr;
+}
 
 /// The bits that the configuration wants for each module, and which of its entries were of use.
 class BitsOfLayers {
@@ -38,8 +40,10 @@ class BitsOfLayers {
     for (const LayerBits& entry : config_.layer_bits) {
       std::string known;
       bool used = false;
-      for (const std::string& path : asked_) used = used || matches(entry.layer, path), known += (known.empty() ? "" : ", ") + path;
-      if (!used) fail(kWhere, fmt::format("layer_bits names '{}', which is no quantized layer", entry.layer), "known: " + known);
+      for (const std::string& path : asked_)
+        used = used || matches(entry.layer, path), known += (known.empty() ? "" : ", ") + path;
+      if (!used)
+        fail(kWhere, fmt::format("layer_bits names '{}', which is no quantized layer", entry.layer), "known: " + known);
     }
   }
 
@@ -63,14 +67,16 @@ std::shared_ptr<FakeQuantizer> activation_quantizer(const QuantConfig& config, i
   grid.is_unsigned = is_unsigned;
   grid.affine = config.has_affine_activations();
   // PACT and DoReFa clip at −α and −1: no code may lie beyond.
-  const bool is_clipped = config.activation_preprocess_type == Preprocess::pact || config.activation_quantize_type == ActivationQuantize::dorefa;
+  const bool is_clipped = config.activation_preprocess_type == Preprocess::pact ||
+                          config.activation_quantize_type == ActivationQuantize::dorefa;
   grid.narrow = config.scheme == Scheme::paddle || is_clipped;
   grid.power_of_two = config.activation_power_of_two;
   if (is_learned(config.activation_quantize_type)) return LearnedStepQuantizer::for_activation(grid);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
   if (config.activation_quantize_type == ActivationQuantize::dorefa)
     return std::make_shared<FixedQuantizer>(grid.over({-kDorefaTop, kDorefaTop}));
-  return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid), pact_if(config.activation_preprocess_type),
+  return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid),
+                                               pact_if(config.activation_preprocess_type),
                                                SteOptions(config.ste, config.ewgs_delta));
 }
 
@@ -86,7 +92,8 @@ void quantize_shared_values(const nn::Graph& graph, const QuantConfig& config, B
     const bool is_unsigned = values.non_negative && config.scheme == Scheme::octet;
     int bits = 0;
     for (const SlotRead& read : values.reads) bits = std::max(bits, layers.of_input(read.module));
-    const auto quantizer = values.picture_only ? picture_quantizer(config) : activation_quantizer(config, bits, is_unsigned);
+    const auto quantizer =
+        values.picture_only ? picture_quantizer(config) : activation_quantizer(config, bits, is_unsigned);
     quantizer->set_reads_per_forward(static_cast<int>(values.reads.size()));
     for (const SlotRead& read : values.reads) read.module->set_slot(read.slot, quantizer);
   }
@@ -117,13 +124,15 @@ std::shared_ptr<ShiftRounder> rounder_of(const nn::Module& layer) {
 void round_biases(const nn::Graph& graph, const QuantConfig& config) {
   std::map<nn::Module*, nn::Module*> layer_of;
   for (const nn::GraphNode& node : graph.nodes) {
-    if (is_quantized_layer(node, config) && node.parameters.size() > 1) node.module->set_slot("bias_transform", rounder_of(*node.module));
+    if (is_quantized_layer(node, config) && node.parameters.size() > 1)
+      node.module->set_slot("bias_transform", rounder_of(*node.module));
     if (node.op != "affine_act") continue;
     const nn::GraphNode& before = graph.nodes[static_cast<std::size_t>(node.inputs.at(0))];
     const nn::GraphNode& affine = graph.nodes[static_cast<std::size_t>(node.inputs.at(1))];
     if (!is_quantized_layer(before, config) || dynamic_cast<nn::BatchNorm2d*>(affine.module) == nullptr) continue;
     if (layer_of.try_emplace(affine.module, before.module).first->second != before.module)
-      fail(kWhere, fmt::format("batch norm {} follows several layers", affine.path), "give each layer a batch norm of its own");
+      fail(kWhere, fmt::format("batch norm {} follows several layers", affine.path),
+           "give each layer a batch norm of its own");
     affine.module->set_slot("affine_transform", rounder_of(*before.module));
   }
 }
@@ -174,12 +183,14 @@ std::shared_ptr<FakeQuantizer> weight_quantizer(const QuantConfig& config, int b
   if (type == WeightQuantize::lsq) return LearnedStepQuantizer::for_weight(grid, 1);
   if (type == WeightQuantize::channel_wise_lsq) return LearnedStepQuantizer::for_weight(grid, channels);
   if (config.scheme == Scheme::paddle) grid.rule = QuantRule::paddle;
-  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type), SteOptions(config.ste, config.ewgs_delta));
+  return std::make_shared<WeightQuantizer>(grid, weight_range(config), pact_if(config.weight_preprocess_type),
+                                           SteOptions(config.ste, config.ewgs_delta));
 }
 
 void prepare(nn::Module& model, const Shape& shape, const QuantConfig& config, ChannelNormals* normals) {
   config.check();
-  if (is_prepared(model)) fail(kWhere, "the model has quantizers already", "prepare a model once, or call remove_quantizers() first");
+  if (is_prepared(model))
+    fail(kWhere, "the model has quantizers already", "prepare a model once, or call remove_quantizers() first");
   const nn::DeviceScope there(model.device());
   nn::Graph graph = nn::trace(model, shape);
   ChannelNormals said = channel_normals(graph);
@@ -217,7 +228,8 @@ void remove_quantizers(nn::Module& model) {
   for (nn::Module* layer : layers)
     for (const std::string& slot : layer->slot_names()) {
       const auto transform = layer->slot(slot);
-      const bool is_own = dynamic_cast<FakeQuantizer*>(transform.get()) != nullptr || dynamic_cast<ShiftRounder*>(transform.get()) != nullptr ||
+      const bool is_own = dynamic_cast<FakeQuantizer*>(transform.get()) != nullptr ||
+                          dynamic_cast<ShiftRounder*>(transform.get()) != nullptr ||
                           dynamic_cast<DorefaWeight*>(transform.get()) != nullptr;
       if (is_own) layer->set_slot(slot, nullptr);
     }

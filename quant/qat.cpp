@@ -7,7 +7,8 @@ namespace octet::quant {
 
 void require_trainable(const QuantConfig& config) {
   const auto refuse = [](const std::string& option) {
-    fail("qat", option + " is for nets that are not fine-tuned", "leave it off: training moves weights and biases itself; or use ptq");
+    fail("qat", option + " is for nets that are not fine-tuned",
+         "leave it off: training moves weights and biases itself; or use ptq");
   };
   if (config.bias_correction != BiasCorrection::none)
     refuse(fmt::format("bias_correction {}", name_of(config.bias_correction)));
@@ -24,8 +25,12 @@ void Qat::quantize(nn::Module& net, const Shape& shape) {
   shape_ = shape;
 }
 
-engine::Graph Qat::convert(nn::Module& net, ConvertReport* report) const { return quant::convert(net, shape_, config_, report); }
+engine::Graph Qat::convert(nn::Module& net, ConvertReport* report) const {
+  return quant::convert(net, shape_, config_, report);
+}
 
-void Qat::save_quantized_model(nn::Module& net, const std::string& path) const { engine::save_graph(path, convert(net)); }
+void Qat::save_quantized_model(nn::Module& net, const std::string& path) const {
+  engine::save_graph(path, convert(net));
+}
 
 }  // namespace octet::quant

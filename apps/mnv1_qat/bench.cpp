@@ -25,7 +25,8 @@ constexpr std::int64_t kMostPictures = 100000, kMostRuns = 100000;
 
 }  // namespace
 
-BenchSubject::BenchSubject(const Deployable& model, Device device) : model_(model), engine_(engine::Engine::load(model.file, device)) {
+BenchSubject::BenchSubject(const Deployable& model, Device device)
+    : model_(model), engine_(engine::Engine::load(model.file, device)) {
   restart();
 }
 

@@ -176,7 +176,8 @@ class Comparison {
       const std::string text = read_file(folder_.path("grid.json"), 1 << 16);
       const Json j = is_modest_json(text, text.size()) ? Json::parse(text, nullptr, false) : Json();
       if (!j.is_object())
-        fail(kWhere, fmt::format("'{}' is not what compare has written", folder_.path("grid.json")), "use another --out");
+        fail(kWhere, fmt::format("'{}' is not what compare has written", folder_.path("grid.json")),
+             "use another --out");
       const std::string before = j.dump();
       if (before != now)
         fail(kWhere, fmt::format("'{}' holds another grid: {}", options_.compare_dir, differences(before, now)),
@@ -325,7 +326,10 @@ class Comparison {
       const GridRow* row = rows_->find(cell.method->name, cell.bits, cell.seed);
       missing += options_.keep_models && row != nullptr && !row->kept;
     }
-    return missing == 0 ? "" : fmt::format("\n{} nets were made and scored by a call without --keep-models: their files are gone.\n", missing);
+    return missing == 0
+               ? ""
+               : fmt::format("\n{} nets were made and scored by a call without --keep-models: their files are gone.\n",
+                             missing);
   }
 
   const Options& options_;

@@ -25,13 +25,15 @@ bool is_engine_file(const std::string& path) {
 
 ToExport from_engine_file(const Options& options) {
   if (options.export_format == ExportFormat::safetensors)
-    fail("export", fmt::format("'{}' is the engine's file already", options.model), "--format onnx makes an ONNX file of it");
+    fail("export", fmt::format("'{}' is the engine's file already", options.model),
+         "--format onnx makes an ONNX file of it");
   ToExport made{engine::load_graph(options.model), ""};
   const bool floats = made.graph.scheme == "float";
   if (options.export_format == ExportFormat::onnx && floats)
     fail("export", fmt::format("'{}' holds floats", options.model), "--format onnx-fp32 writes those");
   if (options.export_format == ExportFormat::onnx_fp32 && !floats)
-    fail("export", fmt::format("'{}' holds integers", options.model), "give the fp32 or qat.safetensors that it was made from, or --format onnx");
+    fail("export", fmt::format("'{}' holds integers", options.model),
+         "give the fp32 or qat.safetensors that it was made from, or --format onnx");
   return made;
 }
 
@@ -39,7 +41,8 @@ ToExport from_trained(const Options& options) {
   const LoadedModel loaded = load_net(options.model);
   const bool quantized = !loaded.notes.quant.empty();
   if (options.export_format == ExportFormat::onnx && !quantized)
-    fail("export", fmt::format("'{}' is an fp32 model without quantizers", options.model), "mnv1_qat qat makes a qat.safetensors from it; or --format onnx-fp32");
+    fail("export", fmt::format("'{}' is an fp32 model without quantizers", options.model),
+         "mnv1_qat qat makes a qat.safetensors from it; or --format onnx-fp32");
   ToExport made;
   if (quantized && options.export_format != ExportFormat::onnx_fp32) {
     const quant::QuantConfig config = quant::parse_config(loaded.notes.quant);
@@ -66,9 +69,13 @@ void export_model(const Options& options) {
   }
   if (!text.empty()) Console(options).say(text);
   const std::uint64_t bytes = file_bytes(options.export_file);
-  const Json j{{"model", options.export_file}, {"bytes", bytes}, {"nodes", made.graph.nodes.size()}, {"scheme", made.graph.scheme}};
+  const Json j{{"model", options.export_file},
+               {"bytes", bytes},
+               {"nodes", made.graph.nodes.size()},
+               {"scheme", made.graph.scheme}};
   print_out(options.json ? json_text(j)
-                         : fmt::format("{}: {} bytes, {} nodes, scheme {}\n", options.export_file, bytes, made.graph.nodes.size(), made.graph.scheme));
+                         : fmt::format("{}: {} bytes, {} nodes, scheme {}\n", options.export_file, bytes,
+                                       made.graph.nodes.size(), made.graph.scheme));
 }
 
 }  // namespace octet::app

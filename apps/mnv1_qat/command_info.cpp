@@ -27,12 +27,16 @@ void add_row(Json& rows, std::span<const R> table, const char* pass, const char*
 }
 
 Json rows_here() {
-  const kernels::ConvGeometry pointwise{256, 4, 4, 256, 256, 1, 1, 1, 1, 0, 0}, depthwise{256, 4, 4, 256, 256, 3, 3, 1, 1, 1, 1};
+  const kernels::ConvGeometry pointwise{256, 4, 4, 256, 256, 1, 1, 1, 1, 0, 0},
+      depthwise{256, 4, 4, 256, 256, 3, 3, 1, 1, 1, 1};
   Json rows;
-  for (const char* pass : {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight"}) add_row(rows, kernels::conv2d_rows(), pass, "f32", pointwise);
-  for (const char* pass : {"dwconv2d_fwd", "dwconv2d_bwd_data", "dwconv2d_bwd_weight"}) add_row(rows, kernels::dwconv2d_rows(), pass, "f32", depthwise);
+  for (const char* pass : {"conv2d_fwd", "conv2d_bwd_data", "conv2d_bwd_weight"})
+    add_row(rows, kernels::conv2d_rows(), pass, "f32", pointwise);
+  for (const char* pass : {"dwconv2d_fwd", "dwconv2d_bwd_data", "dwconv2d_bwd_weight"})
+    add_row(rows, kernels::dwconv2d_rows(), pass, "f32", depthwise);
   add_row(rows, kernels::linear_rows(), "linear_fwd", "f32", kernels::LinearProblem{256, 10, 1024});
-  add_row(rows, kernels::batchnorm_rows(), "batchnorm_stats", "f32", kernels::BatchNormProblem{4096, 256, kernels::Activation::none});
+  add_row(rows, kernels::batchnorm_rows(), "batchnorm_stats", "f32",
+          kernels::BatchNormProblem{4096, 256, kernels::Activation::none});
   add_row(rows, kernels::fake_quant_rows(), "fake_quant_fwd", "f32", kernels::FakeQuantProblem{});
   kernels::IntConvProblem problem;
   problem.geometry = pointwise;
@@ -63,7 +67,8 @@ void info(const Options& options) {
   if (options.json) return print_out(json_text(j));
   std::string text;
   for (const auto& [key, value] : j.items())
-    if (key != "rows") text += fmt::format("{:14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    if (key != "rows")
+      text += fmt::format("{:14} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   text += "rows\n";
   for (const auto& [pass, impl] : j["rows"].items()) text += fmt::format("  {:28} {}\n", pass, impl.get<std::string>());
   print_out(text);

@@ -137,8 +137,8 @@ void add_stop(Page& page, const Stop& stop) {
   const double worst = std::max(std::fabs(least), std::fabs(most));
   const int scale = static_cast<int>(std::clamp<std::int64_t>(280 / (kAcross * (stop.floats.shape()[2] + 1)), 1, 16));
   page.html(fmt::format("<h3>{}</h3>\n<p class=\"sub\">{}, {}; step {:.4g}; SQNR {} dB; {:.2f} % clipped</p>\n",
-                        chart::escaped(stop.name), stop.op, shape_of(stop), stop.grid.step(), decibel_text(stop.error_db),
-                        100 * stop.use.clipped));
+                        chart::escaped(stop.name), stop.op, shape_of(stop), stop.grid.step(),
+                        decibel_text(stop.error_db), 100 * stop.use.clipped));
   page.row({figure(mosaic(stop.floats, channels, kAcross, top), scale, fmt::format("floats, up to {:.4g}", top)),
             figure(mosaic(stop.back, channels, kAcross, top), scale, "codes, times the step"),
             figure(mosaic(apart, channels, kAcross, worst), scale, fmt::format("difference, up to {:.3g}", worst))});

@@ -53,7 +53,9 @@ Json to_json(const BenchCase& c) {
 }
 
 std::string text_of(Device device, const std::vector<ModelFigures>& models, const std::vector<BenchCase>& cases) {
-  std::string text = device == Device::cpu ? fmt::format("{}, rows up to {}\n\n", cpu_description(), name_of(usable_isa())) : gpu::description() + "\n\n";
+  std::string text = device == Device::cpu
+                         ? fmt::format("{}, rows up to {}\n\n", cpu_description(), name_of(usable_isa()))
+                         : gpu::description() + "\n\n";
   for (const ModelFigures& m : models)
     text += fmt::format("{}: weights {:.2f} MB packed, file {:.2f} MB, file to first answer {:.2f} ms\n", m.kind,
                         static_cast<double>(m.packed_bytes) * 1e-6, static_cast<double>(m.file_bytes) * 1e-6,
@@ -90,12 +92,9 @@ void bench(const Options& options) {
                              [&](std::size_t done) { bar.update(static_cast<std::int64_t>(done), ""); });
   bar.finish("");
   if (!options.json) return print_out(text_of(options.device, models, cases));
-  Json j{{"model", options.model},
-         {"cpu", cpu_description()},
-         {"isa", name_of(usable_isa())},
-         {"device", options.device == Device::cpu ? "cpu" : gpu::description()},
-         {"models", Json::array()},
-         {"cases", Json::array()}};
+  Json j{{"model", options.model},       {"cpu", cpu_description()},
+         {"isa", name_of(usable_isa())}, {"device", options.device == Device::cpu ? "cpu" : gpu::description()},
+         {"models", Json::array()},      {"cases", Json::array()}};
   for (const ModelFigures& model : models) j["models"].push_back(to_json(model));
   for (const BenchCase& one : cases) j["cases"].push_back(to_json(one));
   print_out(json_text(j));

@@ -27,7 +27,8 @@ void LogitAgreement::add(const Tensor& a, const Tensor& b) {
   bit_equal = bit_equal && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0;
   for (std::int64_t i = 0; i < a.numel(); ++i)
     // Written so that NaN is not passed over.
-    if (const double apart = std::fabs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]); !(apart <= largest_difference))
+    if (const double apart = std::fabs(static_cast<double>(a.data<float>()[i]) - b.data<float>()[i]);
+        !(apart <= largest_difference))
       largest_difference = std::isnan(largest_difference) ? largest_difference : apart;
 }
 

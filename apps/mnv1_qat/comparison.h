@@ -1,7 +1,7 @@
 // How far two executors' logits agree.
 #pragma once
-#include <string>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/tensor.h"

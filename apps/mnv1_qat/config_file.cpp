@@ -46,13 +46,15 @@ std::vector<std::string> words_of(const CLI::ConfigItem& item, const CLI::App& c
   const std::string flag = "--" + item.name;
   const CLI::Option* option = command.get_option_no_throw(flag);
   if (option == nullptr || item.name == "config" || item.name == "help")
-    fail("config", fmt::format("'{}': unknown key '{}'", file, item.name), fmt::format("mnv1_qat {} --help lists the options", command.get_name()));
+    fail("config", fmt::format("'{}': unknown key '{}'", file, item.name),
+         fmt::format("mnv1_qat {} --help lists the options", command.get_name()));
   const std::string value = CLI::detail::join(item.inputs, ",");
   if (option->get_items_expected_max() > 0) {
     OCTET_CHECK(!value.empty(), "config", "'{}': '{}' has no value", file, item.name);
     return {flag + "=" + value};
   }
-  OCTET_CHECK(value == "true" || value == "false", "config", "'{}': '{}' is '{}', but must be true or false", file, item.name, value);
+  OCTET_CHECK(value == "true" || value == "false", "config", "'{}': '{}' is '{}', but must be true or false", file,
+              item.name, value);
   return value == "true" ? std::vector<std::string>{flag} : std::vector<std::string>{};
 }
 
@@ -66,7 +68,8 @@ std::vector<std::string> with_config(const CLI::App& app, const std::vector<std:
   std::vector<std::string> all = words;
   for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(text)) {
     if (!item.parents.empty() && (item.parents.size() > 1 || find_subcommand(app, item.parents[0]) == nullptr))
-      fail("config", fmt::format("'{}': unknown section '{}'", file, item.parents[0]), "sections are named as subcommands");
+      fail("config", fmt::format("'{}': unknown section '{}'", file, item.parents[0]),
+           "sections are named as subcommands");
     const bool is_mark = item.name == "++" || item.name == "--";
     if (is_mark || (!item.parents.empty() && item.parents[0] != words[0])) continue;
     const std::vector<std::string> more = words_of(item, *command, file);

@@ -29,9 +29,7 @@ std::int64_t GridBar::passes_until(const optim::Progress& p) const {
   return p.epoch * epoch_passes_ + passes_of_fit(1, p.batch * batch_size_);
 }
 
-void GridBar::on_step(const optim::Progress& p) {
-  show(stage_ + passes_until(p), p.scores);
-}
+void GridBar::on_step(const optim::Progress& p) { show(stage_ + passes_until(p), p.scores); }
 
 void GridBar::on_fit_end(const optim::Progress& p) { stage_ = std::min(end_, stage_ + p.epochs * epoch_passes_); }
 

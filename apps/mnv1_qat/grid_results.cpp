@@ -163,9 +163,7 @@ Json json_of(const Grid& grid, const std::vector<GridResult>& results) {
   Json all = Json::array();
   for (const GridResult& r : results) {
     const auto scored = [&](Json value) { return r.seeds == 0 ? Json() : std::move(value); };
-    const auto both = [&](const OverSeeds& value) {
-      return scored({{"mean", value.mean}, {"spread", value.spread}});
-    };
+    const auto both = [&](const OverSeeds& value) { return scored({{"mean", value.mean}, {"spread", value.spread}}); };
     Json failures = Json::array();
     for (const auto& [seed, why] : r.failed) failures.push_back({{"seed", seed}, {"error", why}});
     all.push_back({{"method", r.method},

@@ -20,7 +20,7 @@ OverSeeds over_seeds(const std::vector<double>& values);
 struct GridResult {
   std::string method;
   int bits = 0;
-  std::size_t seeds = 0;                         ///< with scores
+  std::size_t seeds = 0;                        ///< with scores
   std::map<std::uint64_t, std::string> failed;  ///< seeds without, and why
   OverSeeds top1, top5, loss, fake_quant_top1;
   OverSeeds difference;  ///< top-1 less that of the fp32 net of the same seed

@@ -16,21 +16,36 @@ using octet::app::Command;
 
 void run_command(const octet::app::Options& options) {
   switch (options.command) {
-    case Command::run: return octet::app::run(options);
-    case Command::pretrain: return octet::app::pretrain(options);
-    case Command::qat: return octet::app::qat(options);
-    case Command::evaluate: return octet::app::evaluate(options);
-    case Command::export_model: return octet::app::export_model(options);
-    case Command::predict: return octet::app::predict(options);
-    case Command::dump_codes: return octet::app::dump_codes(options);
-    case Command::ptq: return octet::app::ptq(options);
-    case Command::info: return octet::app::info(options);
-    case Command::verify: return octet::app::verify(options);
-    case Command::bench: return octet::app::bench(options);
-    case Command::sensitivity: return octet::app::sensitivity(options);
-    case Command::inspect: return octet::app::inspect(options);
-    case Command::report: return octet::app::report(options);
-    case Command::compare: return octet::app::compare(options);
+    case Command::run:
+      return octet::app::run(options);
+    case Command::pretrain:
+      return octet::app::pretrain(options);
+    case Command::qat:
+      return octet::app::qat(options);
+    case Command::evaluate:
+      return octet::app::evaluate(options);
+    case Command::export_model:
+      return octet::app::export_model(options);
+    case Command::predict:
+      return octet::app::predict(options);
+    case Command::dump_codes:
+      return octet::app::dump_codes(options);
+    case Command::ptq:
+      return octet::app::ptq(options);
+    case Command::info:
+      return octet::app::info(options);
+    case Command::verify:
+      return octet::app::verify(options);
+    case Command::bench:
+      return octet::app::bench(options);
+    case Command::sensitivity:
+      return octet::app::sensitivity(options);
+    case Command::inspect:
+      return octet::app::inspect(options);
+    case Command::report:
+      return octet::app::report(options);
+    case Command::compare:
+      return octet::app::compare(options);
   }
 }
 

@@ -33,7 +33,9 @@ void per_channel(Options& o) {
 }
 void lsq(Options& o) { take(o, Weights::channel_wise_lsq, Values::lsq); }
 /// The paper has one step for all weights of a layer.
-void dorefa_weights(Options& o) { o.quant.weight_quantize_type = Weights::abs_max, o.quant.weight_preprocess_type = Preprocess::dorefa; }
+void dorefa_weights(Options& o) {
+  o.quant.weight_quantize_type = Weights::abs_max, o.quant.weight_preprocess_type = Preprocess::dorefa;
+}
 void lsq_plus(Options& o) { lsq(o), o.quant.activation_affine = true; }
 void power_of_two(Options& o) { ste(o), o.quant.activation_power_of_two = o.quant.weight_power_of_two = true; }
 /// With a threshold that falls, from and to where its authors let it for 4 bits.

@@ -26,9 +26,9 @@ struct ModelNotes {
   double scale = 1;
   std::string variant = "imagenet";
   std::vector<std::string> class_names;
-  std::string data;       ///< trained on
-  std::string quant;      ///< QuantConfig as JSON; empty for fp32
-  std::string tag;        ///< options that made it, as JSON
+  std::string data;   ///< trained on
+  std::string quant;  ///< QuantConfig as JSON; empty for fp32
+  std::string tag;    ///< options that made it, as JSON
   Metadata to_metadata() const;
   /// Throws Error naming `path` when something is missing or malformed.
   static ModelNotes from(const Metadata& metadata, const std::string& path);

@@ -48,7 +48,9 @@ void add_model(CLI::App* app, Options& o) {
                           {{"imagenet", nn::Variant::imagenet}, {"cifar", nn::Variant::cifar}},
                           "strides of the paper, or of CIFAR nets (larger maps)")
       ->group("Model");
-  add_choice<nn::Init>(app, "--init", o.init, {{"he", nn::Init::he}, {"identity", nn::Init::identity}, {"paddle", nn::Init::paddle}}, "initial weights")
+  add_choice<nn::Init>(app, "--init", o.init,
+                       {{"he", nn::Init::he}, {"identity", nn::Init::identity}, {"paddle", nn::Init::paddle}},
+                       "initial weights")
       ->group("Model");
 }
 
@@ -67,7 +69,8 @@ void add_training(CLI::App* app, Options& o) {
   add(app, "--weight-decay", o.weight_decay, "L2 added to the gradient")
       ->check(in_range("0 or more", 0.0, kLargest))
       ->group(group);
-  add(app, "--sharpness-aware", o.sharpness, "radius: gradients where the loss is worst nearby, at 5/4 of a step's time (on the processor); 0: off")
+  add(app, "--sharpness-aware", o.sharpness,
+      "radius: gradients where the loss is worst nearby, at 5/4 of a step's time (on the processor); 0: off")
       ->check(in_range("0 or more", 0.0, kLargest))
       ->group(group);
   add(app, "--label-smoothing", o.label_smoothing, "share of a label that all classes have alike")
@@ -79,7 +82,9 @@ void add_training(CLI::App* app, Options& o) {
                                    {"step", optim::ScheduleKind::step}},
                                   "learning rate over the steps")
       ->group(group);
-  add(app, "--warmup-steps", o.warmup_steps, "steps over which the rate rises to that of the schedule")->check(kCount)->group(group);
+  add(app, "--warmup-steps", o.warmup_steps, "steps over which the rate rises to that of the schedule")
+      ->check(kCount)
+      ->group(group);
   add_choice<data::Augment>(app, "--augment", o.augment,
                             {{"none", data::Augment::none}, {"crop-flip", data::Augment::crop_flip}}, "augmentation")
       ->group(group);
@@ -87,9 +92,9 @@ void add_training(CLI::App* app, Options& o) {
       ->check(whole(0, static_cast<int>(data::kSide)))
       ->group(group);
   add_device(app, o, "where nets train and are evaluated; cuda needs a build with CUDA and a device");
-  add_choice<ops::Precision>(app, "--precision", o.precision,
-                             {{"f32", ops::Precision::f32}, {"bf16", ops::Precision::bf16}},
-                             "operands of convolutions (of 1x1 ones on the processor) while training; bf16 needs AVX512_BF16 or a device")
+  add_choice<ops::Precision>(
+      app, "--precision", o.precision, {{"f32", ops::Precision::f32}, {"bf16", ops::Precision::bf16}},
+      "operands of convolutions (of 1x1 ones on the processor) while training; bf16 needs AVX512_BF16 or a device")
       ->group(group);
   add(app, "--checkpoint-every", o.checkpoint_every, "steps between checkpoints; 0: after each epoch only")
       ->check(kCount)
@@ -98,7 +103,8 @@ void add_training(CLI::App* app, Options& o) {
 
 void add_pretraining(CLI::App* app, Options& o) {
   add(app, "--epochs", o.epochs, "epochs of pre-training")->check(whole<std::int64_t>(0, kEpochs))->group("Training");
-  add(app, "--coarse-epochs", o.coarse_epochs, "of them, the first so many on small maps, which take a third of the time (--variant cifar)")
+  add(app, "--coarse-epochs", o.coarse_epochs,
+      "of them, the first so many on small maps, which take a third of the time (--variant cifar)")
       ->check(whole<std::int64_t>(0, kEpochs))
       ->group("Training");
 }

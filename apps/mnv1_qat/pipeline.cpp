@@ -64,8 +64,13 @@ class StageReporter : public Reporter {
 }  // namespace
 
 Json training_json(const Options& o) {
-  Json j = {{"batch_size", o.batch_size}, {"lr", o.lr}, {"momentum", o.momentum}, {"weight_decay", o.weight_decay},
-            {"schedule", optim::name_of(o.schedule)}, {"crop_flip", o.augment == data::Augment::crop_flip}, {"seed", o.seed}};
+  Json j = {{"batch_size", o.batch_size},
+            {"lr", o.lr},
+            {"momentum", o.momentum},
+            {"weight_decay", o.weight_decay},
+            {"schedule", optim::name_of(o.schedule)},
+            {"crop_flip", o.augment == data::Augment::crop_flip},
+            {"seed", o.seed}};
   if (o.cutout > 0) j["cutout"] = o.cutout;
   if (o.nesterov) j["nesterov"] = true;
   if (o.label_smoothing != 0) j["label_smoothing"] = o.label_smoothing;
@@ -79,7 +84,8 @@ Json training_json(const Options& o) {
 std::string pretrain_tag(const Options& options, const data::Dataset& train) {
   Json j = training_json(options);
   j["stage"] = "pretrain", j["data"] = identity_of(train), j["pictures"] = train.size(), j["epochs"] = options.epochs;
-  j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar, j["paddle_init"] = options.init == nn::Init::paddle;
+  j["scale"] = options.scale, j["cifar_strides"] = options.variant == nn::Variant::cifar,
+  j["paddle_init"] = options.init == nn::Init::paddle;
   if (options.init == nn::Init::identity) j["init"] = "identity";
   if (options.coarse_epochs > 0) j["coarse_epochs"] = options.coarse_epochs;
   if (options.net != ModelNotes{}.net) j["net"] = options.net;  // tags of earlier versions have none
@@ -87,11 +93,17 @@ std::string pretrain_tag(const Options& options, const data::Dataset& train) {
 }
 
 Pipeline::Pipeline(const Options& options, const Shared& shared)
-    : options_(options), start_(Clock::now()), console_(options), folder_(options.out), watcher_(shared.watcher), qat_(options.quant) {
+    : options_(options),
+      start_(Clock::now()),
+      console_(options),
+      folder_(options.out),
+      watcher_(shared.watcher),
+      qat_(options.quant) {
   if (!options.resume) folder_.require_no_unfinished_run();
   if (!options.trace_dir.empty()) make_trace_folder(options.trace_dir);
   const profile::Stage profiled("load data");
-  split_ = shared.split != nullptr ? *shared.split : load_split(options, {options.limit_train, options.limit_test}, console_);
+  split_ = shared.split != nullptr ? *shared.split
+                                   : load_split(options, {options.limit_train, options.limit_test}, console_);
   metrics_ = std::make_unique<Metrics>(options.out, keeps_earlier_stages());
   if (keeps_earlier_stages()) timing_ = folder_.timing();
   earlier_seconds_ = options.resume ? timing_.total_seconds : 0;
@@ -100,15 +112,18 @@ Pipeline::Pipeline(const Options& options, const Shared& shared)
   notes_.class_names = split_.train.class_names;
   notes_.data = split_.train.source;
   const bool synthetic = notes_.data == "synthetic";
-  console_.say(fmt::format("octet {}: {} training and {} test pictures of {}{}", OCTET_VERSION, split_.train.size(), split_.test.size(), notes_.data,
+  console_.say(fmt::format("octet {}: {} training and {} test pictures of {}{}", OCTET_VERSION, split_.train.size(),
+                           split_.test.size(), notes_.data,
                            synthetic ? " (generated: the figures below say nothing about CIFAR-10)" : ""));
-  summary_.data = notes_.data, summary_.seed = options.seed, summary_.threads = num_threads(), summary_.scheme = quant::name_of(options.quant.scheme);
+  summary_.data = notes_.data, summary_.seed = options.seed, summary_.threads = num_threads(),
+  summary_.scheme = quant::name_of(options.quant.scheme);
 }
 
 // Metrics and times of what came before: of a resumed run, and of a pre-training in the same folder.
 bool Pipeline::keeps_earlier_stages() const {
   std::error_code ignored;
-  return options_.resume || (options_.command == Command::qat && fs::equivalent(options_.model, path("fp32.safetensors"), ignored));
+  return options_.resume ||
+         (options_.command == Command::qat && fs::equivalent(options_.model, path("fp32.safetensors"), ignored));
 }
 
 double Pipeline::total_seconds() const { return earlier_seconds_ + seconds_since(start_); }
@@ -129,11 +144,14 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
     console_.say(fmt::format("{}: finished before, taken from {}", stage.name, path(stage.model_file)));
     return;
   }
-  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov}, options_.schedule, options_.label_smoothing,
-                                     options_.warmup_steps};
+  optim::Trainer::Settings settings{{options_.lr, options_.momentum, options_.weight_decay, options_.nesterov},
+                                    options_.schedule,
+                                    options_.label_smoothing,
+                                    options_.warmup_steps};
   additions.setup.add_to(settings);
   if (options_.sharpness > 0)
-    settings.methods.push_back(std::make_shared<optim::SharpnessAware>(*net_, optim::SharpnessOptions{options_.sharpness, options_.label_smoothing}));
+    settings.methods.push_back(std::make_shared<optim::SharpnessAware>(
+        *net_, optim::SharpnessOptions{options_.sharpness, options_.label_smoothing}));
   trainer_->prepare(settings);
   optim::FitOptions fit;
   fit.epochs = stage.epochs;
@@ -145,8 +163,8 @@ void Pipeline::fit(const Stage& stage, StageTime& time, const Additions& additio
   fit.resume = options_.resume;
   const StageTime before = options_.resume && folder_.has(stage.checkpoint) ? time : StageTime{};
   const auto keep = [&](const optim::FitResult& so_far) { keep_timing(time, before, so_far); };
-  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get(), watcher_}, keep, summary_.first_step_seconds,
-                         additions.trace);
+  StageReporter reporter({console_, stage.name, options_.batch_size, split_.train.size(), metrics_.get(), watcher_},
+                         keep, summary_.first_step_seconds, additions.trace);
   allocator_trim();  // evaluation and training ask for other sizes
   const optim::FitResult result = trainer_->fit(split_.train, fit, &reporter);
   trainer_->prepare({});  // what methods hold, a teacher for example, is of no more use
@@ -174,9 +192,11 @@ void Pipeline::pretrain() {
   if (console_.speaks()) console_.say("\n" + nn::summary(*net_, kPicture));
   Additions additions;
   if (options_.coarse_epochs > 0)
-    additions.setup.methods.push_back(std::make_shared<optim::CoarseMaps>(nn::first_reduction(*net_), options_.coarse_epochs));
-  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0, pretrain_tag(options_, split_.train)}, timing_.pretrain,
-      additions);
+    additions.setup.methods.push_back(
+        std::make_shared<optim::CoarseMaps>(nn::first_reduction(*net_), options_.coarse_epochs));
+  fit({"pretrain", "fp32.safetensors", "pretrain.checkpoint.safetensors", options_.epochs, 0,
+       pretrain_tag(options_, split_.train)},
+      timing_.pretrain, additions);
   floats_ = path("fp32.safetensors");
   summary_.fp32_bytes = file_bytes(floats_);
   summary_.parameters = net_->parameter_count();
@@ -202,7 +222,8 @@ optim::Scores Pipeline::evaluate(const std::string& stage, const optim::PredictF
 }
 
 void Pipeline::evaluate_fp32() {
-  summary_.fp32 = evaluate("fp32 test", [this](const Tensor& x) { return trainer_->predict(x); }, &summary_.fp32_images_per_second);
+  summary_.fp32 = evaluate(
+      "fp32 test", [this](const Tensor& x) { return trainer_->predict(x); }, &summary_.fp32_images_per_second);
 }
 
 void Pipeline::fine_tune() {
@@ -216,19 +237,24 @@ void Pipeline::fine_tune() {
   if (const std::string data = identity_of(split_.train); data != split_.train.source) tag["data"] = data;
   tag["quant"] = Json::parse(notes_.quant), tag["from"] = parse_tag(notes_.tag);
   // Fine-tuning changes the net itself: the teacher is the file's.
-  const std::shared_ptr<nn::Module> teacher = options_.quant.distill > 0 ? load_net(floats_, options_.device).net : nullptr;
+  const std::shared_ptr<nn::Module> teacher =
+      options_.quant.distill > 0 ? load_net(floats_, options_.device).net : nullptr;
   const quant::TrainingSetup setup = quant::training_setup(*net_, options_.quant, teacher);
   std::unique_ptr<TraceWriter> trace;
   if (!options_.trace_dir.empty()) {
-    const Tensor pictures = data::normalise(split_.train.pictures.slice(0, std::min(kTracedPictures, split_.train.size())));
-    trace = std::make_unique<TraceWriter>(options_.trace_dir, *net_, pictures, options_.trace_every, setup.freezing.get());
+    const Tensor pictures =
+        data::normalise(split_.train.pictures.slice(0, std::min(kTracedPictures, split_.train.size())));
+    trace =
+        std::make_unique<TraceWriter>(options_.trace_dir, *net_, pictures, options_.trace_every, setup.freezing.get());
   }
   Additions additions{trace.get(), setup, {}};
   additions.before_saving = [&] {
-    if (setup.freezing != nullptr) console_.say(fmt::format("oscillations: {:.2f} % of the weights are frozen", 100 * setup.freezing->frozen()));
+    if (setup.freezing != nullptr)
+      console_.say(fmt::format("oscillations: {:.2f} % of the weights are frozen", 100 * setup.freezing->frozen()));
     if (options_.quant.batch_norm_reestimate_batches > 0) reestimate_statistics();
   };
-  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()}, timing_.qat, additions);
+  fit({"qat", "qat.safetensors", "qat.checkpoint.safetensors", options_.qat_epochs, kFineTuneEpochs, tag.dump()},
+      timing_.qat, additions);
 }
 
 void Pipeline::reestimate_statistics() {
@@ -239,13 +265,15 @@ void Pipeline::reestimate_statistics() {
   options.epoch = kReestimateEpoch;
   std::unique_ptr<optim::ProgressBar> bar;
   quant::reestimate_statistics(*net_, split_.train, options, [&](std::int64_t done, std::int64_t total) {
-    if (!bar) bar = std::make_unique<optim::ProgressBar>("batch norm statistics", total, "batches", console_.bar_style());
+    if (!bar)
+      bar = std::make_unique<optim::ProgressBar>("batch norm statistics", total, "batches", console_.bar_style());
     done < total ? bar->update(done, "") : bar->finish("");
   });
 }
 
 void Pipeline::evaluate_qat() {
-  summary_.qat = evaluate("qat test", [this](const Tensor& x) { return trainer_->predict(x); }, nullptr);
+  summary_.qat = evaluate(
+      "qat test", [this](const Tensor& x) { return trainer_->predict(x); }, nullptr);
 }
 
 // Conversion, simulator and engine read weights on the processor.
@@ -261,11 +289,14 @@ void Pipeline::export_and_run() {
   engine::Graph graph = qat_.convert(*net_, &report);
   add_notes(graph, notes_);
   engine::save_graph(path("int8.safetensors"), graph);
-  if (!report.channels.empty()) console_.say(fmt::format("convert: {} channels need a remark, see {}", report.channels.size(), path("convert.txt")));
+  if (!report.channels.empty())
+    console_.say(
+        fmt::format("convert: {} channels need a remark, see {}", report.channels.size(), path("convert.txt")));
   write_file_atomically(path("convert.txt"), report.str());
   const auto engine = engine::Engine::load(path("int8.safetensors"), options_.device);
   summary_.int8_bytes = file_bytes(path("int8.safetensors"));
-  summary_.int8 = evaluate("int8 test", [&](const Tensor& x) { return engine.run(x); }, &summary_.int8_images_per_second);
+  summary_.int8 = evaluate(
+      "int8 test", [&](const Tensor& x) { return engine.run(x); }, &summary_.int8_images_per_second);
 }
 
 void Pipeline::compare() {
@@ -302,7 +333,8 @@ void Pipeline::show_predictions() const {
   for (std::int64_t i = 0; i < count; ++i) {
     const Guess& best = guesses[static_cast<std::size_t>(i)][0];
     const auto is = static_cast<std::size_t>(split_.test.labels.data<std::int32_t>()[i]);
-    console_.say(fmt::format("  picture {}: {} ({:.1f} %), in truth {}", i, best.name, 100 * best.probability, notes_.class_names[is]));
+    console_.say(fmt::format("  picture {}: {} ({:.1f} %), in truth {}", i, best.name, 100 * best.probability,
+                             notes_.class_names[is]));
   }
 }
 
@@ -327,12 +359,17 @@ void Pipeline::finish() {
 void Pipeline::finish_pretrain() const {
   remove_checkpoints();
   const std::string file = path("fp32.safetensors");
-  const Json j{{"model", file}, {"data", summary_.data}, {"fp32_top1", summary_.fp32.top1()}, {"fp32_top5", summary_.fp32.top5()},
-               {"fp32_step_ms", timing_.pretrain.step_ms}, {"first_step_seconds", summary_.first_step_seconds}, {"data_share", summary_.data_share},
+  const Json j{{"model", file},
+               {"data", summary_.data},
+               {"fp32_top1", summary_.fp32.top1()},
+               {"fp32_top5", summary_.fp32.top5()},
+               {"fp32_step_ms", timing_.pretrain.step_ms},
+               {"first_step_seconds", summary_.first_step_seconds},
+               {"data_share", summary_.data_share},
                {"peak_rss_mb", static_cast<double>(peak_rss_bytes()) * 1e-6}};
   if (options_.json) return print_out(json_text(j));
-  print_out(fmt::format("{}: top-1 {:.2f} %, top-5 {:.2f} % on the test pictures of {}\n", file, 100 * summary_.fp32.top1(), 100 * summary_.fp32.top5(),
-                        summary_.data));
+  print_out(fmt::format("{}: top-1 {:.2f} %, top-5 {:.2f} % on the test pictures of {}\n", file,
+                        100 * summary_.fp32.top1(), 100 * summary_.fp32.top5(), summary_.data));
 }
 
 }  // namespace octet::app

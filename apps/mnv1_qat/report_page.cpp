@@ -118,9 +118,10 @@ void add_trace(Page& page, const RunReport& run) {
   const bool freezes = std::any_of(run.trace.back().layers.begin(), run.trace.back().layers.end(),
                                    [](const quant::LayerTrace& l) { return l.frozen > 0; });
   if (freezes)
-    page.row({draw(traced(
-                       run, "Weights frozen for oscillating", [](const quant::LayerTrace& l) { return l.frozen; }, false))
-                  .inline_text()});
+    page.row(
+        {draw(traced(
+                  run, "Weights frozen for oscillating", [](const quant::LayerTrace& l) { return l.frozen; }, false))
+             .inline_text()});
   page.row({draw(traced(
                      run, "Step of the weights, against the first",
                      [](const quant::LayerTrace& l) { return l.weight_step; }, true))
@@ -157,8 +158,8 @@ std::vector<std::string> row_of(const quant::LayerAnalysis& layer) {
                            unused(*layer.value)});
   else
     row.insert(row.end(), {"", "", "", "", ""});
-  row.push_back(
-      layer.accumulator ? fmt::format("{} / {}", layer.accumulator->seen_bits(), layer.accumulator->bits()) : "");
+  row.push_back(layer.accumulator ? fmt::format("{} / {}", layer.accumulator->seen_bits(), layer.accumulator->bits())
+                                  : "");
   row.push_back(decibel_text(layer.error_db));
   return row;
 }

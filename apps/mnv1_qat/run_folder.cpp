@@ -56,7 +56,8 @@ RunFolder::RunFolder(const std::string& dir) : dir_(dir) {
   std::error_code error;
   fs::create_directories(dir, error);
   std::error_code ignored;
-  OCTET_CHECK(fs::is_directory(dir, ignored), "mnv1_qat", "cannot make the folder '{}': {}", dir, error ? error.message() : "a file is in the way");
+  OCTET_CHECK(fs::is_directory(dir, ignored), "mnv1_qat", "cannot make the folder '{}': {}", dir,
+              error ? error.message() : "a file is in the way");
   lock_ = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // Some file systems know no locks: then there is none.
   if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -88,7 +89,8 @@ void RunFolder::require_no_unfinished_run() const {
 
 bool RunFolder::is_finished(const Stage& stage) const {
   const bool has_checkpoint = has(stage.checkpoint);
-  if (has_checkpoint) require_same_options(path(stage.checkpoint), optim::checkpoint_tag(path(stage.checkpoint)), stage.tag);
+  if (has_checkpoint)
+    require_same_options(path(stage.checkpoint), optim::checkpoint_tag(path(stage.checkpoint)), stage.tag);
   if (!has(stage.model_file)) return false;
   const TensorFile file = read_safetensors(path(stage.model_file), {.copy = false, .require_checksum = true});
   const std::string tag = ModelNotes::from(file.metadata, file.name).tag;
@@ -104,13 +106,20 @@ void RunFolder::remove_results_after(const Stage& stage) const {
 Timing RunFolder::timing() const {
   if (!has("timing.json")) return {};
   const Json all = Json::parse(read_file(path("timing.json"), 1 << 20), nullptr, false);
-  const auto number = [&](const char* key) { return all.is_object() && all.contains(key) && all[key].is_number() ? all[key].get<double>() : 0.0; };
-  return {{number("pretrain_seconds"), number("fp32_step_ms")}, {number("qat_seconds"), number("qat_step_ms")}, number("total_seconds")};
+  const auto number = [&](const char* key) {
+    return all.is_object() && all.contains(key) && all[key].is_number() ? all[key].get<double>() : 0.0;
+  };
+  return {{number("pretrain_seconds"), number("fp32_step_ms")},
+          {number("qat_seconds"), number("qat_step_ms")},
+          number("total_seconds")};
 }
 
 void RunFolder::keep(const Timing& timing) const {
-  const Json j{{"pretrain_seconds", timing.pretrain.seconds}, {"fp32_step_ms", timing.pretrain.step_ms}, {"qat_seconds", timing.qat.seconds},
-               {"qat_step_ms", timing.qat.step_ms},           {"total_seconds", timing.total_seconds}};
+  const Json j{{"pretrain_seconds", timing.pretrain.seconds},
+               {"fp32_step_ms", timing.pretrain.step_ms},
+               {"qat_seconds", timing.qat.seconds},
+               {"qat_step_ms", timing.qat.step_ms},
+               {"total_seconds", timing.total_seconds}};
   write_file_atomically(path("timing.json"), j.dump(2) + "\n");
 }
 

@@ -75,14 +75,20 @@ class CudaBackend : public Backend {
   void copy(void* to, const void* from, std::size_t bytes) override {
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copy on the device");
   }
-  void zero(void* to, std::size_t bytes) override { check(cudaMemsetAsync(to, 0, bytes, stream_), "memset on the device"); }
+  void zero(void* to, std::size_t bytes) override {
+    check(cudaMemsetAsync(to, 0, bytes, stream_), "memset on the device");
+  }
   void fill(float* to, float value, std::size_t count) override { fill_f32_cuda(to, value, count, stream_); }
   void fill(int* to, int value, std::size_t count) override { fill_s32_cuda(to, value, count, stream_); }
-  void sum(float* to, const float* a, const float* b, std::size_t count) override { sum_f32_cuda(to, a, b, count, stream_); }
+  void sum(float* to, const float* a, const float* b, std::size_t count) override {
+    sum_f32_cuda(to, a, b, count, stream_);
+  }
   void* stream() override { return stream_; }
   void synchronize() override { check(cudaStreamSynchronize(stream_), "work on the device"); }
 
-  void begin_recording() override { check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal), "recording a graph"); }
+  void begin_recording() override {
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal), "recording a graph");
+  }
   std::shared_ptr<void> end_recording() override {
     cudaGraph_t graph = nullptr;
     check(cudaStreamEndCapture(stream_, &graph), "recording a graph");
@@ -92,7 +98,9 @@ class CudaBackend : public Backend {
     check(status, "making a graph");
     return {made, [](void* exec) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(exec)); }};
   }
-  void launch(void* graph) override { check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_), "running a graph"); }
+  void launch(void* graph) override {
+    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_), "running a graph");
+  }
 
  private:
   std::string description_;
@@ -110,12 +118,14 @@ std::unique_ptr<Backend> cuda_backend(std::string& why_not) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0) {
-    why_not = status == cudaSuccess ? "this machine has no CUDA device" : fmt::format("CUDA says: {}", cudaGetErrorString(status));
+    why_not = status == cudaSuccess ? "this machine has no CUDA device"
+                                    : fmt::format("CUDA says: {}", cudaGetErrorString(status));
     return nullptr;
   }
   cudaDeviceProp device{};
   if (cudaGetDeviceProperties(&device, 0) != cudaSuccess || device.major < kLeastMajor) {
-    why_not = fmt::format("{} has compute capability {}.{}, {}.0 is the least that is supported", device.name, device.major, device.minor, kLeastMajor);
+    why_not = fmt::format("{} has compute capability {}.{}, {}.0 is the least that is supported", device.name,
+                          device.major, device.minor, kLeastMajor);
     return nullptr;
   }
   check(cudaSetDevice(0), "cudaSetDevice");

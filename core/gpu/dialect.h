@@ -15,10 +15,10 @@
 #define OCTET_GPU_WHY_NOT(name) name##_cuda_why_not
 #define OCTET_GPU_PACKED_BYTES(name) name##_cuda_packed_bytes
 #define OCTET_GPU_PACK(name) name##_cuda_pack
-#define OCTET_LAUNCH(kernel, grid, block, stream, ...)                                     \
-  do {                                                                                     \
-    kernel<<<(grid), (block), 0, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__);        \
-    ::octet::gpu::check_launch(#kernel);                                                   \
+#define OCTET_LAUNCH(kernel, grid, block, stream, ...)                              \
+  do {                                                                              \
+    kernel<<<(grid), (block), 0, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__); \
+    ::octet::gpu::check_launch(#kernel);                                            \
   } while (false)
 
 namespace octet::gpu {
@@ -30,8 +30,8 @@ void check_launch(const char* kernel);
 #endif
 
 /// for i of [0, count), all threads of the grid together.
-#define OCTET_GRID_LOOP(i, count)                                                                       \
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < (count);    \
+#define OCTET_GRID_LOOP(i, count)                                                                    \
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < (count); \
        i += static_cast<std::size_t>(gridDim.x) * blockDim.x)
 
 namespace octet::gpu {

@@ -65,7 +65,9 @@ class EmulatedBackend : public Backend {
   }
   void fill(float* to, float value, std::size_t count) override { fill_f32_emulated(to, value, count, nullptr); }
   void fill(int* to, int value, std::size_t count) override { fill_s32_emulated(to, value, count, nullptr); }
-  void sum(float* to, const float* a, const float* b, std::size_t count) override { sum_f32_emulated(to, a, b, count, nullptr); }
+  void sum(float* to, const float* a, const float* b, std::size_t count) override {
+    sum_f32_emulated(to, a, b, count, nullptr);
+  }
   void* stream() override { return nullptr; }
   void synchronize() override { pending.finish(); }
   void begin_recording() override { recorded = std::make_shared<Work>(); }

@@ -1,7 +1,7 @@
 #include "core/gpu/dialect.h"
 
-#include <csetjmp>
 #include <ucontext.h>
+#include <csetjmp>
 
 #include <exception>
 #include <iterator>
@@ -120,7 +120,8 @@ void Runner::prepare(std::size_t threads) {
     Fiber& f = *fibers_.emplace_back(std::make_unique<Fiber>());
     f.stack.reset(new char[kStack]);
     getcontext(&f.stop.context);
-    f.stop.context.uc_stack.ss_sp = f.stack.get(), f.stop.context.uc_stack.ss_size = kStack, f.stop.context.uc_link = nullptr;
+    f.stop.context.uc_stack.ss_sp = f.stack.get(), f.stop.context.uc_stack.ss_size = kStack,
+    f.stop.context.uc_link = nullptr;
     makecontext(&f.stop.context, &Runner::entry, 0);
 #if defined(__SANITIZE_ADDRESS__)
     f.stop.stack = f.stack.get(), f.stop.size = kStack;
@@ -141,7 +142,8 @@ void Runner::run_block(const Place& block, const std::function<void()>& body, co
     Fiber& f = *fibers_[i];
     const auto n = static_cast<unsigned>(i);
     f.place = block;
-    f.place.thread = {n % block.block_size.x, n / block.block_size.x % block.block_size.y, n / (block.block_size.x * block.block_size.y)};
+    f.place.thread = {n % block.block_size.x, n / block.block_size.x % block.block_size.y,
+                      n / (block.block_size.x * block.block_size.y)};
     f.number = static_cast<int>(i), f.done = false;
   }
   for (std::size_t left = threads; left > 0;) {
@@ -229,15 +231,17 @@ std::uint64_t exchange(std::uint64_t bits, int from) {
 
 void launch(dim3 grid, dim3 block, const char* kernel, std::function<void()> body) {
   const std::size_t threads = std::size_t{block.x} * block.y * block.z;
-  OCTET_CHECK(threads >= 1 && threads <= 1024 && block.z <= 64, "gpu", "{}: a block of {}x{}x{} threads", kernel, block.x, block.y, block.z);
-  OCTET_CHECK(grid.x >= 1 && grid.x <= 0x7fffffffu && grid.y >= 1 && grid.y <= 65535 && grid.z >= 1 && grid.z <= 65535, "gpu",
-              "{}: a grid of {}x{}x{} blocks", kernel, grid.x, grid.y, grid.z);
+  OCTET_CHECK(threads >= 1 && threads <= 1024 && block.z <= 64, "gpu", "{}: a block of {}x{}x{} threads", kernel,
+              block.x, block.y, block.z);
+  OCTET_CHECK(grid.x >= 1 && grid.x <= 0x7fffffffu && grid.y >= 1 && grid.y <= 65535 && grid.z >= 1 && grid.z <= 65535,
+              "gpu", "{}: a grid of {}x{}x{} blocks", kernel, grid.x, grid.y, grid.z);
   perform([=] {
     const std::int64_t blocks = std::int64_t{grid.x} * grid.y * grid.z;
     parallel_for(blocks, [&](std::int64_t i) {
       const auto n = static_cast<std::uint64_t>(i);
       Place place{};
-      place.block = {static_cast<unsigned>(n % grid.x), static_cast<unsigned>(n / grid.x % grid.y), static_cast<unsigned>(n / (std::uint64_t{grid.x} * grid.y))};
+      place.block = {static_cast<unsigned>(n % grid.x), static_cast<unsigned>(n / grid.x % grid.y),
+                     static_cast<unsigned>(n / (std::uint64_t{grid.x} * grid.y))};
       place.block_size = block, place.grid_size = grid;
       runner().run_block(place, body, kernel);
     });

@@ -136,7 +136,8 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
 /// Σ of four s8·s8 products, and of u8·s8 (on a device by dp4a.u32.s32).
 inline int __dp4a(int a, int b, int c) {
   for (int i = 0; i < 4; ++i)
-    c = static_cast<int>(static_cast<unsigned>(c) + static_cast<unsigned>(static_cast<std::int8_t>(a >> 8 * i) * static_cast<std::int8_t>(b >> 8 * i)));
+    c = static_cast<int>(static_cast<unsigned>(c) + static_cast<unsigned>(static_cast<std::int8_t>(a >> 8 * i) *
+                                                                          static_cast<std::int8_t>(b >> 8 * i)));
   return c;
 }
 
@@ -144,7 +145,8 @@ template <class T>
 T atomicAdd(T* to, T value) {
   T old;
   __atomic_load(to, &old, __ATOMIC_RELAXED);
-  for (T next = old + value; !__atomic_compare_exchange(to, &old, &next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); next = old + value) {
+  for (T next = old + value; !__atomic_compare_exchange(to, &old, &next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+       next = old + value) {
   }
   return old;
 }
@@ -152,7 +154,9 @@ template <class T>
 T atomicMax(T* to, T value) {
   T old;
   __atomic_load(to, &old, __ATOMIC_RELAXED);
-  for (T next = std::max(old, value); !__atomic_compare_exchange(to, &old, &next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); next = std::max(old, value)) {
+  for (T next = std::max(old, value);
+       !__atomic_compare_exchange(to, &old, &next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+       next = std::max(old, value)) {
   }
   return old;
 }
@@ -161,10 +165,10 @@ T atomicMax(T* to, T value) {
 #define OCTET_GPU_WHY_NOT(name) name##_emulated_why_not
 #define OCTET_GPU_PACKED_BYTES(name) name##_emulated_packed_bytes
 #define OCTET_GPU_PACK(name) name##_emulated_pack
-#define OCTET_LAUNCH(kernel, grid, block, stream, ...)                                                          \
-  do {                                                                                                          \
-    static_cast<void>(stream);                                                                                  \
-    ::octet::gpu::emulator::launch(dim3(grid), dim3(block), #kernel,                                            \
+#define OCTET_LAUNCH(kernel, grid, block, stream, ...)                                                           \
+  do {                                                                                                           \
+    static_cast<void>(stream);                                                                                   \
+    ::octet::gpu::emulator::launch(dim3(grid), dim3(block), #kernel,                                             \
                                    ::octet::gpu::emulator::bound([](auto... a) { kernel(a...); }, __VA_ARGS__)); \
   } while (false)
 

@@ -24,7 +24,8 @@ std::unique_ptr<Backend> no_backend(std::string& why_not) {
 #endif
 
 std::string hint() {
-  return OCTET_WITH_CUDA ? "leave --device cuda out to work on the processor" : "configure with -DOCTET_CUDA=ON where the CUDA toolkit is installed";
+  return OCTET_WITH_CUDA ? "leave --device cuda out to work on the processor"
+                         : "configure with -DOCTET_CUDA=ON where the CUDA toolkit is installed";
 }
 
 using FreeBlocks = std::unordered_map<std::size_t, std::vector<void*>>;
@@ -175,7 +176,9 @@ class State {
     delete pool;
   }
 
-  static std::size_t rounded(std::size_t bytes) { return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); }
+  static std::size_t rounded(std::size_t bytes) {
+    return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  }
 
   void trim_locked() {
     if (backend_ && cached_ > 0) backend_->synchronize();

@@ -11,18 +11,18 @@
 namespace octet::kernels {
 
 struct AugmentProblem {
-  std::int64_t count = 1;             ///< pictures of the batch
+  std::int64_t count = 1;              ///< pictures of the batch
   std::int64_t h = 32, w = 32, c = 3;  ///< of a picture
   std::string str() const;
 };
 struct AugmentPointers {
-  const std::uint8_t* pictures = nullptr;   ///< all,h,w,c
-  const std::int32_t* labels = nullptr;     ///< all
-  const std::int32_t* order = nullptr;      ///< of an epoch, from 0
-  const View* views = nullptr;              ///< as order
-  std::int32_t* position = nullptr;         ///< 1
-  float* values = nullptr;                  ///< count,h,w,c
-  std::int32_t* batch_labels = nullptr;     ///< count
+  const std::uint8_t* pictures = nullptr;  ///< all,h,w,c
+  const std::int32_t* labels = nullptr;    ///< all
+  const std::int32_t* order = nullptr;     ///< of an epoch, from 0
+  const View* views = nullptr;             ///< as order
+  std::int32_t* position = nullptr;        ///< 1
+  float* values = nullptr;                 ///< count,h,w,c
+  std::int32_t* batch_labels = nullptr;    ///< count
 };
 using AugmentRow = Row<AugmentProblem, AugmentPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(AugmentProblem, AugmentPointers, __VA_ARGS__)

@@ -28,7 +28,8 @@ __global__ void gather(AugmentPointers x, int h, int w, int c) {
       const int i = static_cast<int>(unit * kWidth) + k, pixel = i / c, row = pixel / w, column = pixel - row * w;
       const int from_row = static_cast<int>(seen_row(row, seen.view));
       const int from_column = static_cast<int>(seen_column(column, w, seen.view));
-      const bool empty = from_row < 0 || from_row >= h || from_column < 0 || from_column >= w || in_hole(row, column, seen.view);
+      const bool empty =
+          from_row < 0 || from_row >= h || from_column < 0 || from_column >= w || in_hole(row, column, seen.view);
       values.at[k] = empty ? 0.0f : normalised(seen.bytes[(from_row * w + from_column) * c + (i - pixel * c)]);
     }
     gpu::store_pack(to, unit, values);

@@ -26,7 +26,8 @@ OCTET_HD inline std::int64_t seen_column(std::int64_t column, std::int64_t width
 }
 /// Whether the square covers what is seen there.
 OCTET_HD inline bool in_hole(std::int64_t row, std::int64_t column, View view) {
-  return row >= view.hole_row && row < view.hole_row + view.hole_side && column >= view.hole_column && column < view.hole_column + view.hole_side;
+  return row >= view.hole_row && row < view.hole_row + view.hole_side && column >= view.hole_column &&
+         column < view.hole_column + view.hole_side;
 }
 
 }  // namespace octet::kernels

@@ -18,14 +18,14 @@ using Conv2dProblem = ConvGeometry;
 
 /// Elements are f32 or f64 as the row says. Null: bias and d_bias when absent.
 struct Conv2dPointers {
-  const void* src = nullptr;      ///< N,H,W,C           (fwd, bwd_weight)
-  const void* weight = nullptr;   ///< K,R,S,C           (fwd, bwd_data)
-  const void* bias = nullptr;     ///< K                 (fwd)
-  void* dst = nullptr;            ///< N,P,Q,K           (fwd)
-  const void* d_dst = nullptr;    ///< N,P,Q,K           (bwd_*)
-  void* d_src = nullptr;          ///< N,H,W,C, overwritten (bwd_data)
-  void* d_weight = nullptr;       ///< K,R,S,C, overwritten (bwd_weight)
-  void* d_bias = nullptr;         ///< K, overwritten       (bwd_weight)
+  const void* src = nullptr;     ///< N,H,W,C           (fwd, bwd_weight)
+  const void* weight = nullptr;  ///< K,R,S,C           (fwd, bwd_data)
+  const void* bias = nullptr;    ///< K                 (fwd)
+  void* dst = nullptr;           ///< N,P,Q,K           (fwd)
+  const void* d_dst = nullptr;   ///< N,P,Q,K           (bwd_*)
+  void* d_src = nullptr;         ///< N,H,W,C, overwritten (bwd_data)
+  void* d_weight = nullptr;      ///< K,R,S,C, overwritten (bwd_weight)
+  void* d_bias = nullptr;        ///< K, overwritten       (bwd_weight)
 };
 
 using Conv2dRow = Row<Conv2dProblem, Conv2dPointers>;

@@ -7,8 +7,7 @@
 namespace octet::kernels {
 namespace {
 
-constexpr ConvReference kConv{conv2d_fwd_f32_reference, conv2d_bwd_data_f32_reference,
-                              conv2d_bwd_weight_f32_reference};
+constexpr ConvReference kConv{conv2d_fwd_f32_reference, conv2d_bwd_data_f32_reference, conv2d_bwd_weight_f32_reference};
 
 /// Σ (q_x − z_x) · q_w under the filter of `pixel` and k; padding adds nothing.
 std::int32_t accumulate(const ConvBnProblem& p, const std::vector<std::int32_t>& codes, const std::int8_t* weight,
@@ -33,8 +32,7 @@ void integer_forward(const ConvBnProblem& p, const ConvBnPointers& io) {
   for (float y : activated(p, io)) codes.push_back(qmath::quantize(y, io.step, p.zero_point, p.lo, p.hi));
   parallel_for(g.out_pixels(), [&](std::int64_t pixel) {
     for (std::int64_t k = 0; k < g.k; ++k)
-      io.dst[pixel * g.k + k] =
-          static_cast<float>(accumulate(p, codes, io.weight_codes, pixel, k)) * io.multiplier[k];
+      io.dst[pixel * g.k + k] = static_cast<float>(accumulate(p, codes, io.weight_codes, pixel, k)) * io.multiplier[k];
   });
   reference_statistics(g, io);
 }

@@ -32,8 +32,7 @@ void convert(const std::uint8_t* codes, std::int64_t count, Operand* out) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
                         Signed ? _mm256_cvtepi8_epi16(x) : _mm256_cvtepu8_epi16(x));
   }
-  for (; i < count; ++i)
-    out[i] = static_cast<Operand>(Signed ? static_cast<std::int8_t>(codes[i]) : Operand{codes[i]});
+  for (; i < count; ++i) out[i] = static_cast<Operand>(Signed ? static_cast<std::int8_t>(codes[i]) : Operand{codes[i]});
 }
 
 }  // namespace
@@ -77,6 +76,7 @@ const Operand* prepare_operands(const IntConvProblem& problem, const GemmWork& w
 }  // namespace octet::kernels
 
 #include "kernels/conv2d_int8/vector.inl"
+
 #include "kernels/conv2d_int8/in_order.inl"
 
 namespace octet::kernels {

@@ -91,7 +91,7 @@ const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, 
   }                                                                                                                \
   void conv2d_int8_fwd_##dtypes##_avx2pairs_pack(const IntConvProblem& p, const IntConvWeights& w, void* packed) { \
     pack_columns(layout_of(p), sizeof(Weight), w, p.z_x + (is_signed ? 128 : 0), packed);                          \
-    sort_groups(layout_of(p), line_elements(p.geometry, kGroup), packed);                                                                             \
+    sort_groups(layout_of(p), line_elements(p.geometry, kGroup), packed);                                          \
   }
 OCTET_PAIRS_ROW(u8s8, false)
 OCTET_PAIRS_ROW(s8s8, true)

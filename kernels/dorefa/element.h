@@ -15,8 +15,8 @@ inline OCTET_HD T tanh_of(T x) {
   constexpr T kNear = sizeof(T) == sizeof(float) ? T(0.25) : T(0.03125), kFlat = 20;  // beyond it is 1 in either type
   const T size = x < 0 ? -x : x, z = x * x;
   const T series =
-      size *
-      (1 + z * (T(-1.0 / 3) + z * (T(2.0 / 15) + z * (T(-17.0 / 315) + z * (T(62.0 / 2835) + z * T(-1382.0 / 155925))))));
+      size * (1 + z * (T(-1.0 / 3) +
+                       z * (T(2.0 / 15) + z * (T(-17.0 / 315) + z * (T(62.0 / 2835) + z * T(-1382.0 / 155925))))));
   const T e = falling_exp(2 * (size < kFlat ? size : kFlat));
   const T value = size < kNear ? series : (1 - e) / (1 + e);
   return x != x ? x : (x < 0 ? -value : value);

@@ -38,8 +38,7 @@ __device__ __forceinline__ Pack<float, kWidth> pass_gradient(const Pack<float, k
                                                              std::size_t unit) {
   const Pack<float, kWidth> d = load_pack<kWidth>(d_dst, unit);
   Pack<float, kWidth> passed;
-  for (int k = 0; k < kWidth; ++k)
-    passed.at[k] = passed_gradient(grid, x.at[k], s, d.at[k]);
+  for (int k = 0; k < kWidth; ++k) passed.at[k] = passed_gradient(grid, x.at[k], s, d.at[k]);
   store_pack(d_src, unit, passed);
   return d;
 }
@@ -167,9 +166,12 @@ struct Moments {
   double sizes, squares;
   Top top;
   __device__ static Moments none() { return {0.0, 0.0, Top::none()}; }
-  __device__ Moments merged(const Moments& b) const { return {sizes + b.sizes, squares + b.squares, top.merged(b.top)}; }
+  __device__ Moments merged(const Moments& b) const {
+    return {sizes + b.sizes, squares + b.squares, top.merged(b.top)};
+  }
   __device__ Moments across(int offset) const {
-    return {__shfl_xor_sync(gpu::kAllLanes, sizes, offset), __shfl_xor_sync(gpu::kAllLanes, squares, offset), top.across(offset)};
+    return {__shfl_xor_sync(gpu::kAllLanes, sizes, offset), __shfl_xor_sync(gpu::kAllLanes, squares, offset),
+            top.across(offset)};
   }
 };
 struct MomentsSource {
@@ -187,7 +189,8 @@ struct SawbOut {
   FakeQuantProblem p;
   __device__ void put(std::size_t row, const Moments& m) const {
     const float top = m.top.value();
-    out[row] = top < __int_as_float(0x7f800000) ? sawb_threshold(p, m.sizes, m.squares, top) : __int_as_float(0x7fc00000);
+    out[row] =
+        top < __int_as_float(0x7f800000) ? sawb_threshold(p, m.sizes, m.squares, top) : __int_as_float(0x7fc00000);
   }
 };
 

@@ -16,9 +16,15 @@ struct Grid {
   bool masked;
   float delta;
   explicit OCTET_HD Grid(const FakeQuantProblem& p)
-      : zero_point(p.zero_point), lo(p.lo), hi(p.hi), rule(p.rule), masked(p.masked), delta(static_cast<float>(p.delta)) {}
+      : zero_point(p.zero_point),
+        lo(p.lo),
+        hi(p.hi),
+        rule(p.rule),
+        masked(p.masked),
+        delta(static_cast<float>(p.delta)) {}
   /// Symmetric.
-  OCTET_HD Grid(std::int32_t low, std::int32_t high, QuantRule by) : zero_point(0), lo(low), hi(high), rule(by), masked(true), delta(0) {}
+  OCTET_HD Grid(std::int32_t low, std::int32_t high, QuantRule by)
+      : zero_point(0), lo(low), hi(high), rule(by), masked(true), delta(0) {}
 };
 
 /// x as a code relative to the zero point, unrounded, and the range it is clamped to: in steps under onnx, in

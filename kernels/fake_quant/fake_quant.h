@@ -38,8 +38,8 @@ struct FakeQuantProblem {
   std::int32_t zero_point = 0, lo = -127, hi = 127;
   QuantRule rule = QuantRule::onnx;
   bool masked = true;
-  double delta = 0;       ///< fake_quant_bwd: of the gradients' scaling
-  std::int64_t rank = 1;  ///< quantile
+  double delta = 0;                        ///< fake_quant_bwd: of the gradients' scaling
+  std::int64_t rank = 1;                   ///< quantile
   double rms_factor = 0, mean_factor = 0;  ///< sawb_top
   std::string str() const;
 };

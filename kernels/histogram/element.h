@@ -10,7 +10,8 @@
 namespace octet::kernels {
 namespace {
 
-constexpr int kBins = static_cast<int>(kHistogramBins), kPartialSums = 32, kLeastExponent = -126, kMostWidth = 127 - 10 - kLeastExponent;
+constexpr int kBins = static_cast<int>(kHistogramBins), kPartialSums = 32, kLeastExponent = -126,
+              kMostWidth = 127 - 10 - kLeastExponent;
 enum Place { kLow = 0, kHigh = 1, kWidth = 2, kZeros = 3, kCounts = 4 };
 static_assert(kCounts == kHistogramHeader);
 

@@ -39,12 +39,12 @@ constexpr std::int64_t histogram_size(int sides) { return kHistogramHeader + sid
 enum class HistogramRule { percentile, kl, mse };
 
 struct HistogramProblem {
-  int sides = 1;            ///< 1: of |x|; 2: of x < 0 and x > 0 apart
-  std::int64_t count = 0;   ///< add: values, less than 2^32
-  double decay = 1;         ///< fit, in [0, 1]
+  int sides = 1;           ///< 1: of |x|; 2: of x < 0 and x > 0 apart
+  std::int64_t count = 0;  ///< add: values, less than 2^32
+  double decay = 1;        ///< fit, in [0, 1]
   HistogramRule rule = HistogramRule::mse;
-  std::int32_t hi = 127;    ///< search: 1 to 2047
-  double share = 1;         ///< search by percentile, in (0, 1]
+  std::int32_t hi = 127;  ///< search: 1 to 2047
+  double share = 1;       ///< search by percentile, in (0, 1]
   std::string str() const;
 };
 struct HistogramPointers {

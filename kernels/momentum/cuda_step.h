@@ -11,8 +11,8 @@ struct MomentumStep {
 };
 
 template <int kWidth>
-__device__ __forceinline__ void momentum_step(const float* gradient, float* velocity, float* weight, const MomentumStep& p,
-                                              std::size_t unit) {
+__device__ __forceinline__ void momentum_step(const float* gradient, float* velocity, float* weight,
+                                              const MomentumStep& p, std::size_t unit) {
   const auto d = gpu::load_pack<kWidth>(gradient, unit);
   auto v = gpu::load_pack<kWidth>(static_cast<const float*>(velocity), unit);
   auto w = gpu::load_pack<kWidth>(static_cast<const float*>(weight), unit);

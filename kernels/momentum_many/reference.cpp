@@ -12,7 +12,8 @@ void momentum_many_f32_reference(const MomentumManyProblem& p, const MomentumMan
                            {part.gradient, part.velocity, part.weight}, context);
     if (part.quantized == nullptr) continue;
     FakeQuantProblem grid;
-    grid.channels = part.count / part.inner, grid.inner = part.inner, grid.lo = part.lo, grid.hi = part.hi, grid.rule = part.rule;
+    grid.channels = part.count / part.inner, grid.inner = part.inner, grid.lo = part.lo, grid.hi = part.hi,
+    grid.rule = part.rule;
     weight_quant_fwd_f32_reference(grid, {.src = part.weight, .dst = part.quantized, .out = part.scale}, context);
   }
 }

@@ -12,7 +12,8 @@ std::string MomentumManyProblem::str() const {
 
 void cut_into_parts(MomentumPart parameter, std::vector<MomentumPart>& parts) {
   const bool rows = parameter.quantized != nullptr;
-  const std::int64_t most = rows ? std::max<std::int64_t>(kMomentumPart / parameter.inner, 1) * parameter.inner : kMomentumPart;
+  const std::int64_t most =
+      rows ? std::max<std::int64_t>(kMomentumPart / parameter.inner, 1) * parameter.inner : kMomentumPart;
   for (std::int64_t left = parameter.count; left > 0; left -= parameter.count) {
     parameter.count = std::min(left, most);
     parts.push_back(parameter);

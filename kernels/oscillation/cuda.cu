@@ -18,9 +18,7 @@ struct ToFlips {
   __device__ void put(std::size_t channel, Sum sum) const { flips[channel] += static_cast<std::int32_t>(sum.sum); }
 };
 
-__global__ void restore(OscillationPointers x, std::size_t count) {
-  OCTET_GRID_LOOP(i, count) restore_weight(x, i);
-}
+__global__ void restore(OscillationPointers x, std::size_t count) { OCTET_GRID_LOOP(i, count) restore_weight(x, i); }
 
 }  // namespace
 

@@ -37,7 +37,8 @@ struct OscillationPointers {
   float* average = nullptr;        ///< or null
   std::uint8_t* frozen = nullptr;  ///< 0 or 1; or null
   std::int32_t* flips = nullptr;   ///< channels
-  const float* held = nullptr;     ///< channels,inner; of oscillation_restore alone, which wants only weight and frozen beside it
+  const float* held =
+      nullptr;  ///< channels,inner; of oscillation_restore alone, which wants only weight and frozen beside it
 };
 using OscillationRow = Row<OscillationProblem, OscillationPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(OscillationProblem, OscillationPointers, __VA_ARGS__)

@@ -17,7 +17,7 @@ using PoolProblem = ConvGeometry;
 struct PoolPointers {
   const void* src = nullptr;
   void* dst = nullptr;
-  std::int32_t* argmax = nullptr;              ///< N,P,Q,C (max_pool_fwd writes, max_pool_bwd reads)
+  std::int32_t* argmax = nullptr;  ///< N,P,Q,C (max_pool_fwd writes, max_pool_bwd reads)
   const void* d_dst = nullptr;
   void* d_src = nullptr;
 };

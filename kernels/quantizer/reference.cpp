@@ -32,8 +32,7 @@ void observe_f32_reference(const QuantizerProblem& p, const QuantizerPointers& x
   if (x.range != nullptr || x.top != nullptr) join_state(p, x);
   if (x.scale == nullptr) return;
   float ring_top = 0;
-  for (std::int64_t i = 1; is_ring(p.kind) && i < p.count; ++i)
-    ring_top = larger(fabsf(x.state[i]), ring_top);
+  for (std::int64_t i = 1; is_ring(p.kind) && i < p.count; ++i) ring_top = larger(fabsf(x.state[i]), ring_top);
   *x.scale = clipped_scale(p, seen_top(p, x.state, ring_top), x.alpha);
 }
 

@@ -23,7 +23,8 @@ __device__ __forceinline__ void add_loss(ScoreSums& sums, double loss, int pictu
 /// A picture for each warp. Hits are counted by atomics: integers add up alike in any order.
 __global__ void add_batch(ScorePointers x, int pictures, int classes) {
   if (blockIdx.x == 0 && threadIdx.x == 0) add_loss(*x.sums, *x.loss, pictures);
-  const int picture = static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32), lane = static_cast<int>(threadIdx.x % 32);
+  const int picture = static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32),
+            lane = static_cast<int>(threadIdx.x % 32);
   if (picture >= pictures) return;  // a whole warp
   const float* row = x.logits + static_cast<std::size_t>(picture) * classes;
   const int label = x.labels[picture];
@@ -40,7 +41,8 @@ __global__ void add_batch(ScorePointers x, int pictures, int classes) {
 }  // namespace
 
 const char* OCTET_GPU_WHY_NOT(score_add_f32)(const ScoreProblem& p) {
-  return p.classes > 0x7fffffff - 32 || p.pictures > 0x7fffffff - 32 ? "more than 2^31 - 33 classes or pictures" : nullptr;
+  return p.classes > 0x7fffffff - 32 || p.pictures > 0x7fffffff - 32 ? "more than 2^31 - 33 classes or pictures"
+                                                                     : nullptr;
 }
 void OCTET_GPU_NAME(score_add_f32)(const ScoreProblem& p, const ScorePointers& x, const Context& context) {
   OCTET_LAUNCH(add_batch, static_cast<unsigned>((p.pictures + kWarps - 1) / kWarps), kWarps * 32, context.stream, x,

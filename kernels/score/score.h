@@ -12,8 +12,8 @@ namespace octet::kernels {
 struct ScoreSums {
   double loss_sum = 0;
   std::int64_t pictures = 0, top1_hits = 0, top5_hits = 0;
-  std::int64_t batches = 0;  ///< added so far
-  double batch_loss = 0;     ///< of the last batch
+  std::int64_t batches = 0;     ///< added so far
+  double batch_loss = 0;        ///< of the last batch
   std::int64_t lost_batch = 0;  ///< counted from 1, the first one with a loss that is not finite; 0: none
   double lost_loss = 0;         ///< its loss
 };

@@ -15,12 +15,12 @@ struct SoftmaxXentProblem {
   std::string str() const;
 };
 struct SoftmaxXentPointers {
-  const void* logits = nullptr;            ///< pictures,classes
-  const std::int32_t* labels = nullptr;    ///< pictures, checked by the caller
-  void* probabilities = nullptr;           ///< pictures,classes (fwd writes, bwd reads)
-  void* loss = nullptr;                    ///< 1
-  const void* d_loss = nullptr;            ///< 1
-  void* d_logits = nullptr;                ///< pictures,classes
+  const void* logits = nullptr;          ///< pictures,classes
+  const std::int32_t* labels = nullptr;  ///< pictures, checked by the caller
+  void* probabilities = nullptr;         ///< pictures,classes (fwd writes, bwd reads)
+  void* loss = nullptr;                  ///< 1
+  const void* d_loss = nullptr;          ///< 1
+  void* d_logits = nullptr;              ///< pictures,classes
 };
 using SoftmaxXentRow = Row<SoftmaxXentProblem, SoftmaxXentPointers>;
 #define KERNEL(...) OCTET_DECLARE_KERNEL(SoftmaxXentProblem, SoftmaxXentPointers, __VA_ARGS__)

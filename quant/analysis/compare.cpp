@@ -23,10 +23,17 @@ LayerMismatch difference(const std::string& name, const Tensor& a, const Tensor&
   LayerMismatch layer{name, 0, a.numel(), 0};
   if (std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0) return layer;
   switch (a.dtype()) {
-    case DType::u8: count<std::uint8_t>(a, b, layer); break;
-    case DType::s8: count<std::int8_t>(a, b, layer); break;
-    case DType::f32: count<float>(a, b, layer); break;
-    default: fail(kWhere, fmt::format("'{}' is {}: neither codes nor f32", name, name_of(a.dtype())));
+    case DType::u8:
+      count<std::uint8_t>(a, b, layer);
+      break;
+    case DType::s8:
+      count<std::int8_t>(a, b, layer);
+      break;
+    case DType::f32:
+      count<float>(a, b, layer);
+      break;
+    default:
+      fail(kWhere, fmt::format("'{}' is {}: neither codes nor f32", name, name_of(a.dtype())));
   }
   return layer;
 }
@@ -40,11 +47,14 @@ std::int64_t CodeMismatches::total() const {
 }
 
 void CodeMismatches::add(const CodeMismatches& batch) {
-  if (layers.empty()) layers = batch.layers;
+  if (layers.empty())
+    layers = batch.layers;
   else {
-    OCTET_CHECK(layers.size() == batch.layers.size(), kWhere, "{} layers and {} layers are not of one net", layers.size(), batch.layers.size());
+    OCTET_CHECK(layers.size() == batch.layers.size(), kWhere, "{} layers and {} layers are not of one net",
+                layers.size(), batch.layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
-      OCTET_CHECK(layers[i].name == batch.layers[i].name, kWhere, "layers '{}' and '{}' are not of one net", layers[i].name, batch.layers[i].name);
+      OCTET_CHECK(layers[i].name == batch.layers[i].name, kWhere, "layers '{}' and '{}' are not of one net",
+                  layers[i].name, batch.layers[i].name);
       layers[i].differing += batch.layers[i].differing;
       layers[i].elements += batch.layers[i].elements;
       layers[i].largest = std::max(layers[i].largest, batch.layers[i].largest);
@@ -60,14 +70,16 @@ std::string CodeMismatches::str() const {
 }
 
 CodeMismatches code_mismatches(const NamedTensors& simulator, const NamedTensors& engine) {
-  OCTET_CHECK(simulator.size() == engine.size(), kWhere, "the simulator has {} values, the engine {}", simulator.size(), engine.size());
+  OCTET_CHECK(simulator.size() == engine.size(), kWhere, "the simulator has {} values, the engine {}", simulator.size(),
+              engine.size());
   CodeMismatches all;
   for (const auto& [name, value] : simulator) {
-    const auto other = std::find_if(engine.begin(), engine.end(), [&, &wanted = name](const auto& entry) { return entry.first == wanted; });
+    const auto other = std::find_if(engine.begin(), engine.end(),
+                                    [&, &wanted = name](const auto& entry) { return entry.first == wanted; });
     OCTET_CHECK(other != engine.end(), kWhere, "the engine has no value '{}'", name);
     OCTET_CHECK(other->second.dtype() == value.dtype() && other->second.shape() == value.shape(), kWhere,
-                "'{}' is {} {} in the simulator, {} {} in the engine", name, name_of(value.dtype()), value.shape().str(),
-                name_of(other->second.dtype()), other->second.shape().str());
+                "'{}' is {} {} in the simulator, {} {} in the engine", name, name_of(value.dtype()),
+                value.shape().str(), name_of(other->second.dtype()), other->second.shape().str());
     all.layers.push_back(difference(name, value, other->second));
   }
   return all;

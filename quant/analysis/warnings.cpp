@@ -71,7 +71,8 @@ void threshold(const std::string& path, const FakeQuantizer& quantizer, Warner& 
     if (!pact->started() || !grid) return warner.add(fmt::format("{}: its PACT threshold has seen no data.", path));
     float top = 0;
     for (std::size_t c = 0; c < grid->scale.size(); ++c)
-      top = std::max(top, grid->step(c) * static_cast<float>(std::max(grid->hi - grid->zero_point, grid->zero_point - grid->lo)));
+      top = std::max(
+          top, grid->step(c) * static_cast<float>(std::max(grid->hi - grid->zero_point, grid->zero_point - grid->lo)));
     if (pact->threshold() <= 2 * kMinScale)
       warner.add(fmt::format("{}: its PACT threshold has shrunk to nothing; regularise it less.", path));
     else if (pact->threshold() > top * 1.0001f)

@@ -42,8 +42,7 @@ void require_calibratable(const QuantConfig& config) {
     if (type != Preprocess::none) fail(kWhere, fmt::format("{} {} wants training", key, name_of(type)), kLearns);
   if (is_learned(config.activation_quantize_type))
     learns("activation_quantize_type", name_of(config.activation_quantize_type));
-  if (is_learned(config.weight_quantize_type))
-    learns("weight_quantize_type", name_of(config.weight_quantize_type));
+  if (is_learned(config.weight_quantize_type)) learns("weight_quantize_type", name_of(config.weight_quantize_type));
 }
 
 void calibrate(nn::Module& model, const data::Dataset& dataset, const CalibrateOptions& options,

@@ -16,7 +16,8 @@ using engine::OpKind;
 void note_idle_scales(const PlanNode& node, const Tensor& codes, ConvertReport& report) {
   const std::vector<double> seen = window_shares(node.geometry);
   if (std::find(seen.begin(), seen.end(), 0.0) == seen.end()) return;
-  const std::int64_t channels = codes.shape()[0], taps = node.geometry.r * node.geometry.s, inner = codes.numel() / channels;
+  const std::int64_t channels = codes.shape()[0], taps = node.geometry.r * node.geometry.s,
+                     inner = codes.numel() / channels;
   const std::int8_t* code = codes.data<std::int8_t>();
   for (std::int64_t k = 0; k < channels; ++k) {
     int in_use = 0, unused = 0;
@@ -25,7 +26,9 @@ void note_idle_scales(const PlanNode& node, const Tensor& codes, ConvertReport& 
       top = std::max(top, std::abs(static_cast<int>(code[k * inner + i])));
     }
     if (unused > in_use)
-      report.channels.push_back({node.name, k, fmt::format("its largest weight only ever sees padding: codes in use reach {} of {}", in_use, unused)});
+      report.channels.push_back(
+          {node.name, k,
+           fmt::format("its largest weight only ever sees padding: codes in use reach {} of {}", in_use, unused)});
   }
 }
 
@@ -58,7 +61,8 @@ std::string ConvertReport::str() const {
   std::string text;
   for (std::size_t i = 0, end = 0; i < channels.size(); i = end) {
     while (end < channels.size() && channels[end].layer == channels[i].layer) ++end;
-    text += fmt::format("{}: {} channels, first {}: {}\n", channels[i].layer, end - i, channels[i].channel, channels[i].what);
+    text += fmt::format("{}: {} channels, first {}: {}\n", channels[i].layer, end - i, channels[i].channel,
+                        channels[i].what);
   }
   return text;
 }

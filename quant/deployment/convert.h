@@ -24,6 +24,7 @@ struct ConvertReport {
 
 /// Traces, folds and checks (engine::validate). The model must have been prepared with the same config and have seen data.
 /// Throws Error with a hint on what the engine cannot run.
-engine::Graph convert(nn::Module& model, const Shape& shape, const QuantConfig& config, ConvertReport* report = nullptr);
+engine::Graph convert(nn::Module& model, const Shape& shape, const QuantConfig& config,
+                      ConvertReport* report = nullptr);
 
 }  // namespace octet::quant

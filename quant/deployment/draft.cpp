@@ -12,11 +12,14 @@ using engine::OpKind;
 using kernels::Activation;
 constexpr const char* kWhere = "convert";
 
-std::int64_t integer(const nn::GraphNode& node, const char* key) { return std::get<std::int64_t>(node.attributes.at(key)); }
+std::int64_t integer(const nn::GraphNode& node, const char* key) {
+  return std::get<std::int64_t>(node.attributes.at(key));
+}
 
 void set_extent(PlanNode& made, const nn::GraphNode& node) {
   const Shape& s = node.shape;
-  OCTET_CHECK(s.rank() == 4 || s.rank() == 2, kWhere, "{} '{}' has shape {}, only N,H,W,C and N,C can be converted", node.op, node.path, s.str());
+  OCTET_CHECK(s.rank() == 4 || s.rank() == 2, kWhere, "{} '{}' has shape {}, only N,H,W,C and N,C can be converted",
+              node.op, node.path, s.str());
   made.h = s.rank() == 4 ? s[1] : 1;
   made.w = s.rank() == 4 ? s[2] : 1;
   made.c = s[-1];
@@ -25,8 +28,9 @@ void set_extent(PlanNode& made, const nn::GraphNode& node) {
 /// Does this module stand for the op alone, so that its path names the value?
 bool is_layer_of_one_op(const nn::Module* m) {
   return dynamic_cast<const nn::Conv2d*>(m) || dynamic_cast<const nn::Linear*>(m) || dynamic_cast<const nn::Add*>(m) ||
-         dynamic_cast<const nn::Concat*>(m) || dynamic_cast<const nn::MaxPool2d*>(m) || dynamic_cast<const nn::AvgPool2d*>(m) ||
-         dynamic_cast<const nn::GlobalAvgPool*>(m) || dynamic_cast<const nn::Flatten*>(m) || dynamic_cast<const nn::Activation*>(m);
+         dynamic_cast<const nn::Concat*>(m) || dynamic_cast<const nn::MaxPool2d*>(m) ||
+         dynamic_cast<const nn::AvgPool2d*>(m) || dynamic_cast<const nn::GlobalAvgPool*>(m) ||
+         dynamic_cast<const nn::Flatten*>(m) || dynamic_cast<const nn::Activation*>(m);
 }
 
 std::string name_for(const nn::GraphNode& node) {
@@ -42,7 +46,8 @@ Activation activation_named(const std::string& name) {
 
 class Drafter {
  public:
-  explicit Drafter(const nn::Graph& graph) : graph_(graph), readers_(value_readers(graph)), joined_(graph.nodes.size()) {}
+  explicit Drafter(const nn::Graph& graph)
+      : graph_(graph), readers_(value_readers(graph)), joined_(graph.nodes.size()) {}
 
   Drafts run() {
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
@@ -61,7 +66,8 @@ class Drafter {
       return;
     }
     if (node.op == "affine_act")
-      fail(kWhere, fmt::format("the batch norm before '{}' does not follow a convolution that feeds it alone", node.path),
+      fail(kWhere,
+           fmt::format("the batch norm before '{}' does not follow a convolution that feeds it alone", node.path),
            "integer arithmetic needs each batch norm directly behind a convolution or linear layer");
     Draft made;
     set_extent(made.node, node);
@@ -83,7 +89,8 @@ class Drafter {
     if (op == "max_pool" || op == "avg_pool" || op == "global_avg_pool") return describe_pool(made, node);
     if (op == "add") {
       made.node.op = OpKind::add;
-      if (dynamic_cast<nn::Add*>(node.module) != nullptr) made.reader = node.module, made.slots = {"lhs_transform", "rhs_transform"};
+      if (dynamic_cast<nn::Add*>(node.module) != nullptr)
+        made.reader = node.module, made.slots = {"lhs_transform", "rhs_transform"};
     } else if (op == "concat") {
       made.node.op = OpKind::concat;
     } else if (op == "flatten") {
@@ -97,8 +104,11 @@ class Drafter {
   }
 
   void describe_layer(Draft& made, const nn::GraphNode& node) {
-    const bool known = node.op == "linear" ? dynamic_cast<nn::Linear*>(node.module) != nullptr : dynamic_cast<nn::Conv2d*>(node.module) != nullptr;
-    if (!known) fail(kWhere, fmt::format("a {} in '{}' is no layer of its own", node.op, node.path), "use nn::Conv2d or nn::Linear, which have slots");
+    const bool known = node.op == "linear" ? dynamic_cast<nn::Linear*>(node.module) != nullptr
+                                           : dynamic_cast<nn::Conv2d*>(node.module) != nullptr;
+    if (!known)
+      fail(kWhere, fmt::format("a {} in '{}' is no layer of its own", node.op, node.path),
+           "use nn::Conv2d or nn::Linear, which have slots");
     made.node.op = node.op == "dwconv2d" ? OpKind::dwconv2d : OpKind::conv2d;
     made.node.layer = made.reader = node.module;
     made.slots = {"input_transform"};
@@ -123,7 +133,8 @@ class Drafter {
       g.stride_h = integer(node, "stride_h"), g.stride_w = integer(node, "stride_w");
       g.pad_h = integer(node, "pad_h"), g.pad_w = integer(node, "pad_w");
     }
-    const bool slotted = dynamic_cast<nn::AvgPool2d*>(node.module) != nullptr || dynamic_cast<nn::GlobalAvgPool*>(node.module) != nullptr;
+    const bool slotted = dynamic_cast<nn::AvgPool2d*>(node.module) != nullptr ||
+                         dynamic_cast<nn::GlobalAvgPool*>(node.module) != nullptr;
     if (slotted) made.reader = node.module, made.slots = {"input_transform"};
   }
 
@@ -160,9 +171,9 @@ class Drafter {
 
   const nn::Graph& graph_;
   std::vector<std::vector<int>> readers_;
-  std::vector<bool> joined_;      ///< nodes that an earlier draft took in
-  std::map<int, int> draft_of_;   ///< graph node → draft that makes its value
-  int last_ = 0;                  ///< graph node that makes the value of the draft in hand
+  std::vector<bool> joined_;     ///< nodes that an earlier draft took in
+  std::map<int, int> draft_of_;  ///< graph node → draft that makes its value
+  int last_ = 0;                 ///< graph node that makes the value of the draft in hand
   UniqueNames names_;
   Drafts out_;
 };
@@ -171,7 +182,8 @@ class Drafter {
 
 std::string UniqueNames::next(const std::string& name) {
   std::string made = name;
-  for (int copy = 2; std::find(used_.begin(), used_.end(), made) != used_.end(); ++copy) made = fmt::format("{}#{}", name, copy);
+  for (int copy = 2; std::find(used_.begin(), used_.end(), made) != used_.end(); ++copy)
+    made = fmt::format("{}#{}", name, copy);
   used_.push_back(made);
   return made;
 }

@@ -73,7 +73,8 @@ class Builder {
 
   static GraphNode activation_behind(const PlanNode& node, int from) {
     GraphNode act;
-    act.op = OpKind::activation, act.name = fmt::format("{}.{}", node.name, kernels::name_of(node.act)), act.inputs = {from};
+    act.op = OpKind::activation, act.name = fmt::format("{}.{}", node.name, kernels::name_of(node.act)),
+    act.inputs = {from};
     act.h = node.h, act.w = node.w, act.c = node.c, act.act = node.act;
     return act;
   }
@@ -86,6 +87,8 @@ class Builder {
 
 }  // namespace
 
-engine::Graph float_graph(nn::Module& model, const Shape& shape) { return Builder(draft(nn::trace(model, shape))).run(); }
+engine::Graph float_graph(nn::Module& model, const Shape& shape) {
+  return Builder(draft(nn::trace(model, shape))).run();
+}
 
 }  // namespace octet::quant

@@ -22,7 +22,11 @@ struct Channel {
 class Folder {
  public:
   Folder(const FoldInput& layer, const std::string& name)
-      : in_(layer), name_(name), channels_(layer.weight.shape()[0]), inner_(layer.weight.numel() / channels_), input_step_(layer.input_grid.step()) {
+      : in_(layer),
+        name_(name),
+        channels_(layer.weight.shape()[0]),
+        inner_(layer.weight.numel() / channels_),
+        input_step_(layer.input_grid.step()) {
     const QuantParams& x = layer.input_grid;
     input_reach_ = std::max(std::abs(x.lo - x.zero_point), std::abs(x.hi - x.zero_point));
     least_step_ = std::max<double>(kMinScale, kLeastProduct / input_step_);
@@ -42,8 +46,7 @@ class Folder {
 
  private:
   void check_finite(std::int64_t c, double value, const char* what) const {
-    if (!std::isfinite(value))
-      diverged("fold", fmt::format("{}: {} of channel {} is {}", name_, what, c, value));
+    if (!std::isfinite(value)) diverged("fold", fmt::format("{}: {} of channel {} is {}", name_, what, c, value));
   }
 
   Channel read(std::int64_t c) const {
@@ -76,7 +79,8 @@ class Folder {
   double bias_code(const Channel& channel, float step) const {
     const double s_x = input_step_;
     double code = 0;
-    if (channel.bias != 0) code += std::copysign(1.0, channel.scale) * std::rint(channel.bias / (s_x * channel.weight_step));
+    if (channel.bias != 0)
+      code += std::copysign(1.0, channel.scale) * std::rint(channel.bias / (s_x * channel.weight_step));
     if (channel.shift != 0) code += std::rint(channel.shift / (s_x * step));
     return code;
   }
@@ -88,7 +92,8 @@ class Folder {
     double code = in_.float_bias || too_fine ? 0 : bias_code(channel, step);
     if (too_fine || std::fabs(code) > kMostBias) {
       const float coarse = coarser_step(step, bias);
-      out_.notes.push_back({c, fmt::format("step {:.3g} coarsened to {:.3g} ({})", step, coarse, too_fine ? "scale is zero or tiny" : "bias too large")});
+      out_.notes.push_back({c, fmt::format("step {:.3g} coarsened to {:.3g} ({})", step, coarse,
+                                           too_fine ? "scale is zero or tiny" : "bias too large")});
       coarsen_codes(c, static_cast<double>(step) / coarse);
       step = coarse;
       code = in_.float_bias ? 0 : std::rint(bias / (static_cast<double>(input_step_) * step));
@@ -133,7 +138,8 @@ class Folder {
 }  // namespace
 
 FoldedLayer fold(const FoldInput& layer, const std::string& name) {
-  OCTET_CHECK(layer.weight.defined() && layer.weight.shape().rank() >= 1 && layer.weight.numel() > 0, "fold", "{} has no weights", name);
+  OCTET_CHECK(layer.weight.defined() && layer.weight.shape().rank() >= 1 && layer.weight.numel() > 0, "fold",
+              "{} has no weights", name);
   return Folder(layer, name).run();
 }
 

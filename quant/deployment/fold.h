@@ -13,12 +13,12 @@ namespace octet::quant {
 /// What fold() starts from. Shapes: weight {k, …}, bias {k}, affine {2, k}; bias and affine may be undefined.
 struct FoldInput {
   Tensor weight;
-  QuantParams weight_grid;     ///< one scale, or k along axis 0
+  QuantParams weight_grid;  ///< one scale, or k along axis 0
   Tensor bias;
-  Tensor affine;               ///< batch norm in evaluation: row 0 γ/√(var + ε), row 1 shift
+  Tensor affine;  ///< batch norm in evaluation: row 0 γ/√(var + ε), row 1 shift
   QuantParams input_grid;
   std::optional<QuantParams> output_grid;  ///< none: the layer's value is f32
-  bool float_bias = false;     ///< scheme paddle
+  bool float_bias = false;                 ///< scheme paddle
 };
 
 /// A channel that could not be folded as it was.

@@ -19,7 +19,8 @@ using Wish = std::optional<QuantParams>;
 
 class Planner {
  public:
-  Planner(const Drafts& drafts, Scheme scheme) : drafts_(drafts), wishes_(drafts.ops.size()), types_(drafts.ops.size()), integer_(drafts.ops.size()) {
+  Planner(const Drafts& drafts, Scheme scheme)
+      : drafts_(drafts), wishes_(drafts.ops.size()), types_(drafts.ops.size()), integer_(drafts.ops.size()) {
     plan_.scheme = scheme;
   }
 
@@ -40,7 +41,9 @@ class Planner {
     const auto transform = op.reader->slot(op.slots[j]);
     if (transform == nullptr) return std::nullopt;
     const auto grid = transform->params();
-    if (!grid) fail(kWhere, fmt::format("the quantizer of {}.{} has seen no data", op.node.name, op.slots[j]), "fine-tune, or run pictures in training mode, first");
+    if (!grid)
+      fail(kWhere, fmt::format("the quantizer of {}.{} has seen no data", op.node.name, op.slots[j]),
+           "fine-tune, or run pictures in training mode, first");
     return grid;
   }
 
@@ -58,21 +61,28 @@ class Planner {
     std::vector<Wish> in;
     for (std::size_t j = 0; j < op.node.inputs.size(); ++j) in.push_back(slot_grid(op, j));
     switch (op.node.op) {
-      case OpKind::conv2d: case OpKind::dwconv2d:
+      case OpKind::conv2d:
+      case OpKind::dwconv2d:
         if (!in[0] || op.reader->slot("weight_transform") == nullptr)
-          fail(kWhere, fmt::format("{} has no quantizers, and the engine has no f32 {}", op.node.name, engine::name_of(op.node.op)),
+          fail(kWhere,
+               fmt::format("{} has no quantizers, and the engine has no f32 {}", op.node.name,
+                           engine::name_of(op.node.op)),
                "prepare() the model, with this kind of layer among quantizable_layer_type");
         integer_[i] = true;
         break;
-      case OpKind::add: case OpKind::avg_pool:
+      case OpKind::add:
+      case OpKind::avg_pool:
         integer_[i] = out && std::all_of(in.begin(), in.end(), [](const Wish& wish) { return wish.has_value(); });
         break;
-      case OpKind::max_pool: case OpKind::concat: case OpKind::flatten:
+      case OpKind::max_pool:
+      case OpKind::concat:
+      case OpKind::flatten:
         // Scheme paddle pools and joins floats, as the tutorial's deployment does.
         integer_[i] = out && (plan_.scheme != Scheme::paddle || op.node.op == OpKind::flatten);
         if (integer_[i]) in.assign(in.size(), out);
         break;
-      default: break;  // the picture and activations on their own are f32
+      default:
+        break;  // the picture and activations on their own are f32
     }
     if (!integer_[i]) out = std::nullopt;
     types_[i] = out;
@@ -92,7 +102,8 @@ class Planner {
     const Draft& op = drafts_.ops[i];
     PlanNode node = op.node;
     for (std::size_t j = 0; j < node.inputs.size(); ++j) {
-      const std::string slot = op.slots[j].empty() ? (node.inputs.size() == 1 ? "input" : fmt::format("input{}", j)) : op.slots[j].substr(0, op.slots[j].find('_'));
+      const std::string slot = op.slots[j].empty() ? (node.inputs.size() == 1 ? "input" : fmt::format("input{}", j))
+                                                   : op.slots[j].substr(0, op.slots[j].find('_'));
       int from = value(node.inputs[j], read_[i][j], node.name + "." + slot);
       // A float op behind a slot reads what the quantizer left of its input.
       if (!integer_[i] && read_[i][j]) from = dequantized(from);
@@ -117,7 +128,8 @@ class Planner {
     if (!wish) return made;
     for (std::size_t k = at(made); k < plan_.nodes.size(); ++k) {
       const PlanNode& other = plan_.nodes[k];
-      if (other.op == OpKind::quantize && other.inputs[0] == made && other.type.grid == *wish) return static_cast<int>(k);
+      if (other.op == OpKind::quantize && other.inputs[0] == made && other.type.grid == *wish)
+        return static_cast<int>(k);
     }
     return push(conversion(OpKind::quantize, made, reader), wish);
   }
@@ -139,9 +151,9 @@ class Planner {
   const Drafts& drafts_;
   std::vector<std::vector<Wish>> wishes_;  ///< per draft, of its readers
   std::vector<Wish> types_;
-  std::vector<bool> integer_;              ///< computes on codes
+  std::vector<bool> integer_;                      ///< computes on codes
   std::map<std::size_t, std::vector<Wish>> read_;  ///< per draft, how it reads its inputs
-  std::vector<int> made_;                  ///< per draft, its plan node
+  std::vector<int> made_;                          ///< per draft, its plan node
   UniqueNames names_;
   Plan plan_;
 };
@@ -171,7 +183,8 @@ FoldedLayer fold_node(const Plan& plan, const PlanNode& node) {
   if (node.type.is_codes) in.output_grid = node.type.grid;
   in.float_bias = plan.scheme == Scheme::paddle;
   FoldedLayer folded = fold(in, node.name);
-  if (in.weight.shape().rank() == 2) folded.codes = folded.codes.reshape({in.weight.shape()[0], 1, 1, in.weight.shape()[1]});
+  if (in.weight.shape().rank() == 2)
+    folded.codes = folded.codes.reshape({in.weight.shape()[0], 1, 1, in.weight.shape()[1]});
   return folded;
 }
 

@@ -12,13 +12,13 @@ namespace octet::quant {
 
 struct PlanNode {
   engine::OpKind op = engine::OpKind::input;
-  std::string name;                   ///< module path, unique
-  std::vector<int> inputs;            ///< earlier nodes
-  engine::ValueType type;             ///< of the value made
-  std::int64_t h = 1, w = 1, c = 1;   ///< extent of the value, per picture
-  kernels::ConvGeometry geometry;     ///< conv2d, dwconv2d (a linear is a 1x1 conv) and pools; n = 1
+  std::string name;                  ///< module path, unique
+  std::vector<int> inputs;           ///< earlier nodes
+  engine::ValueType type;            ///< of the value made
+  std::int64_t h = 1, w = 1, c = 1;  ///< extent of the value, per picture
+  kernels::ConvGeometry geometry;    ///< conv2d, dwconv2d (a linear is a 1x1 conv) and pools; n = 1
   kernels::Activation act = kernels::Activation::none;
-  nn::Module* layer = nullptr;        ///< conv2d, dwconv2d: the nn::Conv2d or nn::Linear
+  nn::Module* layer = nullptr;  ///< conv2d, dwconv2d: the nn::Conv2d or nn::Linear
   nn::BatchNorm2d* batch_norm = nullptr;
 };
 

@@ -12,7 +12,9 @@ using engine::OpKind;
 using kernels::Activation;
 using Codes = std::vector<std::int16_t>;  // code minus zero point: at most ±255
 
-DType storage(const PlanNode& node) { return !node.type.is_codes ? DType::f32 : node.type.grid.is_unsigned() ? DType::u8 : DType::s8; }
+DType storage(const PlanNode& node) {
+  return !node.type.is_codes ? DType::f32 : node.type.grid.is_unsigned() ? DType::u8 : DType::s8;
+}
 std::int64_t size_of_one(const PlanNode& node) { return node.h * node.w * node.c; }
 
 /// One picture's value of a node, inside the batch tensor.
@@ -39,7 +41,8 @@ Codes padded(const View& src, const kernels::ConvGeometry& g) {
   Codes out(static_cast<std::size_t>((g.h + 2 * g.pad_h) * width * g.c), 0);
   for (std::int64_t y = 0, i = 0; y < g.h; ++y)
     for (std::int64_t x = 0; x < g.w * g.c; ++x, ++i)
-      out[static_cast<std::size_t>(((y + g.pad_h) * width + g.pad_w) * g.c + x)] = static_cast<std::int16_t>(src.centred(i));
+      out[static_cast<std::size_t>(((y + g.pad_h) * width + g.pad_w) * g.c + x)] =
+          static_cast<std::int16_t>(src.centred(i));
   return out;
 }
 
@@ -59,7 +62,8 @@ void add(const View& a, const View& b, const View& y) {
   const QuantParams& grid = y.node->type.grid;
   const CodeBounds to = bounds_of(grid, y.node->act);
   const float ma = a.node->type.grid.step() / grid.step(), mb = b.node->type.grid.step() / grid.step();
-  for (std::int64_t i = 0; i < count; ++i) y.set_code(i, qmath::add_codes(a.centred(i), b.centred(i), ma, mb, grid.zero_point, to.lo, to.hi));
+  for (std::int64_t i = 0; i < count; ++i)
+    y.set_code(i, qmath::add_codes(a.centred(i), b.centred(i), ma, mb, grid.zero_point, to.lo, to.hi));
 }
 
 /// Both pools: visits the pixels of each window that lie inside the picture.
@@ -71,17 +75,23 @@ void pool(const View& x, const View& y) {
       std::int32_t n = 0, sum = 0, top = 0;
       float sum_f = 0, top_f = 0;
       for (std::int64_t h = std::max<std::int64_t>(row - g.pad_h, 0); h < std::min(row - g.pad_h + g.r, g.h); ++h)
-        for (std::int64_t w = std::max<std::int64_t>(column - g.pad_w, 0); w < std::min(column - g.pad_w + g.s, g.w); ++w, ++n) {
+        for (std::int64_t w = std::max<std::int64_t>(column - g.pad_w, 0); w < std::min(column - g.pad_w + g.s, g.w);
+             ++w, ++n) {
           const std::int64_t at = (h * g.w + w) * g.c + c;
-          if (codes) sum += x.centred(at), top = n == 0 ? x.code(at) : std::max(top, x.code(at));
-          else sum_f += x.floats()[at], top_f = n == 0 || x.floats()[at] > top_f ? x.floats()[at] : top_f;
+          if (codes)
+            sum += x.centred(at), top = n == 0 ? x.code(at) : std::max(top, x.code(at));
+          else
+            sum_f += x.floats()[at], top_f = n == 0 || x.floats()[at] > top_f ? x.floats()[at] : top_f;
         }
       const std::int64_t to = pixel * g.c + c;
-      if (!codes) y.floats()[to] = largest ? top_f : sum_f / static_cast<float>(n);
-      else if (largest) y.set_code(to, top);
+      if (!codes)
+        y.floats()[to] = largest ? top_f : sum_f / static_cast<float>(n);
+      else if (largest)
+        y.set_code(to, top);
       else {
         const QuantParams& grid = y.node->type.grid;
-        y.set_code(to, qmath::requantize(sum, qmath::average_multiplier(x.node->type.grid.step(), grid.step(), n), grid.zero_point, grid.lo, grid.hi));
+        y.set_code(to, qmath::requantize(sum, qmath::average_multiplier(x.node->type.grid.step(), grid.step(), n),
+                                         grid.zero_point, grid.lo, grid.hi));
       }
     }
   });
@@ -111,9 +121,15 @@ void run_without_weights(const std::vector<View>& in, const View& y) {
     case OpKind::activation:
       for (std::int64_t i = 0; i < count; ++i) y.floats()[i] = activate(in[0].floats()[i], y.node->act);
       break;
-    case OpKind::add: add(in[0], in[1], y); break;
-    case OpKind::max_pool: case OpKind::avg_pool: pool(in[0], y); break;
-    default: concat(in, y);  // flatten too: one part, the same order
+    case OpKind::add:
+      add(in[0], in[1], y);
+      break;
+    case OpKind::max_pool:
+    case OpKind::avg_pool:
+      pool(in[0], y);
+      break;
+    default:
+      concat(in, y);  // flatten too: one part, the same order
   }
 }
 
@@ -131,7 +147,8 @@ struct Simulator::Layer {
     const auto codes = folded.codes.span<std::int8_t>();
     weight.assign(codes.begin(), codes.end());
     const auto k = static_cast<std::size_t>(node.geometry.k), taps = weight.size() / k;
-    for (std::size_t i = 0; node.op == OpKind::dwconv2d && i < weight.size(); ++i) weight[i % taps * k + i / taps] = codes[i];
+    for (std::size_t i = 0; node.op == OpKind::dwconv2d && i < weight.size(); ++i)
+      weight[i % taps * k + i / taps] = codes[i];
     bias = std::move(folded.bias), float_bias = std::move(folded.float_bias);
     bias.resize(k, 0);
     const float s_x = plan.nodes[static_cast<std::size_t>(node.inputs[0])].type.grid.step();
@@ -165,7 +182,8 @@ struct Simulator::Layer {
         const std::int16_t* from = src.data() + ((row + r) * width + column) * g.c;
         for (std::int64_t s = 0; depthwise && s < g.s; ++s)
           for (std::int64_t c = 0; c < run; ++c)
-            sums[static_cast<std::size_t>(c)] += from[s * run + c] * weight[static_cast<std::size_t>((r * g.s + s) * run + c)];
+            sums[static_cast<std::size_t>(c)] +=
+                from[s * run + c] * weight[static_cast<std::size_t>((r * g.s + s) * run + c)];
         for (std::int64_t k = 0; !depthwise && k < g.k; ++k) {
           const std::int16_t* w = weight.data() + (k * g.r + r) * run;
           std::int32_t sum = 0;
@@ -178,7 +196,8 @@ struct Simulator::Layer {
   }
 };
 
-Simulator::Simulator(nn::Module& model, const Shape& shape, const QuantConfig& config) : plan_(make_plan(model, shape, config)) {
+Simulator::Simulator(nn::Module& model, const Shape& shape, const QuantConfig& config)
+    : plan_(make_plan(model, shape, config)) {
   for (const PlanNode& node : plan_.nodes) {
     const bool layer = node.op == OpKind::conv2d || node.op == OpKind::dwconv2d;
     layers_.push_back(layer ? std::make_shared<const Layer>(plan_, node) : nullptr);
@@ -187,8 +206,8 @@ Simulator::Simulator(nn::Module& model, const Shape& shape, const QuantConfig& c
 
 Tensor Simulator::run(const Tensor& pictures, NamedTensors* values) const {
   const PlanNode& first = plan_.nodes[0];
-  OCTET_CHECK(pictures.dtype() == DType::f32 && pictures.numel() == pictures.shape()[0] * size_of_one(first), "simulator",
-              "pictures {} are not N,{},{},{}", pictures.shape().str(), first.h, first.w, first.c);
+  OCTET_CHECK(pictures.dtype() == DType::f32 && pictures.numel() == pictures.shape()[0] * size_of_one(first),
+              "simulator", "pictures {} are not N,{},{},{}", pictures.shape().str(), first.h, first.w, first.c);
   const std::int64_t n = pictures.shape()[0];
   std::vector<Tensor> all;
   for (const PlanNode& node : plan_.nodes) all.emplace_back(Shape{n, node.h, node.w, node.c}, storage(node));
@@ -196,7 +215,9 @@ Tensor Simulator::run(const Tensor& pictures, NamedTensors* values) const {
   parallel_for(n, [&](std::int64_t picture) {
     std::vector<View> views;
     for (std::size_t i = 0; i < all.size(); ++i)
-      views.push_back({&plan_.nodes[i], static_cast<char*>(all[i].raw()) + all[i].nbytes() / static_cast<std::size_t>(n) * static_cast<std::size_t>(picture)});
+      views.push_back(
+          {&plan_.nodes[i], static_cast<char*>(all[i].raw()) +
+                                all[i].nbytes() / static_cast<std::size_t>(n) * static_cast<std::size_t>(picture)});
     for (std::size_t i = 1; i < all.size(); ++i) {
       std::vector<View> in;
       for (int input : plan_.nodes[i].inputs) in.push_back(views[static_cast<std::size_t>(input)]);
@@ -205,7 +226,8 @@ Tensor Simulator::run(const Tensor& pictures, NamedTensors* values) const {
   });
   if (values != nullptr) values->clear();
   for (std::size_t i = 0; values != nullptr && i < all.size(); ++i) values->emplace_back(plan_.nodes[i].name, all[i]);
-  return all[static_cast<std::size_t>(plan_.output)].reshape({n, size_of_one(plan_.nodes[static_cast<std::size_t>(plan_.output)])});
+  return all[static_cast<std::size_t>(plan_.output)].reshape(
+      {n, size_of_one(plan_.nodes[static_cast<std::size_t>(plan_.output)])});
 }
 
 }  // namespace octet::quant

@@ -24,11 +24,14 @@ class Union {
 
 bool makes_non_negative(const nn::GraphNode& node) {
   if (node.op == "relu" || node.op == "relu6") return true;
-  return node.op == "affine_act" && std::get<std::string>(node.attributes.at("act")) != name_of(kernels::Activation::none);
+  return node.op == "affine_act" &&
+         std::get<std::string>(node.attributes.at("act")) != name_of(kernels::Activation::none);
 }
 
 /// Ops whose value is non-negative when all their inputs are.
-bool keeps_sign(const std::string& op) { return passes_codes(op) || op == "avg_pool" || op == "global_avg_pool" || op == "add"; }
+bool keeps_sign(const std::string& op) {
+  return passes_codes(op) || op == "avg_pool" || op == "global_avg_pool" || op == "add";
+}
 
 /// For each node: does `source` hold for it, or does `keeps` hold and every input have it?
 template <class Source, class Keeps>
@@ -36,15 +39,18 @@ std::vector<bool> spread(const nn::Graph& graph, Source source, Keeps keeps) {
   std::vector<bool> has(graph.nodes.size());
   for (std::size_t i = 0; i < has.size(); ++i) {
     const nn::GraphNode& node = graph.nodes[i];
-    has[i] = source(node) || (keeps(node.op) && std::all_of(node.inputs.begin(), node.inputs.end(),
-                                                            [&](int input) { return has[static_cast<std::size_t>(input)]; }));
+    has[i] = source(node) || (keeps(node.op) && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) {
+                                return has[static_cast<std::size_t>(input)];
+                              }));
   }
   return has;
 }
 
 }  // namespace
 
-bool passes_codes(const std::string& op) { return op == "max_pool" || op == "flatten" || op == "dropout" || op == "concat"; }
+bool passes_codes(const std::string& op) {
+  return op == "max_pool" || op == "flatten" || op == "dropout" || op == "concat";
+}
 
 bool is_quantized_layer(const nn::GraphNode& node, const QuantConfig& config) {
   if (node.op == "conv2d" || node.op == "dwconv2d")
@@ -54,7 +60,8 @@ bool is_quantized_layer(const nn::GraphNode& node, const QuantConfig& config) {
 
 std::vector<std::vector<int>> value_readers(const nn::Graph& graph) {
   auto readers = graph.consumers();
-  for (auto& of_one : readers) std::erase_if(of_one, [&](int i) { return graph.nodes[static_cast<std::size_t>(i)].op == "batchnorm_affine"; });
+  for (auto& of_one : readers)
+    std::erase_if(of_one, [&](int i) { return graph.nodes[static_cast<std::size_t>(i)].op == "batchnorm_affine"; });
   return readers;
 }
 
@@ -67,7 +74,8 @@ std::vector<SlotRead> slot_reads(const nn::Graph& graph, const QuantConfig& conf
       reads.push_back({node.module, "lhs_transform", node.inputs.at(0)});
       reads.push_back({node.module, "rhs_transform", node.inputs.at(1)});
     }
-    const bool pool = dynamic_cast<nn::AvgPool2d*>(node.module) != nullptr || dynamic_cast<nn::GlobalAvgPool*>(node.module) != nullptr;
+    const bool pool = dynamic_cast<nn::AvgPool2d*>(node.module) != nullptr ||
+                      dynamic_cast<nn::GlobalAvgPool*>(node.module) != nullptr;
     if (pool && (node.op == "avg_pool" || node.op == "global_avg_pool"))
       reads.push_back({node.module, "input_transform", node.inputs.at(0)});
   }
@@ -80,10 +88,12 @@ std::vector<ValueClass> value_classes(const nn::Graph& graph, const std::vector<
     if (passes_codes(graph.nodes[i].op))
       for (int input : graph.nodes[i].inputs) joined.join(input, static_cast<int>(i));
   std::map<std::pair<nn::Module*, std::string>, int> first_value;
-  for (const SlotRead& read : reads) joined.join(first_value.try_emplace({read.module, read.slot}, read.value).first->second, read.value);
+  for (const SlotRead& read : reads)
+    joined.join(first_value.try_emplace({read.module, read.slot}, read.value).first->second, read.value);
 
   const auto non_negative = spread(graph, makes_non_negative, keeps_sign);
-  const auto picture = spread(graph, [](const nn::GraphNode& node) { return node.op == "input"; }, passes_codes);
+  const auto picture = spread(
+      graph, [](const nn::GraphNode& node) { return node.op == "input"; }, passes_codes);
   std::map<int, ValueClass> by_root;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     ValueClass& its = by_root[joined.find(static_cast<int>(i))];

@@ -61,8 +61,8 @@ struct Engine::Plan {
 
   std::int64_t largest_tile(const MemoryPlan& place) const {
     const std::size_t most = on_device() ? kMostDeviceArena : kMostArena;
-    return std::clamp<std::int64_t>(static_cast<std::int64_t>(most / std::max<std::size_t>(place.bytes_per_picture, 1)), 1,
-                                    on_device() ? kDeviceTile : kTile);
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(most / std::max<std::size_t>(place.bytes_per_picture, 1)),
+                                    1, on_device() ? kDeviceTile : kTile);
   }
 
   std::shared_ptr<void> arena_of(const MemoryPlan& place, std::int64_t tile) const {
@@ -86,7 +86,8 @@ struct Engine::Plan {
     if (node.op == OpKind::flatten) return at(place, static_cast<std::size_t>(node.inputs[0]));
     if (i == 0) return const_cast<float*>(place.pictures) + place.first * (node.h * node.w * node.c);
     const bool few = inside[i] && &place.plan == &memory;
-    return place.arena + place.plan.offset[i] * static_cast<std::size_t>(place.n) + (few ? 0 : static_cast<std::size_t>(place.first) * value_bytes(node));
+    return place.arena + place.plan.offset[i] * static_cast<std::size_t>(place.n) +
+           (few ? 0 : static_cast<std::size_t>(place.first) * value_bytes(node));
   }
 
   void run_step(const Place& place, std::size_t i, std::int64_t n, std::vector<const void*>& sources) const {
@@ -152,15 +153,18 @@ std::size_t Engine::packed_bytes() const {
 std::string Engine::plan_text() const {
   std::string text;
   for (std::size_t i = 0; i < plan_->graph.nodes.size(); ++i)
-    text += fmt::format("{:28} {:10} {}\n", plan_->graph.nodes[i].name, name_of(plan_->graph.nodes[i].op), plan_->steps[i].impl);
+    text += fmt::format("{:28} {:10} {}\n", plan_->graph.nodes[i].name, name_of(plan_->graph.nodes[i].op),
+                        plan_->steps[i].impl);
   return text;
 }
 
 Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
   const auto& nodes = plan_->graph.nodes;
   const Shape& shape = pictures.shape();
-  OCTET_CHECK(pictures.dtype() == DType::f32 && shape.rank() == 4 && shape[1] == nodes[0].h && shape[2] == nodes[0].w && shape[3] == nodes[0].c,
-              "engine", "pictures are {} {}, the model takes f32 Nx{}x{}x{}", name_of(pictures.dtype()), shape.str(), nodes[0].h, nodes[0].w, nodes[0].c);
+  OCTET_CHECK(pictures.dtype() == DType::f32 && shape.rank() == 4 && shape[1] == nodes[0].h && shape[2] == nodes[0].w &&
+                  shape[3] == nodes[0].c,
+              "engine", "pictures are {} {}, the model takes f32 Nx{}x{}x{}", name_of(pictures.dtype()), shape.str(),
+              nodes[0].h, nodes[0].w, nodes[0].c);
   const std::int64_t count = shape[0];
   Tensor logits({count, classes()});
   if (values == nullptr) {
@@ -169,7 +173,8 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
   }
   const auto turn = turn_on(device());
   values->clear();
-  for (const GraphNode& node : nodes) values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
+  for (const GraphNode& node : nodes)
+    values->emplace_back(node.name, Tensor({count, node.h, node.w, node.c}, storage(node)));
   const MemoryPlan& place = plan_->keeping_all;
   const std::int64_t tile = std::min(count, plan_->largest_tile(place));
   const auto arena = plan_->arena_of(place, tile);
@@ -180,14 +185,17 @@ Tensor Engine::run(const Tensor& pictures, NamedTensors* values) const {
     const Place at = plan_->put(place, arena.get(), first, n);
     plan_->run_tile(at, sources);
     plan_->take(at, static_cast<std::size_t>(plan_->graph.output), logits.data<float>() + begin * classes());
-    for (std::size_t i = 0; i < nodes.size(); ++i) plan_->take(at, i, (*values)[i].second.slice(begin, begin + n).raw());
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      plan_->take(at, i, (*values)[i].second.slice(begin, begin + n).raw());
   }
   return logits;
 }
 
 Session::Session(const Engine& engine) : plan_(engine.plan_) {}
 
-std::size_t Session::bytes() const { return benches_.size() * static_cast<std::size_t>(tile_) * plan_->memory.bytes_per_picture; }
+std::size_t Session::bytes() const {
+  return benches_.size() * static_cast<std::size_t>(tile_) * plan_->memory.bytes_per_picture;
+}
 
 void Session::reserve(std::size_t benches, std::int64_t tile) {
   if (tile > tile_) {
@@ -227,12 +235,14 @@ void Session::run_on_device(const float* pictures, std::int64_t count, float* lo
 }
 
 void Session::run_on_processor(const float* pictures, std::int64_t count, float* logits) {
-  const std::int64_t threads = num_threads(), size = value_bytes(plan_->graph.nodes[0]) / sizeof(float), classes = plan_->output().c;
+  const std::int64_t threads = num_threads(), size = value_bytes(plan_->graph.nodes[0]) / sizeof(float),
+                     classes = plan_->output().c;
   const auto output = static_cast<std::size_t>(plan_->graph.output);
   // With fewer pictures than threads, layers are cut instead: a tile of all of them, whose kernels use the pool.
   const bool by_picture = count >= threads && threads > 1;
   const std::int64_t even = by_picture ? (count + threads - 1) / threads : count;
-  const std::int64_t tile = std::clamp<std::int64_t>(even, 1, plan_->largest_tile(plan_->memory)), tiles = (count + tile - 1) / tile;
+  const std::int64_t tile = std::clamp<std::int64_t>(even, 1, plan_->largest_tile(plan_->memory)),
+                     tiles = (count + tile - 1) / tile;
   const std::int64_t benches = by_picture ? std::min(threads, tiles) : 1;
   reserve(static_cast<std::size_t>(benches), tile);
   std::atomic<std::int64_t> next{0};

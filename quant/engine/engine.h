@@ -32,7 +32,7 @@ class Engine {
 
   /// The graph without its weights, which are packed.
   const Graph& graph() const;
-  Device device() const;  ///< that the steps run on
+  Device device() const;              ///< that the steps run on
   std::int64_t picture_size() const;  ///< floats of one picture, H·W·C
   std::int64_t classes() const;       ///< floats of one answer
   /// Bytes of activations that a picture needs under the static plan.
@@ -78,7 +78,7 @@ class Session {
   void run_on_device(const float* pictures, std::int64_t count, float* logits);
   std::shared_ptr<const Engine::Plan> plan_;
   std::vector<Bench> benches_;
-  std::int64_t tile_ = 0;  ///< pictures that a bench holds
+  std::int64_t tile_ = 0;                      ///< pictures that a bench holds
   std::map<std::int64_t, gpu::Graph> graphs_;  ///< by pictures, in the first bench
 };
 

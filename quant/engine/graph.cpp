@@ -7,24 +7,37 @@ namespace octet::engine {
 
 const char* name_of(OpKind op) {
   switch (op) {
-    case OpKind::input: return "input";
-    case OpKind::quantize: return "quantize";
-    case OpKind::dequantize: return "dequantize";
-    case OpKind::conv2d: return "conv2d";
-    case OpKind::dwconv2d: return "dwconv2d";
-    case OpKind::add: return "add";
-    case OpKind::concat: return "concat";
-    case OpKind::max_pool: return "max_pool";
-    case OpKind::avg_pool: return "avg_pool";
-    case OpKind::flatten: return "flatten";
-    case OpKind::activation: return "activation";
+    case OpKind::input:
+      return "input";
+    case OpKind::quantize:
+      return "quantize";
+    case OpKind::dequantize:
+      return "dequantize";
+    case OpKind::conv2d:
+      return "conv2d";
+    case OpKind::dwconv2d:
+      return "dwconv2d";
+    case OpKind::add:
+      return "add";
+    case OpKind::concat:
+      return "concat";
+    case OpKind::max_pool:
+      return "max_pool";
+    case OpKind::avg_pool:
+      return "avg_pool";
+    case OpKind::flatten:
+      return "flatten";
+    case OpKind::activation:
+      return "activation";
   }
   return "?";
 }
 
 bool is_layer(OpKind op) { return op == OpKind::conv2d || op == OpKind::dwconv2d; }
 
-bool is_float_layer(const GraphNode& node) { return is_layer(node.op) && node.weight.defined() && node.weight.dtype() == DType::f32; }
+bool is_float_layer(const GraphNode& node) {
+  return is_layer(node.op) && node.weight.defined() && node.weight.dtype() == DType::f32;
+}
 
 AccumulatorRange accumulator_range(const GraphNode& node, std::int64_t least, std::int64_t most, std::int64_t channel) {
   const std::int64_t inner = node.weight.numel() / node.weight.shape()[0];
@@ -46,8 +59,8 @@ AccumulatorRange accumulator_range(const GraphNode& node, std::int64_t least, st
 }
 
 std::int64_t accumulator_bound(const GraphNode& node, const QuantParams& input_grid, std::int64_t channel) {
-  const AccumulatorRange range = accumulator_range(node, input_grid.lo - input_grid.zero_point,
-                                                   input_grid.hi - input_grid.zero_point, channel);
+  const AccumulatorRange range =
+      accumulator_range(node, input_grid.lo - input_grid.zero_point, input_grid.hi - input_grid.zero_point, channel);
   return std::max(std::abs(range.least), std::abs(range.greatest));
 }
 

@@ -25,9 +25,10 @@ enum class OpKind {
   dequantize,  ///< codes → f32
   conv2d,      ///< codes → codes or f32, or f32 → f32; linear is a 1x1 conv on a 1x1 map
   dwconv2d,
-  add,         ///< two codes → codes, or two f32 → f32
-  concat,      ///< along channels; all of one type
-  max_pool, avg_pool,  ///< global pooling is a window of the whole map; avg: codes → codes, or f32 → f32
+  add,     ///< two codes → codes, or two f32 → f32
+  concat,  ///< along channels; all of one type
+  max_pool,
+  avg_pool,    ///< global pooling is a window of the whole map; avg: codes → codes, or f32 → f32
   flatten,     ///< N,H,W,C → N,1,1,H·W·C
   activation,  ///< f32 → f32 relu or relu6
 };
@@ -36,26 +37,27 @@ const char* name_of(OpKind);
 /// A node makes the value of the same index.
 struct GraphNode {
   OpKind op = OpKind::input;
-  std::string name;              ///< module path, unique, for reports and dump-codes
-  std::vector<int> inputs;       ///< earlier nodes
-  ValueType type;                ///< of the value made
+  std::string name;                  ///< module path, unique, for reports and dump-codes
+  std::vector<int> inputs;           ///< earlier nodes
+  ValueType type;                    ///< of the value made
   std::int64_t h = 1, w = 1, c = 1;  ///< extent of the value, per picture
   /// conv2d, dwconv2d (k, r, s, strides, padding), pools (r, s, strides, padding); n, h, w, c as of its input.
   kernels::ConvGeometry geometry;
   /// onnx: codes are rint(clamp(float(a)·M)) with M[c] = fl(fl(s_x·s_w[c]) / s_y); paddle: round_half_away(float(a)·M + b / s_y)
   /// with a float bias. f32 values: float(a)·fl(s_x·s_w[c]) (+ float bias, then activation). Set for conv2d, dwconv2d.
   QuantRule rule = QuantRule::onnx;
-  kernels::Activation act = kernels::Activation::none;  ///< f32 values only; codes clamp by grid.lo, grid.hi and clamp_*
+  kernels::Activation act =
+      kernels::Activation::none;            ///< f32 values only; codes clamp by grid.lo, grid.hi and clamp_*
   std::int32_t clamp_lo = 0, clamp_hi = 0;  ///< bounds of the codes stored here: the grid's, narrowed by relu / relu6
-  Tensor weight;               ///< K,R,S,C (dwconv2d C,R,S,1), BN folded in: s8, or f32 when the input is f32
-  std::vector<float> weight_step;   ///< s8 weights: s'_w, one per output channel
-  std::vector<std::int32_t> bias;   ///< q_b in steps of s_x·s'_w (onnx); empty under paddle
-  std::vector<float> float_bias;    ///< paddle and f32 weights: b in real units; empty under onnx
+  Tensor weight;                   ///< K,R,S,C (dwconv2d C,R,S,1), BN folded in: s8, or f32 when the input is f32
+  std::vector<float> weight_step;  ///< s8 weights: s'_w, one per output channel
+  std::vector<std::int32_t> bias;  ///< q_b in steps of s_x·s'_w (onnx); empty under paddle
+  std::vector<float> float_bias;   ///< paddle and f32 weights: b in real units; empty under onnx
 };
 
 struct Graph {
   std::string scheme;                        ///< "octet", "paddle", "tensorrt"; "float" when nothing is quantized
-  std::vector<GraphNode> nodes;            ///< topological; nodes[0] is the input
+  std::vector<GraphNode> nodes;              ///< topological; nodes[0] is the input
   int output = 0;                            ///< f32 logits
   std::map<std::string, std::string> notes;  ///< model name, classes, normalisation, tool version …
 };

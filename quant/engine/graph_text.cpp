@@ -14,8 +14,9 @@ using nlohmann::json;
 constexpr const char* kWhere = "graph";
 constexpr std::size_t kMostText = std::size_t{16} << 20, kMostNodes = 10000;
 constexpr int kMostDepth = 8;  // of nesting: the format needs four levels
-constexpr OpKind kOps[] = {OpKind::input,    OpKind::quantize, OpKind::dequantize, OpKind::conv2d,  OpKind::dwconv2d,  OpKind::add,
-                           OpKind::concat,   OpKind::max_pool, OpKind::avg_pool,   OpKind::flatten, OpKind::activation};
+constexpr OpKind kOps[] = {OpKind::input,    OpKind::quantize, OpKind::dequantize, OpKind::conv2d,
+                           OpKind::dwconv2d, OpKind::add,      OpKind::concat,     OpKind::max_pool,
+                           OpKind::avg_pool, OpKind::flatten,  OpKind::activation};
 constexpr kernels::Activation kActs[] = {kernels::Activation::relu, kernels::Activation::relu6};
 
 bool has_geometry(OpKind op) { return is_layer(op) || op == OpKind::max_pool || op == OpKind::avg_pool; }
@@ -26,7 +27,11 @@ json to_json(const GraphNode& node) {
   json j{{"op", name_of(node.op)}, {"name", node.name}, {"inputs", node.inputs}, {"extent", {node.h, node.w, node.c}}};
   if (node.type.is_codes) {
     const QuantParams& grid = node.type.grid;
-    j["grid"] = {{"scale", grid.scale.at(0)}, {"zero_point", grid.zero_point}, {"lo", grid.lo}, {"hi", grid.hi}, {"rule", rule_name(grid.rule)}};
+    j["grid"] = {{"scale", grid.scale.at(0)},
+                 {"zero_point", grid.zero_point},
+                 {"lo", grid.lo},
+                 {"hi", grid.hi},
+                 {"rule", rule_name(grid.rule)}};
     j["clamp"] = {node.clamp_lo, node.clamp_hi};
   }
   if (has_geometry(node.op)) {
@@ -64,12 +69,15 @@ class Fields {
   }
 
   template <class T>
-  T whole(const char* key) { return whole_number<T>(at(key), key); }
+  T whole(const char* key) {
+    return whole_number<T>(at(key), key);
+  }
 
   float real(const char* key) {
     const json& j = at(key);
     const double x = j.is_number() ? j.get<double>() : NAN;
-    OCTET_CHECK(std::fabs(x) <= std::numeric_limits<float>::max(), kWhere, "'{}' of {} is no number in reach of a float", key, what_);
+    OCTET_CHECK(std::fabs(x) <= std::numeric_limits<float>::max(), kWhere,
+                "'{}' of {} is no number in reach of a float", key, what_);
     return static_cast<float>(x);
   }
 
@@ -110,16 +118,18 @@ class Fields {
 
   /// Refuses what nobody asked for.
   void finish() const {
-    for (const auto& [key, value] : object_.items()) OCTET_CHECK(asked_.contains(key), kWhere, "{} has an unknown '{}'", what_, key);
+    for (const auto& [key, value] : object_.items())
+      OCTET_CHECK(asked_.contains(key), kWhere, "{} has an unknown '{}'", what_, key);
   }
 
  private:
   template <class T>
   T whole_number(const json& j, const char* key) const {
     OCTET_CHECK(j.is_number_integer(), kWhere, "'{}' of {} is not made of whole numbers", key, what_);
-    const bool too_large = j.is_number_unsigned() && j.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<T>::max());
-    OCTET_CHECK(!too_large && (j.is_number_unsigned() || j.get<std::int64_t>() >= std::numeric_limits<T>::min()), kWhere,
-                "'{}' of {} is out of range", key, what_);
+    const bool too_large =
+        j.is_number_unsigned() && j.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    OCTET_CHECK(!too_large && (j.is_number_unsigned() || j.get<std::int64_t>() >= std::numeric_limits<T>::min()),
+                kWhere, "'{}' of {} is out of range", key, what_);
     return j.get<T>();
   }
 
@@ -131,7 +141,11 @@ class Fields {
 void read_grid(Fields& fields, GraphNode& node) {
   Fields grid(fields.at("grid"), fmt::format("the grid of '{}'", node.name));
   node.type.is_codes = true;
-  node.type.grid = {{grid.real("scale")}, grid.whole<std::int32_t>("zero_point"), grid.whole<std::int32_t>("lo"), grid.whole<std::int32_t>("hi"), -1,
+  node.type.grid = {{grid.real("scale")},
+                    grid.whole<std::int32_t>("zero_point"),
+                    grid.whole<std::int32_t>("lo"),
+                    grid.whole<std::int32_t>("hi"),
+                    -1,
                     grid.rule()};
   grid.finish();
   const auto clamp = fields.numbers<std::int32_t, 2>("clamp");
@@ -139,12 +153,14 @@ void read_grid(Fields& fields, GraphNode& node) {
 }
 
 void read_geometry(Fields& fields, const std::vector<GraphNode>& before, GraphNode& node) {
-  OCTET_CHECK(node.inputs.size() == 1 && node.inputs[0] >= 0 && static_cast<std::size_t>(node.inputs[0]) < before.size(), kWhere,
-              "node '{}' does not read one earlier node", node.name);
+  OCTET_CHECK(
+      node.inputs.size() == 1 && node.inputs[0] >= 0 && static_cast<std::size_t>(node.inputs[0]) < before.size(),
+      kWhere, "node '{}' does not read one earlier node", node.name);
   const GraphNode& input = before[static_cast<std::size_t>(node.inputs[0])];
   const auto window = fields.numbers<std::int64_t, 2>("window"), stride = fields.numbers<std::int64_t, 2>("stride"),
              padding = fields.numbers<std::int64_t, 2>("padding");
-  node.geometry = {1, input.h, input.w, input.c, node.c, window[0], window[1], stride[0], stride[1], padding[0], padding[1]};
+  node.geometry = {1,         input.h,   input.w,   input.c,    node.c,    window[0],
+                   window[1], stride[0], stride[1], padding[0], padding[1]};
 }
 
 GraphNode read_node(const json& j, const std::vector<GraphNode>& before) {
@@ -176,7 +192,8 @@ json parse(const std::string& text) {
     }
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key)
-      OCTET_CHECK(keys.back().insert(parsed.get<std::string>()).second, kWhere, "the description has '{}' twice in one place", parsed.get<std::string>());
+      OCTET_CHECK(keys.back().insert(parsed.get<std::string>()).second, kWhere,
+                  "the description has '{}' twice in one place", parsed.get<std::string>());
     return true;
   };
   return json::parse(text, look);
@@ -189,7 +206,8 @@ std::string write_graph_text(const Graph& graph) {
   for (const GraphNode& node : graph.nodes) nodes.push_back(to_json(node));
   std::string text;
   try {
-    text = json{{"scheme", graph.scheme}, {"output", graph.output}, {"notes", graph.notes}, {"nodes", std::move(nodes)}}.dump();
+    text = json{{"scheme", graph.scheme}, {"output", graph.output}, {"notes", graph.notes}, {"nodes", std::move(nodes)}}
+               .dump();
   } catch (const json::exception&) {
     fail(kWhere, "a name or note is not UTF-8");
   }

@@ -57,7 +57,8 @@ std::vector<Stretch> plan_stretches(const Graph& graph, std::int64_t tile) {
 
 std::vector<bool> stays_inside(const Graph& graph, const std::vector<Stretch>& stretches) {
   std::vector<int> stretch_of;
-  for (std::size_t s = 0; s < stretches.size(); ++s) stretch_of.resize(static_cast<std::size_t>(stretches[s].end), static_cast<int>(s));
+  for (std::size_t s = 0; s < stretches.size(); ++s)
+    stretch_of.resize(static_cast<std::size_t>(stretches[s].end), static_cast<int>(s));
   const std::vector<int> owner = owners(graph);
   std::vector<bool> inside(graph.nodes.size(), true);
   const auto meet = [&](int value, int reader) {
@@ -88,7 +89,9 @@ Lifetimes lifetimes(const Graph& graph, const std::vector<int>& owner, const std
   life.born.resize(graph.nodes.size());
   std::iota(life.born.begin(), life.born.end(), 0);
   life.dies = life.born;
-  const auto dies = [&](int value) -> int& { return life.dies[static_cast<std::size_t>(owner[static_cast<std::size_t>(value)])]; };
+  const auto dies = [&](int value) -> int& {
+    return life.dies[static_cast<std::size_t>(owner[static_cast<std::size_t>(value)])];
+  };
   for (int i = 0; i < count; ++i)
     for (int input : graph.nodes[static_cast<std::size_t>(i)].inputs) dies(input) = i;
   dies(graph.output) = count;
@@ -111,7 +114,8 @@ MemoryPlan plan_memory(const Graph& graph, bool keep_all, const std::vector<Stre
   const Lifetimes life = lifetimes(graph, owner, stretches);
   std::vector<std::size_t> order(graph.nodes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return life.born[a] < life.born[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return life.born[a] < life.born[b]; });
 
   MemoryPlan plan;
   plan.offset.resize(graph.nodes.size());

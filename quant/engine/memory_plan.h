@@ -17,7 +17,7 @@ struct MemoryPlan {
 /// Nodes that a tile of pictures goes through a few pictures at a time, depth first, so that what they hand on stays in the
 /// second-level cache. Later stretches, whose maps are small, take more pictures, so that their weights are read less often.
 struct Stretch {
-  int begin = 0, end = 0;      ///< nodes [begin, end)
+  int begin = 0, end = 0;  ///< nodes [begin, end)
   std::int64_t pictures = 1;
 };
 /// Cuts a graph into stretches; none takes more than `tile` pictures.

@@ -27,7 +27,8 @@ Step integer_layer(const GraphNode& node, const GraphNode& input, const Context&
   problem.geometry = node.geometry;
   problem.src = storage(input);
   problem.z_x = input.type.grid.zero_point;
-  problem.store = {storage(node), node.rule, codes ? node.type.grid.zero_point : 0, node.clamp_lo, node.clamp_hi, node.act};
+  problem.store = {storage(node), node.rule,     codes ? node.type.grid.zero_point : 0,
+                   node.clamp_lo, node.clamp_hi, node.act};
   std::vector<float> multiplier(node.weight_step.size()), bias(node.float_bias);
   const float s_y = codes ? node.type.grid.step() : 1.0f;
   for (std::size_t c = 0; c < multiplier.size(); ++c) {
@@ -37,17 +38,20 @@ Step integer_layer(const GraphNode& node, const GraphNode& input, const Context&
   if (codes)
     for (float& b : bias) b /= s_y;
   if (codes && !onnx) bias.resize(multiplier.size());
-  const kernels::IntConvWeights weights{node.weight.data<std::int8_t>(), node.bias.empty() ? nullptr : node.bias.data(), multiplier.data(),
-                                        bias.empty() ? nullptr : bias.data()};
-  const kernels::IntConvPlan plan = node.op == OpKind::conv2d ? kernels::plan_conv2d_int8(problem, weights, context.device)
-                                                              : kernels::plan_dwconv2d_int8(problem, weights, context.device);
-  return {[plan, context](std::int64_t n, Sources src, void* dst) { plan.run(src[0], dst, n, context); }, plan.impl(), plan.packed_bytes()};
+  const kernels::IntConvWeights weights{node.weight.data<std::int8_t>(), node.bias.empty() ? nullptr : node.bias.data(),
+                                        multiplier.data(), bias.empty() ? nullptr : bias.data()};
+  const kernels::IntConvPlan plan = node.op == OpKind::conv2d
+                                        ? kernels::plan_conv2d_int8(problem, weights, context.device)
+                                        : kernels::plan_dwconv2d_int8(problem, weights, context.device);
+  return {[plan, context](std::int64_t n, Sources src, void* dst) { plan.run(src[0], dst, n, context); }, plan.impl(),
+          plan.packed_bytes()};
 }
 
 /// A layer of f32 weights: `weight_of` writes them in the order that `rows` read.
 template <class Problem, class Pointers>
 Step float_layer(const GraphNode& node, std::span<const kernels::Row<Problem, Pointers>> rows, const char* pass,
-                 std::int64_t weight_size, void (*weight_of)(const kernels::ConvGeometry&, const float*, float*), const Context& context) {
+                 std::int64_t weight_size, void (*weight_of)(const kernels::ConvGeometry&, const float*, float*),
+                 const Context& context) {
   const Problem problem{node.geometry, node.act};
   const auto& row = kernels::select(rows, pass, "f32", problem, context.device);
   Tensor packed({weight_size}), bias;
@@ -59,18 +63,23 @@ Step float_layer(const GraphNode& node, std::span<const kernels::Row<Problem, Po
     Problem now = problem;
     now.geometry.n = n;
     const auto floats = [](const Tensor& t) { return t.defined() ? static_cast<const float*>(t.raw()) : nullptr; };
-    kernels::run_row(row, now, Pointers{static_cast<const float*>(src[0]), floats(weight), floats(bias), static_cast<float*>(dst)}, context);
+    kernels::run_row(
+        row, now, Pointers{static_cast<const float*>(src[0]), floats(weight), floats(bias), static_cast<float*>(dst)},
+        context);
   };
   return {run, row.impl, weight.nbytes()};
 }
 
 Step float_layer(const GraphNode& node, const Context& context) {
   if (node.op == OpKind::dwconv2d)
-    return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", node.weight.numel(), kernels::dwconv2d_act_weight, context);
-  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight_size(node.geometry), kernels::conv2d_act_weight, context);
+    return float_layer(node, kernels::dwconv2d_act_rows(), "dwconv2d_act_fwd", node.weight.numel(),
+                       kernels::dwconv2d_act_weight, context);
+  return float_layer(node, kernels::conv2d_act_rows(), "conv2d_act_fwd", kernels::conv2d_act_weight_size(node.geometry),
+                     kernels::conv2d_act_weight, context);
 }
 
-Step conversion(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes, const Context& context) {
+Step conversion(const GraphNode& node, const QuantParams& grid, const char* pass, const std::string& dtypes,
+                const Context& context) {
   kernels::QuantizeProblem problem;
   problem.zero_point = grid.zero_point, problem.lo = grid.lo, problem.hi = grid.hi, problem.rule = grid.rule;
   const auto& row = kernels::select(kernels::quantize_rows(), pass, dtypes.c_str(), problem, context.device);
@@ -94,10 +103,12 @@ Step dequantize(const GraphNode& node, const GraphNode& input, const Context& co
 /// An element-wise pass over floats: add_fwd of two sources, act_fwd of one.
 Step float_eltwise(const GraphNode& node, const char* pass, const Context& context) {
   const auto& row = kernels::select(kernels::eltwise_rows(), pass, "f32", kernels::EltwiseProblem{}, context.device);
-  const auto run = [act = node.act, count = count_of(node), two = node.inputs.size() == 2, context, &row](std::int64_t n, Sources src, void* dst) {
+  const auto run = [act = node.act, count = count_of(node), two = node.inputs.size() == 2, context, &row](
+                       std::int64_t n, Sources src, void* dst) {
     kernels::EltwiseProblem problem;
     problem.count = n * count, problem.act = act;
-    kernels::run_row(row, problem, kernels::EltwisePointers{src[0], two ? src[1] : nullptr, nullptr, nullptr, dst}, context);
+    kernels::run_row(row, problem, kernels::EltwisePointers{src[0], two ? src[1] : nullptr, nullptr, nullptr, dst},
+                     context);
   };
   return {run, row.impl};
 }
@@ -121,10 +132,12 @@ Step add(const GraphNode& node, const GraphNode& a, const GraphNode& b, const Co
 }
 
 /// copy_code_rows() on the device: a requantization that leaves bytes as they are.
-Step copy_rows_there(const std::vector<std::int64_t>& widths, std::int64_t pixels, std::int64_t row_bytes, const Context& context) {
+Step copy_rows_there(const std::vector<std::int64_t>& widths, std::int64_t pixels, std::int64_t row_bytes,
+                     const Context& context) {
   kernels::EltwiseInt8Problem problem;
   problem.dst_stride = row_bytes;
-  const auto& row = kernels::select(kernels::eltwise_int8_rows(), "requantize_int8_fwd", "int8", problem, context.device);
+  const auto& row =
+      kernels::select(kernels::eltwise_int8_rows(), "requantize_int8_fwd", "int8", problem, context.device);
   const auto run = [problem, widths, pixels, context, &row](std::int64_t n, Sources src, void* dst) {
     kernels::EltwiseInt8Problem now = problem;
     now.rows = n * pixels;
@@ -155,7 +168,8 @@ Step concat(const GraphNode& node, const std::vector<const GraphNode*>& inputs, 
 
 Step float_pool(const GraphNode& node, const Context& context) {
   const bool largest = node.op == OpKind::max_pool;
-  const auto& row = kernels::select(kernels::pool_rows(), largest ? "max_pool_fwd" : "avg_pool_fwd", "f32", node.geometry, context.device);
+  const auto& row = kernels::select(kernels::pool_rows(), largest ? "max_pool_fwd" : "avg_pool_fwd", "f32",
+                                    node.geometry, context.device);
   const auto run = [of_one = node.geometry, largest, context, &row](std::int64_t n, Sources src, void* dst) {
     kernels::PoolProblem geometry = of_one;
     geometry.n = n;
@@ -199,18 +213,25 @@ Step make_step(const Graph& graph, std::size_t i, Device device) {
   const Context context = kernels::context_of(device);
   switch (node.op) {
     case OpKind::input:
-    case OpKind::flatten: return {};  // flatten is its input's memory
-    case OpKind::quantize: return quantize(node, context);
-    case OpKind::dequantize: return dequantize(node, *in[0], context);
+    case OpKind::flatten:
+      return {};  // flatten is its input's memory
+    case OpKind::quantize:
+      return quantize(node, context);
+    case OpKind::dequantize:
+      return dequantize(node, *in[0], context);
     case OpKind::conv2d:
     case OpKind::dwconv2d:
       if (!is_float_layer(node)) return integer_layer(node, *in[0], context);
       return float_layer(node, context);
-    case OpKind::add: return add(node, *in[0], *in[1], context);
-    case OpKind::concat: return concat(node, in, context);
+    case OpKind::add:
+      return add(node, *in[0], *in[1], context);
+    case OpKind::concat:
+      return concat(node, in, context);
     case OpKind::max_pool:
-    case OpKind::avg_pool: return pool(node, *in[0], context);
-    case OpKind::activation: return float_eltwise(node, "act_fwd", context);
+    case OpKind::avg_pool:
+      return pool(node, *in[0], context);
+    case OpKind::activation:
+      return float_eltwise(node, "act_fwd", context);
   }
   return {};
 }

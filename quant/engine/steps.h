@@ -12,9 +12,10 @@ namespace octet::engine {
 /// One node, planned. `run` computes it for n pictures: sources in the order of its inputs, then the destination, all in memory of
 /// the step's device. Safe to call from several threads at once.
 struct Step {
-  std::function<void(std::int64_t n, const void* const* src, void* dst)> run;  ///< empty: nothing to do (input, flatten)
-  std::string impl;               ///< the row chosen, "" where there is no choice
-  std::size_t packed_bytes = 0;   ///< of its constants
+  std::function<void(std::int64_t n, const void* const* src, void* dst)>
+      run;                       ///< empty: nothing to do (input, flatten)
+  std::string impl;              ///< the row chosen, "" where there is no choice
+  std::size_t packed_bytes = 0;  ///< of its constants
 };
 
 /// How a node's value is stored: u8 or s8 codes, or f32.

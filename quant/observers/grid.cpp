@@ -29,7 +29,8 @@ QuantParams Grid::over(const Range& range) const {
   }
   const auto hi = static_cast<float>(params.hi);
   const float low = std::min(range.min, 0.0f), high = std::max(range.max, 0.0f);
-  const float tight = std::max((high - low) / hi, kMinScale), step = power_of_two ? kernels::power_of_two_above(tight) : tight;
+  const float tight = std::max((high - low) / hi, kMinScale),
+              step = power_of_two ? kernels::power_of_two_above(tight) : tight;
   params.scale = {step};
   params.zero_point = static_cast<std::int32_t>(std::clamp(std::rint(-low / step), 0.0f, hi));
   return params;

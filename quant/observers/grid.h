@@ -15,9 +15,11 @@ struct Grid {
   int bits = 8;
   bool is_unsigned = false;  ///< [0, 2^bits − 1], zero point 0
   bool affine = false;       ///< unsigned with a zero point from the range (onnx rule only)
-  bool narrow = false;       ///< signed: [−(2^(bits−1) − 1), 2^(bits−1) − 1] instead of from −2^(bits−1): weights, paddle, values that are clipped at both ends alike
+  bool narrow =
+      false;  ///< signed: [−(2^(bits−1) − 1), 2^(bits−1) − 1] instead of from −2^(bits−1): weights, paddle, values that are clipped at both ends alike
   QuantRule rule = QuantRule::onnx;
-  bool power_of_two = false; ///< steps are rounded up to powers of two (Jain et al. 2020), so that shifts can rescale; onnx rule only
+  bool power_of_two =
+      false;  ///< steps are rounded up to powers of two (Jain et al. 2020), so that shifts can rescale; onnx rule only
 
   /// lo, hi, zero point 0 and rule; no scale.
   QuantParams bounds() const;

@@ -3,7 +3,8 @@
 namespace octet::quant {
 namespace {
 
-void run(const char* pass, const Tensor& state, const HistogramSearch& search, double decay, const Tensor& top, const Tensor& values) {
+void run(const char* pass, const Tensor& state, const HistogramSearch& search, double decay, const Tensor& top,
+         const Tensor& values) {
   Tensor own = state;  // the same memory
   kernels::HistogramProblem problem;
   problem.rule = search.rule, problem.sides = search.sides, problem.hi = search.hi, problem.share = search.share;
@@ -25,7 +26,8 @@ void show(const Tensor& state, const HistogramSearch& search, double decay, cons
 }  // namespace
 
 HistogramObserver::HistogramObserver(const HistogramSearch& search, double rate)
-    : Observer(kernels::ObserverKind::min_max, std::vector<float>(static_cast<std::size_t>(kernels::histogram_size(search.sides)), 0.0f)),
+    : Observer(kernels::ObserverKind::min_max,
+               std::vector<float>(static_cast<std::size_t>(kernels::histogram_size(search.sides)), 0.0f)),
       search_(search),
       rate_(rate) {}
 

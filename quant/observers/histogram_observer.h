@@ -10,9 +10,9 @@ namespace octet::quant {
 /// What is looked for in a histogram (kernels/histogram/histogram.h).
 struct HistogramSearch {
   kernels::HistogramRule rule = kernels::HistogramRule::mse;
-  int sides = 1;           ///< 2: for affine grids; not with kl
-  std::int32_t hi = 127;   ///< largest code; of an affine grid from 0
-  double share = 1;        ///< of the values, that a percentile keeps at each end
+  int sides = 1;          ///< 2: for affine grids; not with kl
+  std::int32_t hi = 127;  ///< largest code; of an affine grid from 0
+  double share = 1;       ///< of the values, that a percentile keeps at each end
 };
 
 /// The state is a histogram, low and high found in it first; the search follows every tensor. From step to step its counts decay

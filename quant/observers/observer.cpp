@@ -11,14 +11,15 @@ namespace {
 
 /// Runs an extremum kernel: f32 {outputs}.
 Tensor extrema(const char* pass, const Tensor& values, std::int64_t channels, std::int64_t outputs) {
-  OCTET_CHECK(channels >= 1 && values.numel() > 0 && values.numel() % channels == 0, "observer", "{} channels of a tensor {}", channels,
-              values.shape().str());
+  OCTET_CHECK(channels >= 1 && values.numel() > 0 && values.numel() % channels == 0, "observer",
+              "{} channels of a tensor {}", channels, values.shape().str());
   kernels::FakeQuantProblem problem;
   problem.channels = channels, problem.inner = values.numel() / channels;
   Tensor out(Shape{outputs}, values.dtype(), values.device());
   kernels::FakeQuantPointers pointers;
   pointers.src = values.raw(), pointers.out = out.raw();
-  kernels::dispatch(kernels::fake_quant_rows(), pass, name_of(values.dtype()), problem, pointers, kernels::context_of(values.device()));
+  kernels::dispatch(kernels::fake_quant_rows(), pass, name_of(values.dtype()), problem, pointers,
+                    kernels::context_of(values.device()));
   return values.dtype() == DType::f32 ? out : out.to(DType::f32);
 }
 
@@ -76,13 +77,15 @@ Tensor Observer::run(const Tensor& range, bool starts_step, const Grid* grid, co
     pointers.scale = static_cast<float*>(scale.raw());
     pointers.alpha = alpha.defined() ? static_cast<const float*>(alpha.raw()) : nullptr;
   }
-  kernels::dispatch(kernels::quantizer_rows(), "observe", "f32", problem, pointers, kernels::context_of(state.device()));
+  kernels::dispatch(kernels::quantizer_rows(), "observe", "f32", problem, pointers,
+                    kernels::context_of(state.device()));
   return scale;
 }
 
 void Observer::check(const Tensor& range) const {
-  OCTET_CHECK(range.dtype() == DType::f32 && range.device() == state_.device() && (range.numel() == 1 || range.numel() == 2), "observer",
-              "{} numbers of type {} are no range", range.numel(), name_of(range.dtype()));
+  OCTET_CHECK(
+      range.dtype() == DType::f32 && range.device() == state_.device() && (range.numel() == 1 || range.numel() == 2),
+      "observer", "{} numbers of type {} are no range", range.numel(), name_of(range.dtype()));
   if (range.device() != Device::cpu) return;
   const float* ends = range.data<float>();
   const float low = range.numel() == 2 ? ends[0] : -ends[0], high = ends[range.numel() - 1];

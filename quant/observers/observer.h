@@ -83,7 +83,8 @@ class PaddleMovingAverageObserver : public Observer {
 class RangeAbsMaxObserver : public Observer {
  public:
   explicit RangeAbsMaxObserver(int window)
-      : Observer(kernels::ObserverKind::range_abs_max, std::vector<float>(static_cast<std::size_t>(window) + 1, 0.0f)) {}
+      : Observer(kernels::ObserverKind::range_abs_max, std::vector<float>(static_cast<std::size_t>(window) + 1, 0.0f)) {
+  }
   std::string kind() const override { return "RangeAbsMaxObserver"; }
 };
 
@@ -105,7 +106,8 @@ class ExtremesObserver : public Observer {
 class RangeMinMaxObserver : public Observer {
  public:
   explicit RangeMinMaxObserver(int window)
-      : Observer(kernels::ObserverKind::range_min_max, std::vector<float>(2 * static_cast<std::size_t>(window) + 1, 0.0f)) {}
+      : Observer(kernels::ObserverKind::range_min_max,
+                 std::vector<float>(2 * static_cast<std::size_t>(window) + 1, 0.0f)) {}
   std::string kind() const override { return "RangeMinMaxObserver"; }
 };
 

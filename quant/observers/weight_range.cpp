@@ -63,7 +63,9 @@ Tensor thresholds(const WeightRange& range, const Tensor& weight, const QuantPar
   Tensor out(Shape{channels}, DType::f32, values.device());
   kernels::FakeQuantPointers pointers;
   pointers.src = values.raw(), pointers.out = out.raw();
-  const char* pass = range.clipping == Clipping::percentile ? "quantile" : range.clipping == Clipping::sawb ? "sawb_top" : "mse_top";
+  const char* pass = range.clipping == Clipping::percentile ? "quantile"
+                     : range.clipping == Clipping::sawb     ? "sawb_top"
+                                                            : "mse_top";
   kernels::dispatch(kernels::fake_quant_rows(), pass, "f32", problem, pointers, kernels::context_of(values.device()));
   return out;
 }

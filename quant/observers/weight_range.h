@@ -12,7 +12,7 @@ enum class Clipping {
   percentile,  ///< the smallest |w| that at least `percentile` % of all |w| do not exceed
   kl,          ///< of the whole: least divergence of the clipped and grouped |w| from all (kernels/histogram)
   sawb,        ///< statistics-aware weight binning (sawb.h): from the root of the mean square and the mean of |w|
-  mse,         ///< of 128 fractions of the largest |w|, that of least squared rounding error (kernels/fake_quant, mse_top)
+  mse,  ///< of 128 fractions of the largest |w|, that of least squared rounding error (kernels/fake_quant, mse_top)
 };
 
 struct WeightRange {

@@ -38,7 +38,8 @@ std::vector<T> channels_first(const Tensor& weight, std::int64_t rows, std::int6
 
 class Exporter {
  public:
-  Exporter(const Graph& graph, OnnxReport& report) : graph_(graph), report_(report), profile_(profile_of(graph.scheme)), parts_(model_, profile_, report.notes) {}
+  Exporter(const Graph& graph, OnnxReport& report)
+      : graph_(graph), report_(report), profile_(profile_of(graph.scheme)), parts_(model_, profile_, report.notes) {}
 
   std::string run() {
     image_ = model_.unique_name("image"), logits_ = model_.unique_name("logits");
@@ -55,38 +56,54 @@ class Exporter {
   }
 
  private:
-  const Value& input(const GraphNode& node, std::size_t i = 0) const { return values_[static_cast<std::size_t>(node.inputs[i])]; }
-  const GraphNode& input_node(const GraphNode& node) const { return graph_.nodes[static_cast<std::size_t>(node.inputs[0])]; }
+  const Value& input(const GraphNode& node, std::size_t i = 0) const {
+    return values_[static_cast<std::size_t>(node.inputs[i])];
+  }
+  const GraphNode& input_node(const GraphNode& node) const {
+    return graph_.nodes[static_cast<std::size_t>(node.inputs[0])];
+  }
 
   Value add(std::size_t i) {
     const GraphNode& node = graph_.nodes[i];
-    OCTET_CHECK(node.rule == QuantRule::onnx, "onnx", "'{}' rounds half away from zero, which ONNX cannot say", node.name);
+    OCTET_CHECK(node.rule == QuantRule::onnx, "onnx", "'{}' rounds half away from zero, which ONNX cannot say",
+                node.name);
     switch (node.op) {
       case OpKind::input:
         model_.input(image_, {node.c, node.h, node.w});
         return {image_};
-      case OpKind::dequantize: return input(node);  // codes are read through their DQ anyway
-      case OpKind::quantize: return stored(node, input(node));
+      case OpKind::dequantize:
+        return input(node);  // codes are read through their DQ anyway
+      case OpKind::quantize:
+        return stored(node, input(node));
       case OpKind::conv2d:
-      case OpKind::dwconv2d: return stored(node, layer(node));
-      case OpKind::add: return profile_.is_unsigned && adds_codes(node) ? sum_of_codes(node) : stored(node, joined(node));
-      case OpKind::concat: return stored(node, joined(node));
+      case OpKind::dwconv2d:
+        return stored(node, layer(node));
+      case OpKind::add:
+        return profile_.is_unsigned && adds_codes(node) ? sum_of_codes(node) : stored(node, joined(node));
+      case OpKind::concat:
+        return stored(node, joined(node));
       case OpKind::max_pool:
-      case OpKind::avg_pool: return stored(node, pooled(node));
-      case OpKind::flatten: return stored(node, flatten(i));
-      case OpKind::activation: return stored(node, input(node));
+      case OpKind::avg_pool:
+        return stored(node, pooled(node));
+      case OpKind::flatten:
+        return stored(node, flatten(i));
+      case OpKind::activation:
+        return stored(node, input(node));
     }
     fail("onnx", fmt::format("'{}' is of no known kind", node.name));
   }
 
-  static void set(Value& value, QuantizedValue made) { value.name = std::move(made.values), value.codes = std::move(made.codes); }
+  static void set(Value& value, QuantizedValue made) {
+    value.name = std::move(made.values), value.codes = std::move(made.codes);
+  }
 
   /// Q and DQ behind codes, an activation behind floats.
   Value stored(const GraphNode& node, Value value) {
     if (node.type.is_codes) set(value, parts_.quantize(node, value.name));
     if (node.act == kernels::Activation::relu) value.name = model_.node("Relu", {value.name}, node.name + "/relu");
     if (node.act == kernels::Activation::relu6) {
-      const std::string least = model_.floats(node.name + "/min", {}, {0}), most = model_.floats(node.name + "/max", {}, {6});
+      const std::string least = model_.floats(node.name + "/min", {}, {0}),
+                        most = model_.floats(node.name + "/max", {}, {6});
       value.name = model_.node("Clip", {value.name, least, most}, node.name + "/relu6");
     }
     return value;
@@ -94,7 +111,8 @@ class Exporter {
 
   void require_map(const GraphNode& node) const {
     for (int i : node.inputs)
-      OCTET_CHECK(!values_[static_cast<std::size_t>(i)].is_flat, "onnx", "'{}' ({}) reads a flattened value as a map", node.name, name_of(node.op));
+      OCTET_CHECK(!values_[static_cast<std::size_t>(i)].is_flat, "onnx", "'{}' ({}) reads a flattened value as a map",
+                  node.name, name_of(node.op));
   }
 
   Value layer(const GraphNode& node) {
@@ -161,7 +179,9 @@ class Exporter {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) inputs.push_back(input(node, i).name);
     const bool concat = node.op == OpKind::concat, flat = same_form(node);
     if (!concat && node.type.is_codes)
-      report_.notes.push_back(node.name + ": runtimes round sums of two values in ways of their own, so that a code may differ now and then");
+      report_.notes.push_back(
+          node.name +
+          ": runtimes round sums of two values in ways of their own, so that a code may differ now and then");
     const std::string name = model_.node(concat ? "Concat" : "Add", inputs, node.name);
     if (concat) model_.attribute("axis", 1);
     return {name, flat};
@@ -171,11 +191,13 @@ class Exporter {
     require_map(node);
     const kernels::ConvGeometry& g = node.geometry;
     const bool average = node.op == OpKind::avg_pool;
-    if (average && g.r == g.h && g.s == g.w && g.pad_h == 0 && g.pad_w == 0) return {model_.node("GlobalAveragePool", {input(node).name}, node.name)};
+    if (average && g.r == g.h && g.s == g.w && g.pad_h == 0 && g.pad_w == 0)
+      return {model_.node("GlobalAveragePool", {input(node).name}, node.name)};
     const std::string name = model_.node(average ? "AveragePool" : "MaxPool", {input(node).name}, node.name);
     window_attributes(g);
     if (average && node.type.is_codes)
-      report_.notes.push_back(node.name + ": runtimes average windows in floats, so that some codes fall on the other side of a tie");
+      report_.notes.push_back(
+          node.name + ": runtimes average windows in floats, so that some codes fall on the other side of a tie");
     return {name};
   }
 
@@ -187,9 +209,12 @@ class Exporter {
 
   /// Do only linear layers read node i? Their weights' columns can follow the order of the file.
   bool only_layers_read(std::size_t i) const {
-    const auto reads = [&](const GraphNode& node) { return std::find(node.inputs.begin(), node.inputs.end(), static_cast<int>(i)) != node.inputs.end(); };
+    const auto reads = [&](const GraphNode& node) {
+      return std::find(node.inputs.begin(), node.inputs.end(), static_cast<int>(i)) != node.inputs.end();
+    };
     return static_cast<int>(i) != graph_.output &&
-           std::all_of(graph_.nodes.begin(), graph_.nodes.end(), [&](const GraphNode& node) { return !reads(node) || is_layer(node.op); });
+           std::all_of(graph_.nodes.begin(), graph_.nodes.end(),
+                       [&](const GraphNode& node) { return !reads(node) || is_layer(node.op); });
   }
 
   Value flatten(std::size_t i) {

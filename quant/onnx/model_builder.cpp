@@ -46,10 +46,15 @@ std::string ModelBuilder::unique_name(const std::string& wanted) {
   return name;
 }
 
-void ModelBuilder::input(const std::string& name, const Ints& extent_per_row) { set_value(*model_.mutable_graph()->add_input(), name, extent_per_row); }
-void ModelBuilder::output(const std::string& name, const Ints& extent_per_row) { set_value(*model_.mutable_graph()->add_output(), name, extent_per_row); }
+void ModelBuilder::input(const std::string& name, const Ints& extent_per_row) {
+  set_value(*model_.mutable_graph()->add_input(), name, extent_per_row);
+}
+void ModelBuilder::output(const std::string& name, const Ints& extent_per_row) {
+  set_value(*model_.mutable_graph()->add_output(), name, extent_per_row);
+}
 
-std::string ModelBuilder::initializer(const std::string& name, const Ints& shape, ::onnx::TensorProto::DataType type, const void* data, std::size_t count) {
+std::string ModelBuilder::initializer(const std::string& name, const Ints& shape, ::onnx::TensorProto::DataType type,
+                                      const void* data, std::size_t count) {
   auto* tensor = model_.mutable_graph()->add_initializer();
   tensor->set_name(unique_name(name));
   tensor->set_data_type(type);
@@ -75,7 +80,8 @@ std::string ModelBuilder::byte(const std::string& name, std::int32_t value, bool
   return initializer(name, {}, is_unsigned ? ::onnx::TensorProto::UINT8 : ::onnx::TensorProto::INT8, &one, 1);
 }
 
-std::string ModelBuilder::node(const std::string& op, const std::vector<std::string>& inputs, const std::string& output) {
+std::string ModelBuilder::node(const std::string& op, const std::vector<std::string>& inputs,
+                               const std::string& output) {
   auto* node = model_.mutable_graph()->add_node();
   node->set_op_type(op);
   for (const std::string& input : inputs) node->add_input(input);
@@ -85,7 +91,8 @@ std::string ModelBuilder::node(const std::string& op, const std::vector<std::str
   return name;
 }
 
-::onnx::AttributeProto& ModelBuilder::new_attribute(const std::string& name, ::onnx::AttributeProto::AttributeType type) {
+::onnx::AttributeProto& ModelBuilder::new_attribute(const std::string& name,
+                                                    ::onnx::AttributeProto::AttributeType type) {
   auto* nodes = model_.mutable_graph()->mutable_node();
   auto* attribute = nodes->Mutable(nodes->size() - 1)->add_attribute();
   attribute->set_name(name);
@@ -93,7 +100,9 @@ std::string ModelBuilder::node(const std::string& op, const std::vector<std::str
   return *attribute;
 }
 
-void ModelBuilder::attribute(const std::string& name, std::int64_t value) { new_attribute(name, ::onnx::AttributeProto::INT).set_i(value); }
+void ModelBuilder::attribute(const std::string& name, std::int64_t value) {
+  new_attribute(name, ::onnx::AttributeProto::INT).set_i(value);
+}
 
 void ModelBuilder::attribute(const std::string& name, const Ints& values) {
   auto& attribute = new_attribute(name, ::onnx::AttributeProto::INTS);
@@ -124,7 +133,8 @@ std::string ModelBuilder::finish() {
   try {
     ::onnx::checker::check_model(model_);
     ::onnx::ModelProto inferred = model_;
-    ::onnx::shape_inference::InferShapes(inferred, ::onnx::OpSchemaRegistry::Instance(), ::onnx::ShapeInferenceOptions(true, 1));
+    ::onnx::shape_inference::InferShapes(inferred, ::onnx::OpSchemaRegistry::Instance(),
+                                         ::onnx::ShapeInferenceOptions(true, 1));
   } catch (const std::exception& error) {
     fail("onnx", fmt::format("ONNX's checker refuses the model: {}", error.what()));
   }

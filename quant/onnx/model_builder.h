@@ -48,7 +48,8 @@ class ModelBuilder {
   std::string finish();
 
  private:
-  std::string initializer(const std::string& name, const Ints& shape, ::onnx::TensorProto::DataType type, const void* data, std::size_t count);
+  std::string initializer(const std::string& name, const Ints& shape, ::onnx::TensorProto::DataType type,
+                          const void* data, std::size_t count);
   ::onnx::AttributeProto& new_attribute(const std::string& name, ::onnx::AttributeProto::AttributeType type);
 
   ::onnx::ModelProto model_;

@@ -9,7 +9,8 @@ namespace {
 
 void require_build() {
   if (!has_onnx())
-    fail("onnx", "this build has no ONNX", "install libonnx-dev, libprotobuf-dev and protobuf-compiler (Debian's names) and configure again");
+    fail("onnx", "this build has no ONNX",
+         "install libonnx-dev, libprotobuf-dev and protobuf-compiler (Debian's names) and configure again");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ struct QuantizedValue {
 
 class QuantizedParts {
  public:
-  QuantizedParts(ModelBuilder& model, const OnnxProfile& profile, std::vector<std::string>& notes) : model_(model), profile_(profile), notes_(notes) {}
+  QuantizedParts(ModelBuilder& model, const OnnxProfile& profile, std::vector<std::string>& notes)
+      : model_(model), profile_(profile), notes_(notes) {}
 
   /// Q and DQ behind the f32 tensor `floats` that `node` has computed, with the node's bounds.
   QuantizedValue quantize(const engine::GraphNode& node, const std::string& floats);
@@ -30,7 +31,8 @@ class QuantizedParts {
   QuantizedValue sum(const engine::GraphNode& node, const std::vector<const engine::GraphNode*>& inputs,
                      const std::vector<std::string>& codes);
   /// DQ of s8 codes whose axis 0 is the output channel.
-  std::string weight(const engine::GraphNode& node, const std::vector<std::int64_t>& shape, const std::vector<std::int8_t>& codes);
+  std::string weight(const engine::GraphNode& node, const std::vector<std::int64_t>& shape,
+                     const std::vector<std::int8_t>& codes);
   /// The bias of a layer reading codes of step s_x; empty when there is none.
   std::string bias(const engine::GraphNode& node, float s_x);
 

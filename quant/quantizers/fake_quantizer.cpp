@@ -41,7 +41,8 @@ void FakeQuantizer::set_calibrating(bool on) {
 Variable FakeQuantizer::apply(const Variable& src) {
   const bool starts_step = reads_ == 0;
   reads_ = (reads_ + 1) % reads_per_forward_;
-  const auto known = std::find_if(done_.begin(), done_.end(), [&](const Done& d) { return d.src.lock() == src.node(); });
+  const auto known =
+      std::find_if(done_.begin(), done_.end(), [&](const Done& d) { return d.src.lock() == src.node(); });
   Variable dst = known != done_.end() ? known->dst : Variable();
   if (!dst.defined()) {
     if (watches()) watch(src, starts_step);
@@ -55,7 +56,8 @@ Variable FakeQuantizer::apply(const Variable& src) {
 
 std::optional<nn::DeferredQuant> FakeQuantizer::defer(const Tensor& range, Device device) {
   // A tensor that several slots read is quantized once, so that it has to exist.
-  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !(range.defined() && observes_ranges()))) return std::nullopt;
+  if (reads_per_forward_ != 1 || !is_plain() || (watches() && !(range.defined() && observes_ranges())))
+    return std::nullopt;
   if (device != Device::cpu && !works_there()) return std::nullopt;
   if (watches()) watch_range(range, true);
   if (!quantizing()) return nn::DeferredQuant{};
@@ -90,8 +92,12 @@ nn::DeferredQuant FixedQuantizer::grid_there() {
   return {params_, scale_, true};
 }
 
-ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer, std::shared_ptr<Pact> pact, const SteOptions& ste)
-    : grid_(grid), observer_(std::move(observer)), pact_(std::move(pact)), pass_(pact_ ? PassThrough{false} : pass_through(ste, grid.rule)) {
+ActivationQuantizer::ActivationQuantizer(const Grid& grid, std::shared_ptr<Observer> observer,
+                                         std::shared_ptr<Pact> pact, const SteOptions& ste)
+    : grid_(grid),
+      observer_(std::move(observer)),
+      pact_(std::move(pact)),
+      pass_(pact_ ? PassThrough{false} : pass_through(ste, grid.rule)) {
   register_module("observer", observer_);
   if (pact_) register_module("pact", pact_);
 }
@@ -144,7 +150,8 @@ Variable ActivationQuantizer::quantize(const Variable& src) {
   return fake_quant(clipped, grid_.bounds(), scale_, pass_);
 }
 
-WeightQuantizer::WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact, const SteOptions& ste)
+WeightQuantizer::WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact,
+                                 const SteOptions& ste)
     : grid_(grid), range_(range), pact_(std::move(pact)), pass_(pact_ ? PassThrough{} : pass_through(ste, grid.rule)) {
   if (range.clipping == Clipping::none) pass_.masked = false;  // nothing is beyond
   if (pact_) register_module("pact", pact_);
@@ -162,7 +169,9 @@ std::optional<QuantParams> WeightQuantizer::params() const {
   return grid_with(scale_);
 }
 
-std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) const { return grid_with(scales_of(weight)); }
+std::optional<QuantParams> WeightQuantizer::params_for(const Tensor& weight) const {
+  return grid_with(scales_of(weight));
+}
 
 Tensor WeightQuantizer::scales_of(const Tensor& weight) const {
   const Tensor tops = thresholds(range_, weight, grid_.bounds());
@@ -177,7 +186,8 @@ Tensor WeightQuantizer::scales_of(const Tensor& weight) const {
   kernels::QuantizerPointers pointers;
   pointers.top = static_cast<const float*>(tops.raw()), pointers.scale = static_cast<float*>(scale.raw());
   pointers.alpha = alpha.defined() ? static_cast<const float*>(alpha.raw()) : nullptr;
-  kernels::dispatch(kernels::quantizer_rows(), "grid_scales", "f32", problem, pointers, kernels::context_of(scale.device()));
+  kernels::dispatch(kernels::quantizer_rows(), "grid_scales", "f32", problem, pointers,
+                    kernels::context_of(scale.device()));
   return scale;
 }
 
@@ -187,10 +197,13 @@ std::optional<ops::WeightCodes> WeightQuantizer::codes() const {
 }
 
 std::optional<nn::WeightTarget> WeightQuantizer::weight_target(const Tensor& weight) {
-  if (!reads_parameter() || !is_plain_channels() || !quantizing() || weight.dtype() != DType::f32 || weight.device() == Device::cpu) return std::nullopt;
+  if (!reads_parameter() || !is_plain_channels() || !quantizing() || weight.dtype() != DType::f32 ||
+      weight.device() == Device::cpu)
+    return std::nullopt;
   const gpu::OutsideGraph outside;
   if (!target_.value.defined())
-    target_ = {grid_.bounds(), Tensor(weight.shape(), DType::f32, weight.device()), Tensor(Shape{weight.shape()[0]}, DType::f32, weight.device())};
+    target_ = {grid_.bounds(), Tensor(weight.shape(), DType::f32, weight.device()),
+               Tensor(Shape{weight.shape()[0]}, DType::f32, weight.device())};
   return target_;
 }
 
@@ -209,7 +222,8 @@ Variable WeightQuantizer::quantize(const Variable& src) {
   const Variable clipped = pact_ ? pact_->apply(src) : src;
   scale_ = scales_of(src.value());
   const Variable dst = fake_quant(clipped, grid_.bounds(), scale_, pass_);
-  const bool multiplies_codes = grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32 && src.value().device() == Device::cpu;
+  const bool multiplies_codes =
+      grid_.rule == QuantRule::onnx && src.value().dtype() == DType::f32 && src.value().device() == Device::cpu;
   if (multiplies_codes) codes_ = codes_of(dst.value(), *params());
   return dst;
 }

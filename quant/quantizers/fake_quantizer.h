@@ -32,14 +32,20 @@ class FakeQuantizer : public nn::Transform {
   void set_reads_per_forward(int reads) { reads_per_forward_ = reads; }
   /// The grid that apply() would use for this tensor in evaluation mode; none when no data was seen. For weights it
   /// follows from the tensor itself, otherwise it is params().
-  virtual std::optional<QuantParams> params_for(const Tensor& src) const { (void)src; return params(); }
+  virtual std::optional<QuantParams> params_for(const Tensor& src) const {
+    (void)src;
+    return params();
+  }
   /// The symmetric grid on which a weight's codes lie, in its own tensors.
   struct WeightGrid {
     QuantParams bounds;  ///< without scales
     Tensor scale;        ///< f32 where the weight lies: 1, or one per entry of axis 0
   };
   /// As params_for(), without waiting for a device; none when nothing is known yet, or what it quantizes is no weight.
-  virtual std::optional<WeightGrid> weight_grid(const Tensor& weight) const { (void)weight; return std::nullopt; }
+  virtual std::optional<WeightGrid> weight_grid(const Tensor& weight) const {
+    (void)weight;
+    return std::nullopt;
+  }
   /// Steps of params() as f32 where the quantizer works, 1 or one per channel, undefined when there are none. On a device: those of the
   /// last apply(), without waiting.
   Tensor steps() const;
@@ -130,7 +136,7 @@ class ActivationQuantizer : public FakeQuantizer {
   std::shared_ptr<Observer> observer_;
   std::shared_ptr<Pact> pact_;
   PassThrough pass_;
-  Tensor scale_;           ///< that watch() or quantize() used last
+  Tensor scale_;               ///< that watch() or quantize() used last
   bool scale_is_new_ = false;  ///< watch() made it, for the quantize() that follows
 };
 
@@ -138,12 +144,15 @@ class ActivationQuantizer : public FakeQuantizer {
 /// weights beyond a threshold passes as `ste` says; the abs-max has none beyond.
 class WeightQuantizer : public FakeQuantizer {
  public:
-  WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact = nullptr, const SteOptions& ste = {});
+  WeightQuantizer(const Grid& grid, const WeightRange& range, std::shared_ptr<Pact> pact = nullptr,
+                  const SteOptions& ste = {});
   std::string kind() const override { return "WeightQuantizer"; }
   /// Of the last tensor applied to. Waits for a device.
   std::optional<QuantParams> params() const override;
   std::optional<QuantParams> params_for(const Tensor& weight) const override;
-  std::optional<WeightGrid> weight_grid(const Tensor& weight) const override { return WeightGrid{grid_.bounds(), scales_of(weight)}; }
+  std::optional<WeightGrid> weight_grid(const Tensor& weight) const override {
+    return WeightGrid{grid_.bounds(), scales_of(weight)};
+  }
   std::optional<ops::WeightCodes> codes() const override;
   std::optional<nn::WeightTarget> weight_target(const Tensor& weight) override;
   void set_target_filled(bool filled) override { target_filled_ = filled; }
@@ -155,7 +164,8 @@ class WeightQuantizer : public FakeQuantizer {
  private:
   /// May one sweep find the scales and round (ops::fake_quant_weight)?
   bool is_plain_channels() const {
-    return range_.per_channel && range_.clipping == Clipping::none && pact_ == nullptr && pass_.delta == 0 && !grid_.power_of_two;
+    return range_.per_channel && range_.clipping == Clipping::none && pact_ == nullptr && pass_.delta == 0 &&
+           !grid_.power_of_two;
   }
   /// Of a weight's grids, where it lies.
   Tensor scales_of(const Tensor& weight) const;

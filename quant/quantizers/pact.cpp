@@ -8,7 +8,8 @@
 namespace octet::quant {
 
 Pact::Pact()
-    : alpha_(register_parameter("alpha", Tensor::full({1}, 1))), started_(register_buffer("started", Tensor::zeros({1}, DType::s32), Device::cpu)) {}
+    : alpha_(register_parameter("alpha", Tensor::full({1}, 1))),
+      started_(register_buffer("started", Tensor::zeros({1}, DType::s32), Device::cpu)) {}
 
 bool Pact::started() const { return started_.data<std::int32_t>()[0] != 0; }
 

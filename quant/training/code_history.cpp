@@ -41,8 +41,10 @@ CodeHistory::CodeHistory(std::string layer, nn::Module& module, double momentum,
 void CodeHistory::hold() {
   const Tensor& weight = nn::weight_of(module_).value();
   if (!frozen_.defined()) return;
-  if (!held_.defined()) held_ = weight.clone();
-  else held_.copy_from(weight);
+  if (!held_.defined())
+    held_ = weight.clone();
+  else
+    held_.copy_from(weight);
 }
 
 void CodeHistory::restore_frozen() {

@@ -26,13 +26,15 @@ void TrainingSetup::add_to(optim::Trainer::Settings& settings) const {
 TrainingSetup training_setup(nn::Module& model, const QuantConfig& config, std::shared_ptr<nn::Module> teacher) {
   TrainingSetup setup;
   if (config.distill > 0)
-    setup.methods.push_back(std::make_shared<Distillation>(std::move(teacher), config.distill, config.distill_temperature));
+    setup.methods.push_back(
+        std::make_shared<Distillation>(std::move(teacher), config.distill, config.distill_temperature));
   if (config.dampening > 0) setup.methods.push_back(std::make_shared<Dampening>(model, config.dampening));
   if (config.batch_norm_freeze_epoch >= 0)
     setup.methods.push_back(std::make_shared<FrozenStatistics>(model, config.batch_norm_freeze_epoch));
   if (config.oscillation_threshold > 0) {
     const double end = config.oscillation_threshold_end.value_or(config.oscillation_threshold);
-    setup.freezing = std::make_shared<OscillationFreezing>(model, FreezingOptions{config.oscillation_threshold, end, config.oscillation_momentum});
+    setup.freezing = std::make_shared<OscillationFreezing>(
+        model, FreezingOptions{config.oscillation_threshold, end, config.oscillation_momentum});
     setup.methods.push_back(setup.freezing);
   }
   if (config.pact_decay) setup.weight_decays = threshold_decays(model, *config.pact_decay);

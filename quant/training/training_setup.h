@@ -27,6 +27,7 @@ struct TrainingSetup {
 ///   distill: Distillation by `teacher`, the pre-trained float net where the model lies, which nothing else needs; Error without it
 ///   pact_decay: a weight decay of its own for every PACT threshold, so that its loss has pact_decay/2 · α² (Choi et
 ///   al. 2018, section 4)
-TrainingSetup training_setup(nn::Module& model, const QuantConfig& config, std::shared_ptr<nn::Module> teacher = nullptr);
+TrainingSetup training_setup(nn::Module& model, const QuantConfig& config,
+                             std::shared_ptr<nn::Module> teacher = nullptr);
 
 }  // namespace octet::quant

@@ -52,7 +52,8 @@ Words operator+(Words a, const Words& b) {
   return a;
 }
 
-Program::Program(const Words& words, const Environment& environment, const std::string& folder) : out_(unlinked_file()), err_(unlinked_file()) {
+Program::Program(const Words& words, const Environment& environment, const std::string& folder)
+    : out_(unlinked_file()), err_(unlinked_file()) {
   process_ = ::fork();
   if (process_ != 0) return;
   ::dup2(out_, STDOUT_FILENO);
@@ -97,7 +98,9 @@ Ended run_program(const Words& words, const Environment& environment, const std:
   return Program(words, environment, folder).wait();
 }
 
-Ended mnv1_qat(const Words& words, const Environment& environment) { return run_program(Words{"mnv1_qat"} + words, environment); }
+Ended mnv1_qat(const Words& words, const Environment& environment) {
+  return run_program(Words{"mnv1_qat"} + words, environment);
+}
 
 Ended mnv1_qat_on_terminal(const Words& words, int columns) {
   const winsize size{24, static_cast<unsigned short>(columns), 0, 0};
@@ -107,7 +110,8 @@ Ended mnv1_qat_on_terminal(const Words& words, int columns) {
   if (process == 0) become(Words{"mnv1_qat"} + words, {}, "");
   Ended ended;
   char buffer[4096];
-  for (ssize_t got; (got = ::read(terminal, buffer, sizeof buffer)) > 0;) ended.out.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
+    ended.out.append(buffer, static_cast<std::size_t>(got));
   int status = 0;
   ::waitpid(process, &status, 0);
   ::close(terminal);
@@ -119,13 +123,15 @@ void expect_refused(const Ended& ended, int code, const Words& parts) {
   EXPECT_EQ(ended.code, code) << ended.out << ended.err;
   EXPECT_EQ(std::count(ended.err.begin(), ended.err.end(), '\n'), 1) << ended.err;
   EXPECT_TRUE(ended.err.starts_with("mnv1_qat: ") && ended.err.ends_with("\n")) << ended.err;
-  for (const std::string& part : parts) EXPECT_NE(ended.err.find(part), std::string::npos) << "'" << part << "' is missing in: " << ended.err;
+  for (const std::string& part : parts)
+    EXPECT_NE(ended.err.find(part), std::string::npos) << "'" << part << "' is missing in: " << ended.err;
 }
 
 Words small_data() { return {"--data", "synthetic", "--limit-test", "40"}; }
 
 Words small_pretrain(const std::string& out) {
-  return small_data() + Words{"--limit-train", "128", "--scale", "0.25", "--batch-size", "16", "--epochs", "2", "--out", out};
+  return small_data() +
+         Words{"--limit-train", "128", "--scale", "0.25", "--batch-size", "16", "--epochs", "2", "--out", out};
 }
 
 Words small_run(const std::string& out) { return small_pretrain(out) + Words{"--qat-epochs", "1"}; }

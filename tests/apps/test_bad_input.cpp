@@ -24,7 +24,9 @@ constexpr std::size_t kRecord = 3073;
 class BadInput : public ::testing::Test {
  protected:
   std::string file(const std::string& name) const { return folder_ / name; }
-  Ended train_on(const std::string& data) const { return mnv1_qat({"pretrain", "--data", data, "--scale", "0.25", "--epochs", "1", "--out", file("out")}); }
+  Ended train_on(const std::string& data) const {
+    return mnv1_qat({"pretrain", "--data", data, "--scale", "0.25", "--epochs", "1", "--out", file("out")});
+  }
   TempFolder folder_;
 };
 
@@ -55,7 +57,8 @@ TEST_F(BadInput, WrongCifarFiles) {
   fs::resize_file(batch, kRecord * 10000);
   std::fstream(batch, std::ios::in | std::ios::out | std::ios::binary).seekp(kRecord * 7).put('\x0a');
   expect_refused(train_on(file("cifar")), 1, {"data_batch_2.bin"});
-  for (const char* other : {"data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"})
+  for (const char* other :
+       {"data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"})
     fs::create_hard_link(batch, file("cifar/") + other);
   expect_refused(train_on(file("cifar")), 1, {"record 7 has label 10"});
   if (::geteuid() != 0) {
@@ -76,7 +79,8 @@ TEST_F(BadInput, OutThatIsAFile) {
 TEST_F(BadInput, LossThatIsNotFinite) {
   ASSERT_EQ(mnv1_qat(Words{"pretrain"} + small_pretrain(file("out"))).code, 0);
   const std::string good = bytes_of(file("out/fp32.safetensors"));
-  expect_refused(mnv1_qat(Words{"run", "--quiet", "--lr", "1e30", "--checkpoint-every", "1"} + small_run(file("out"))), 1, {"---> HINT lower --lr"});
+  expect_refused(mnv1_qat(Words{"run", "--quiet", "--lr", "1e30", "--checkpoint-every", "1"} + small_run(file("out"))),
+                 1, {"---> HINT lower --lr"});
   EXPECT_EQ(bytes_of(file("out/fp32.safetensors")), good);
   const std::string checkpoint = file("out/pretrain.checkpoint.safetensors");
   EXPECT_TRUE(!fs::exists(checkpoint) || !optim::checkpoint_tag(checkpoint).empty());
@@ -119,7 +123,8 @@ TEST_F(BadInput, FullDiskLeavesTheLastCheckpoint) {
   EXPECT_EQ(resumed.code, 0) << resumed.err;
   ASSERT_EQ(mnv1_qat(Words{"run", "--quiet"} + small_run(file("undisturbed"))).code, 0);
   for (const char* model : {"fp32", "qat", "int8"})
-    EXPECT_EQ(bytes_of(fmt::format("{}/{}.safetensors", out, model)), bytes_of(file(fmt::format("undisturbed/{}.safetensors", model))));
+    EXPECT_EQ(bytes_of(fmt::format("{}/{}.safetensors", out, model)),
+              bytes_of(file(fmt::format("undisturbed/{}.safetensors", model))));
 }
 
 }  // namespace

@@ -48,11 +48,44 @@ std::string help_of(const Words& words) {
 TEST(CommandLine, HelpOfEverySubcommandNamesItsOptions) {
   const std::string all = help_of({"--help"});
   const std::vector<std::pair<std::string, Words>> commands{
-      {"run", {"--data", "--download", "--epochs", "--qat-epochs", "--batch-size", "--lr", "--momentum", "--weight-decay", "--schedule", "--augment",
-               "--scale", "--variant", "--init", "--scheme", "--quant-config", "--weight-preprocess-type", "--activation-preprocess-type",
-               "--weight-quantize-type", "--activation-quantize-type", "--weight-bits", "--activation-bits", "--moving-rate", "--window-size",
-               "--quantizable-layers", "--fuse-conv-bn", "--equalize", "--adaround", "--bias-correction", "--threads", "--seed", "--deterministic", "--out", "--checkpoint-every", "--resume", "--quiet",
-               "--json", "--config"}},
+      {"run",
+       {"--data",
+        "--download",
+        "--epochs",
+        "--qat-epochs",
+        "--batch-size",
+        "--lr",
+        "--momentum",
+        "--weight-decay",
+        "--schedule",
+        "--augment",
+        "--scale",
+        "--variant",
+        "--init",
+        "--scheme",
+        "--quant-config",
+        "--weight-preprocess-type",
+        "--activation-preprocess-type",
+        "--weight-quantize-type",
+        "--activation-quantize-type",
+        "--weight-bits",
+        "--activation-bits",
+        "--moving-rate",
+        "--window-size",
+        "--quantizable-layers",
+        "--fuse-conv-bn",
+        "--equalize",
+        "--adaround",
+        "--bias-correction",
+        "--threads",
+        "--seed",
+        "--deterministic",
+        "--out",
+        "--checkpoint-every",
+        "--resume",
+        "--quiet",
+        "--json",
+        "--config"}},
       {"pretrain", {"--epochs", "--scale", "--resume"}},
       {"qat", {"model", "--qat-epochs", "--scheme", "--resume"}},
       {"sensitivity", {"model", "--plot", "--budget", "--candidates", "--out", "--calibrate"}},
@@ -65,7 +98,8 @@ TEST(CommandLine, HelpOfEverySubcommandNamesItsOptions) {
     EXPECT_NE(all.find("  " + command + " "), std::string::npos) << command;
     const std::string help = help_of({command, "--help"});
     EXPECT_NE(help.find("Usage: mnv1_qat " + command), std::string::npos) << help;
-    for (const std::string& option : options) EXPECT_NE(help.find(option), std::string::npos) << command << " " << option;
+    for (const std::string& option : options)
+      EXPECT_NE(help.find(option), std::string::npos) << command << " " << option;
   }
 }
 
@@ -89,12 +123,57 @@ TEST(CommandLine, DefaultsAreTheTutorials) {
 }
 
 TEST(CommandLine, EveryOptionArrives) {
-  const app::Options o = parse({"run", "--data", "d", "--epochs", "7", "--qat-epochs=3", "--batch-size", "8", "--lr", "1e-3", "--momentum", "0.5",
-                                "--weight-decay", "1e-4", "--schedule", "cosine", "--augment", "crop-flip", "--scale", "0.5", "--variant", "cifar", "--init",
-                                "paddle", "--threads", "3", "--seed", "18446744073709551615", "--deterministic", "--out", "o", "--checkpoint-every", "9",
-                                "--resume", "--quiet", "--json", "--limit-train", "10", "--limit-test", "11", "--nesterov", "--label-smoothing", "0.1",
-                                "--coarse-epochs", "4", "--cutout", "12", "--sharpness-aware", "0.05",
-                                "--warmup-steps", "13"});
+  const app::Options o = parse({"run",
+                                "--data",
+                                "d",
+                                "--epochs",
+                                "7",
+                                "--qat-epochs=3",
+                                "--batch-size",
+                                "8",
+                                "--lr",
+                                "1e-3",
+                                "--momentum",
+                                "0.5",
+                                "--weight-decay",
+                                "1e-4",
+                                "--schedule",
+                                "cosine",
+                                "--augment",
+                                "crop-flip",
+                                "--scale",
+                                "0.5",
+                                "--variant",
+                                "cifar",
+                                "--init",
+                                "paddle",
+                                "--threads",
+                                "3",
+                                "--seed",
+                                "18446744073709551615",
+                                "--deterministic",
+                                "--out",
+                                "o",
+                                "--checkpoint-every",
+                                "9",
+                                "--resume",
+                                "--quiet",
+                                "--json",
+                                "--limit-train",
+                                "10",
+                                "--limit-test",
+                                "11",
+                                "--nesterov",
+                                "--label-smoothing",
+                                "0.1",
+                                "--coarse-epochs",
+                                "4",
+                                "--cutout",
+                                "12",
+                                "--sharpness-aware",
+                                "0.05",
+                                "--warmup-steps",
+                                "13"});
   EXPECT_EQ(o.data, "d");
   EXPECT_EQ(o.epochs, 7);
   EXPECT_EQ(o.qat_epochs, 3);
@@ -122,9 +201,36 @@ TEST(CommandLine, EveryOptionArrives) {
 }
 
 TEST(CommandLine, EveryQuantizationKeyArrives) {
-  const auto q = parse({"qat", "m", "--scheme", "paddle", "--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT",
-                        "--weight-quantize-type", "abs_max", "--activation-quantize-type", "range_abs_max", "--weight-bits", "4", "--activation-bits", "5",
-                        "--moving-rate", "0.8", "--window-size", "77", "--quantizable-layers", "Conv2D,Linear", "--fuse-conv-bn", "true", "--equalize", "cross_layer", "--adaround", "77", "--bias-correction", "analytic"})
+  const auto q = parse({"qat",
+                        "m",
+                        "--scheme",
+                        "paddle",
+                        "--weight-preprocess-type",
+                        "PACT",
+                        "--activation-preprocess-type",
+                        "PACT",
+                        "--weight-quantize-type",
+                        "abs_max",
+                        "--activation-quantize-type",
+                        "range_abs_max",
+                        "--weight-bits",
+                        "4",
+                        "--activation-bits",
+                        "5",
+                        "--moving-rate",
+                        "0.8",
+                        "--window-size",
+                        "77",
+                        "--quantizable-layers",
+                        "Conv2D,Linear",
+                        "--fuse-conv-bn",
+                        "true",
+                        "--equalize",
+                        "cross_layer",
+                        "--adaround",
+                        "77",
+                        "--bias-correction",
+                        "analytic"})
                      .quant;
   EXPECT_EQ(q.scheme, quant::Scheme::paddle);
   EXPECT_EQ(q.weight_preprocess_type, quant::Preprocess::pact);
@@ -137,9 +243,10 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
   EXPECT_EQ(q.window_size, 77);
   EXPECT_EQ(q.quantizable_layer_type, (Words{"Conv2D", "Linear"}));
   EXPECT_TRUE(q.fuse_conv_bn);
-  const auto b = parse({"qat", "m", "--batch-norm", "folded", "--batch-norm-freeze-epoch", "3", "--batch-norm-reestimate", "40",
-                        "--activation-preprocess-type", "PACT", "--pact-decay", "0.002"})
-                     .quant;
+  const auto b =
+      parse({"qat", "m", "--batch-norm", "folded", "--batch-norm-freeze-epoch", "3", "--batch-norm-reestimate", "40",
+             "--activation-preprocess-type", "PACT", "--pact-decay", "0.002"})
+          .quant;
   EXPECT_EQ(b.batch_norm, quant::BatchNormMode::folded);
   EXPECT_EQ(b.batch_norm_freeze_epoch, 3);
   EXPECT_EQ(b.batch_norm_reestimate_batches, 40);
@@ -201,7 +308,8 @@ TEST(CommandLine, WrongQuantizationIsRefused) {
   expect_wrong({"run", "--moving-rate", "1"}, "moving_rate");
   expect_wrong({"run", "--window-size", "0"}, "window_size");
   expect_wrong({"run", "--batch-norm", "gone"}, "known: kept, folded");
-  expect_wrong({"run", "--batch-norm", "folded", "--fuse-conv-bn", "true"}, "fuse_conv_bn leaves no batch norm to train");
+  expect_wrong({"run", "--batch-norm", "folded", "--fuse-conv-bn", "true"},
+               "fuse_conv_bn leaves no batch norm to train");
   expect_wrong({"run", "--batch-norm-freeze-epoch", "-2"}, "batch_norm_freeze_epoch is -2");
   expect_wrong({"run", "--batch-norm-reestimate", "x"}, "batch_norm_reestimate_batches");
   expect_wrong({"run", "--pact-decay", "0.1"}, "there are none");
@@ -245,7 +353,8 @@ TEST(CommandLine, VersionHelpAndInfo) {
   EXPECT_EQ(mnv1_qat({"run", "--help"}).code, 0);
   const Ended text = mnv1_qat({"info"});
   EXPECT_EQ(text.code, 0);
-  for (const char* part : {"version", "cpu", "isa_used", "threads", "conv2d_fwd f32"}) EXPECT_NE(text.out.find(part), std::string::npos) << part;
+  for (const char* part : {"version", "cpu", "isa_used", "threads", "conv2d_fwd f32"})
+    EXPECT_NE(text.out.find(part), std::string::npos) << part;
   const Ended json = mnv1_qat({"info", "--json", "--threads", "2"}, {{"OCTET_ISA", "reference"}});
   const auto j = nlohmann::json::parse(json.out);
   EXPECT_EQ(j["threads"], 2);

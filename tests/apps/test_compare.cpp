@@ -168,7 +168,8 @@ TEST_F(Compare, KeptModelsStay) {
   EXPECT_FALSE(fs::exists(file("kept/seed1/ste-2")));
   const Ended late = mnv1_qat(more + Words{"--bits", "8,2", "--keep-models"});
   ASSERT_EQ(late.code, 0) << late.err;
-  EXPECT_NE(late.out.find("2 nets were made and scored by a call without --keep-models"), std::string::npos) << late.out;
+  EXPECT_NE(late.out.find("2 nets were made and scored by a call without --keep-models"), std::string::npos)
+      << late.out;
 }
 
 TEST_F(Compare, TakesWeightsThatAreThere) {
@@ -249,7 +250,8 @@ TEST_F(Compare, ATrainingThatDivergesFailsAlone) {
 }
 
 TEST_F(Compare, AFloatNetThatDivergesFailsItsSeedAlone) {
-  const Words words = small_grid(file("floats")) + Words{"--methods", "ste", "--bits", "8", "--seeds", "2", "--lr", "1e30", "--epochs", "3", "--quiet"};
+  const Words words = small_grid(file("floats")) + Words{"--methods", "ste",  "--bits",   "8", "--seeds", "2",
+                                                         "--lr",      "1e30", "--epochs", "3", "--quiet"};
   for (const char* call : {"first", "again"}) {
     const Ended ended = mnv1_qat(words);
     ASSERT_EQ(ended.code, 0) << call << ended.err;
@@ -387,7 +389,8 @@ TEST(GridResults, AreDrawnWithTheirSpread) {
 
 TEST(GridRows, ALastLineThatLacksItsNewlineIsWhole) {
   const TempFolder folder;
-  const std::string path = folder / "rows.jsonl", row = R"({"method":"ste","bits":4,"seed":1,"error":"x","made_by":{}})";
+  const std::string path = folder / "rows.jsonl",
+                    row = R"({"method":"ste","bits":4,"seed":1,"error":"x","made_by":{}})";
   write_bytes(path, row);  // as some editors save
   app::GridRows rows(path);
   EXPECT_NE(rows.find("ste", 4, 1), nullptr);

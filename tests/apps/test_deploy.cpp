@@ -257,11 +257,13 @@ TEST_F(Deploy, CommandsRunOnADevice) {
   EXPECT_EQ(here.out, device.out);
   EXPECT_EQ(mnv1_qat(Words{"predict", file("float.safetensors"), file("one.png")} + there, emulated).code, 0);
 
-  const Ended verified = mnv1_qat(Words{"verify", model("qat"), "--int8", model("int8"), "--json"} + there + small_data(), emulated);
+  const Ended verified =
+      mnv1_qat(Words{"verify", model("qat"), "--int8", model("int8"), "--json"} + there + small_data(), emulated);
   ASSERT_EQ(verified.code, 0) << verified.err;
   EXPECT_EQ(Json::parse(verified.out)["good"], true);
 
-  const Ended bench = mnv1_qat(Words{"bench", model("qat"), "--batch", "3", "--seconds", "0.01", "--json"} + there, emulated);
+  const Ended bench =
+      mnv1_qat(Words{"bench", model("qat"), "--batch", "3", "--seconds", "0.01", "--json"} + there, emulated);
   ASSERT_EQ(bench.code, 0) << bench.err;
   const Json figures = Json::parse(bench.out);
   EXPECT_EQ(figures["device"], "emulated on the host");
@@ -270,7 +272,8 @@ TEST_F(Deploy, CommandsRunOnADevice) {
   const Words dump{"dump-codes", model("int8"), "--pictures", file("one.png")};
   ASSERT_EQ(mnv1_qat(dump + Words{"--out", file("codes_here")}).code, 0);
   ASSERT_EQ(mnv1_qat(dump + Words{"--out", file("codes_there")} + there, emulated).code, 0);
-  for (const char* name : {"/blocks.3.pw.conv.npy", "/fc.npy"}) EXPECT_EQ(bytes_of(file("codes_here") + name), bytes_of(file("codes_there") + name));
+  for (const char* name : {"/blocks.3.pw.conv.npy", "/fc.npy"})
+    EXPECT_EQ(bytes_of(file("codes_here") + name), bytes_of(file("codes_there") + name));
 }
 
 }  // namespace

@@ -65,7 +65,8 @@ TEST_F(Laboratory, SensitivityChoosesBitsUnderABudget) {
   EXPECT_EQ(j["uniform"]["share"], 0.125) << "four bits fit exactly";
   EXPECT_LE(j["divergence"].get<double>(), j["uniform"]["divergence"].get<double>()) << "never worse than these";
   double sum = 0;
-  for (const Json& layer : j["layers"]) sum += layer["divergence"][std::to_string(layer["bits"].get<int>())].get<double>();
+  for (const Json& layer : j["layers"])
+    sum += layer["divergence"][std::to_string(layer["bits"].get<int>())].get<double>();
   EXPECT_NEAR(sum, j["divergence"].get<double>(), 1e-9);
   // The file is a configuration that ptq takes; what was chosen is what it does.
   const Words bits{"--quant-config", file("bits.json"), "--calibrate", "16", "--quiet"};
@@ -81,16 +82,20 @@ TEST_F(Laboratory, SensitivityChoosesBitsUnderABudget) {
   expect_refused(mnv1_qat(budget + Words{"--budget", "0.05"}), 1, {"at least 0.0625 of the fp32 size", "HINT"});
   expect_refused(mnv1_qat(budget + Words{"--budget", "2"}), 2, {"--budget", "0.01 to 1"});
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "-o", file("x.json")}), 2, {"--out requires --budget"});
-  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--candidates", "2,3"}), 2, {"--candidates requires --budget"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--candidates", "2,3"}), 2,
+                 {"--candidates requires --budget"});
   expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--candidates", "1"}), 2, {"--candidates"});
-  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--candidates", "4,8,4"}), 2, {"--candidates has 4 twice"});
-  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--plot", file("x.svg")}), 2, {"--plot excludes --budget"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--candidates", "4,8,4"}), 2,
+                 {"--candidates has 4 twice"});
+  expect_refused(mnv1_qat({"sensitivity", model("fp32"), "--budget", "0.1", "--plot", file("x.svg")}), 2,
+                 {"--plot excludes --budget"});
 }
 
 TEST_F(Laboratory, InspectShowsAPictureInTextAndOnAPage) {
   const Ended all = mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "-o", file("i.html")} + small_data());
   ASSERT_EQ(all.code, 0) << all.err;
-  for (const char* part : {"as floats: ", "as integers: ", "conv1.conv", "blocks.12.pw.conv", "SQNR", "sums", "Accumulators of 16 bits"})
+  for (const char* part :
+       {"as floats: ", "as integers: ", "conv1.conv", "blocks.12.pw.conv", "SQNR", "sums", "Accumulators of 16 bits"})
     EXPECT_NE(all.out.find(part), std::string::npos) << part;
   const std::string page = bytes_of(file("i.html"));
   expect_self_contained(page);
@@ -111,7 +116,8 @@ TEST_F(Laboratory, InspectShowsAPictureInTextAndOnAPage) {
     EXPECT_LE(seen[1], possible[1]);
     EXPECT_LE(value["accumulator"]["bits_seen"], value["accumulator"]["bits"]);
   }
-  EXPECT_EQ(std::count_if(values.begin(), values.end(), [](const Json& value) { return value.contains("accumulator"); }), 27);
+  EXPECT_EQ(
+      std::count_if(values.begin(), values.end(), [](const Json& value) { return value.contains("accumulator"); }), 27);
 
   expect_refused(mnv1_qat(Words{"inspect", model("qat"), "--index", "2", "--layer", "conv9"} + small_data()), 1,
                  {"no value is named 'conv9'", "known: "});
@@ -147,12 +153,17 @@ TEST_F(Laboratory, TheTraceOfAFineTuningIsWrittenResumedAndDrawn) {
   EXPECT_EQ(first["step"], 3);
   ASSERT_EQ(first["layers"].size(), 28u);
   for (const Json& layer : first["layers"])
-    for (const char* key : {"layer", "weight_step", "weight_clipped", "flips", "oscillating", "value_step", "value_clipped"}) EXPECT_TRUE(layer.contains(key)) << key;
+    for (const char* key :
+         {"layer", "weight_step", "weight_clipped", "flips", "oscillating", "value_step", "value_clipped"})
+      EXPECT_TRUE(layer.contains(key)) << key;
   EXPECT_EQ(bytes_of(file("traced/qat.safetensors")), bytes_of(model("qat"))) << "a trace disturbs nothing";
-  const Ended report = mnv1_qat(Words{"report", file("traced"), "--trace", file("trace"), "-o", file("t.html"), "--quiet"} + small_data());
+  const Ended report = mnv1_qat(
+      Words{"report", file("traced"), "--trace", file("trace"), "-o", file("t.html"), "--quiet"} + small_data());
   ASSERT_EQ(report.code, 0) << report.err;
   EXPECT_NE(bytes_of(file("t.html")).find("Codes that flip in a step"), std::string::npos);
-  expect_refused(mnv1_qat(Words{"run", "--quiet", "--trace-quant", file("traced/qat.safetensors/x")} + small_run(file("other"))), 1, {"cannot make the folder"});
+  expect_refused(
+      mnv1_qat(Words{"run", "--quiet", "--trace-quant", file("traced/qat.safetensors/x")} + small_run(file("other"))),
+      1, {"cannot make the folder"});
 }
 
 TEST_F(Laboratory, ReportOfACalibration) {
@@ -175,14 +186,20 @@ TEST_F(Laboratory, ReportTellsFilesOfOtherNetsApart) {
   const std::string mixed = file("mixed");
   std::filesystem::copy(file("run"), mixed);
   const Words report = Words{"report", mixed, "-o", file("mixed.html"), "--quiet"} + small_data();
-  const Words other = Words{"--limit-train", "64", "--scale", "0.25", "--batch-size", "32", "--epochs", "1"} + small_data();
+  const Words other =
+      Words{"--limit-train", "64", "--scale", "0.25", "--batch-size", "32", "--epochs", "1"} + small_data();
   ASSERT_EQ(mnv1_qat(Words{"pretrain", "--out", file("other"), "--quiet"} + other).code, 0);
-  std::filesystem::copy(file("other/fp32.safetensors"), mixed + "/fp32.safetensors", std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy(file("other/fp32.safetensors"), mixed + "/fp32.safetensors",
+                        std::filesystem::copy_options::overwrite_existing);
   ASSERT_EQ(mnv1_qat(report).code, 0);
   EXPECT_NE(bytes_of(file("mixed.html")).find("quantizers off"), std::string::npos) << "the float net is another's";
 
-  ASSERT_EQ(mnv1_qat(Words{"ptq", file("other/fp32.safetensors"), "--out", file("calibrated"), "--quiet"} + small_data()).code, 0);
-  std::filesystem::copy(file("calibrated/int8.safetensors"), mixed + "/int8.safetensors", std::filesystem::copy_options::overwrite_existing);
+  ASSERT_EQ(
+      mnv1_qat(Words{"ptq", file("other/fp32.safetensors"), "--out", file("calibrated"), "--quiet"} + small_data())
+          .code,
+      0);
+  std::filesystem::copy(file("calibrated/int8.safetensors"), mixed + "/int8.safetensors",
+                        std::filesystem::copy_options::overwrite_existing);
   expect_refused(mnv1_qat(report), 1, {"int8.safetensors' was not made from", "HINT mnv1_qat export"});
   std::filesystem::remove(mixed + "/int8.safetensors");
   expect_refused(mnv1_qat(report), 1, {"int8.safetensors' is missing", "HINT mnv1_qat export"});

@@ -63,7 +63,8 @@ TEST_F(Nets, WhatCannotBe) {
   expect_refused(mnv1_qat({"run", "--net", "vgg"}), 2, {"--net", "mobilenet_v1|mobilenet_v2|small_resnet", "'vgg'"});
   expect_refused(mnv1_qat({"run", "--net", "small_resnet", "--variant", "cifar"}), 2,
                  {"small_resnet has no --variant"});
-  expect_refused(mnv1_qat({"run", "--sharpness-aware", "0.1", "--device", "cuda"}), 2, {"--sharpness-aware trains on the processor only"});
+  expect_refused(mnv1_qat({"run", "--sharpness-aware", "0.1", "--device", "cuda"}), 2,
+                 {"--sharpness-aware trains on the processor only"});
   expect_refused(mnv1_qat({"run", "--coarse-epochs", "1"}), 2, {"--coarse-epochs is for --variant cifar"});
   expect_refused(mnv1_qat({"pretrain", "--variant", "cifar", "--epochs", "3", "--coarse-epochs", "3"}), 2,
                  {"--coarse-epochs 3 leaves no epoch of 3"});

@@ -18,7 +18,8 @@ const Shape kShape{1, 32, 32, 3};
 
 Tensor random_pictures(std::int64_t n, std::uint32_t seed) {
   Tensor pictures({n, 32, 32, 3});
-  for (float& x : pictures.span<float>()) x = (static_cast<float>((seed = seed * 1664525u + 1013904223u) >> 24) - 127.5f) / 127.5f;
+  for (float& x : pictures.span<float>())
+    x = (static_cast<float>((seed = seed * 1664525u + 1013904223u) >> 24) - 127.5f) / 127.5f;
   return pictures;
 }
 

@@ -38,10 +38,11 @@ TEST(Profile, ARunTellsWhereItsTimeWent) {
     names.insert(event.at("name"));
     if (event.at("ph") == "X") categories.insert(event.at("cat"));
   }
-  for (const char* name : {"load data", "pretrain", "qat", "compare", "training step", "evaluation", "data", "forward", "loss", "backward", "optimizer",
-                           "make batch", "checkpoint", "blocks.3.dw", "momentum"})
+  for (const char* name : {"load data", "pretrain", "qat", "compare", "training step", "evaluation", "data", "forward",
+                           "loss", "backward", "optimizer", "make batch", "checkpoint", "blocks.3.dw", "momentum"})
     EXPECT_TRUE(names.contains(name)) << name;
-  for (const char* category : {"stage", "step", "phase", "module", "op", "kernel"}) EXPECT_TRUE(categories.contains(category)) << category;
+  for (const char* category : {"stage", "step", "phase", "module", "op", "kernel"})
+    EXPECT_TRUE(categories.contains(category)) << category;
 
   const Json profile = Json::parse(bytes_of(folder / "trace.layers.json"));
   EXPECT_EQ(profile.at("spans_left_out"), 0);
@@ -53,7 +54,8 @@ TEST(Profile, ARunTellsWhereItsTimeWent) {
       EXPECT_GE(phase.at("ms").get<double>(), -1e-3) << phase;
       if (phase.at("phase") == "forward" || phase.at("phase") == "backward") passes += phase.at("ms").get<double>();
     }
-    for (const Json& layer : stage.at("layers")) layers += layer.at("forward_ms").get<double>() + layer.at("backward_ms").get<double>();
+    for (const Json& layer : stage.at("layers"))
+      layers += layer.at("forward_ms").get<double>() + layer.at("backward_ms").get<double>();
     EXPECT_NEAR(phases, stage.at("step_ms").get<double>(), 0.02) << name;
     // The rest is autograd's own, and whatever else the machine did between two layers.
     EXPECT_GT(layers, 0) << name;
@@ -65,7 +67,8 @@ TEST(Profile, ARunTellsWhereItsTimeWent) {
 TEST(Profile, ItChangesNoBit) {
   const TempFolder folder;
   ASSERT_EQ(mnv1_qat(Words{"pretrain", "--quiet"} + small_pretrain(folder / "a")).code, 0);
-  const Ended profiled = mnv1_qat(Words{"pretrain", "--json", "--profile", folder / "t"} + small_pretrain(folder / "b"));
+  const Ended profiled =
+      mnv1_qat(Words{"pretrain", "--json", "--profile", folder / "t"} + small_pretrain(folder / "b"));
   ASSERT_EQ(profiled.code, 0) << profiled.err;
   EXPECT_TRUE(Json::parse(profiled.out).contains("first_step_seconds"));  // and no table on stdout
   EXPECT_EQ(bytes_of(folder / "a/fp32.safetensors"), bytes_of(folder / "b/fp32.safetensors"));
@@ -94,7 +97,9 @@ TEST(Profile, ATraceThatCannotBeWrittenLosesNoResult) {
 
 TEST(Profile, AFailedRunStillLeavesItsTrace) {
   const TempFolder folder;
-  expect_refused(mnv1_qat(Words{"pretrain", "--quiet", "--lr", "1e30", "--profile", folder / "t.json"} + small_pretrain(folder / "out")), 1, {"HINT lower --lr"});
+  expect_refused(mnv1_qat(Words{"pretrain", "--quiet", "--lr", "1e30", "--profile", folder / "t.json"} +
+                          small_pretrain(folder / "out")),
+                 1, {"HINT lower --lr"});
   EXPECT_TRUE(Json::parse(bytes_of(folder / "t.json")).contains("traceEvents"));
 }
 

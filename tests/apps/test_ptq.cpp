@@ -23,7 +23,9 @@ class Ptq : public ::testing::Test {
   static void TearDownTestSuite() { delete folder_; }
   static std::string file(const std::string& name) { return *folder_ / name; }
   static Words words(const std::string& out, const Words& more = {}) {
-    return Words{"ptq", file("fp32/fp32.safetensors"), "--calibrate", "64", "--limit-train", "128", "--out", file(out)} + small_data() + more;
+    return Words{"ptq",    file("fp32/fp32.safetensors"), "--calibrate", "64", "--limit-train", "128", "--out",
+                 file(out)} +
+           small_data() + more;
   }
   static Json ptq(const std::string& out, const Words& more = {}) {
     const Ended ended = mnv1_qat(words(out, more) + Words{"--json"});
@@ -83,11 +85,12 @@ TEST_F(Ptq, ReportsSayWhatAdaroundLeavesBehind) {
 }
 
 TEST_F(Ptq, TakesTheOptionsOfQat) {
-  for (const Words& more : {Words{"--scheme", "paddle"}, Words{"--scheme", "tensorrt"}, Words{"--weight-bits", "4"},
-                            Words{"--weight-quantize-type", "abs_max", "--activation-quantize-type", "min_max"},
-                            Words{"--fuse-conv-bn", "true"}, Words{"--equalize", "cross_layer", "--bias-correction", "empirical"},
-                            Words{"--equalize", "cross_layer_absorb", "--bias-correction", "analytic"},
-                            Words{"--adaround", "3", "--batch-norm", "folded"}}) {
+  for (const Words& more :
+       {Words{"--scheme", "paddle"}, Words{"--scheme", "tensorrt"}, Words{"--weight-bits", "4"},
+        Words{"--weight-quantize-type", "abs_max", "--activation-quantize-type", "min_max"},
+        Words{"--fuse-conv-bn", "true"}, Words{"--equalize", "cross_layer", "--bias-correction", "empirical"},
+        Words{"--equalize", "cross_layer_absorb", "--bias-correction", "analytic"},
+        Words{"--adaround", "3", "--batch-norm", "folded"}}) {
     const Json j = ptq("options", more);
     EXPECT_EQ(j["scheme"], more[0] == "--scheme" ? more[1] : "octet");
   }
@@ -96,14 +99,19 @@ TEST_F(Ptq, TakesTheOptionsOfQat) {
 TEST_F(Ptq, WhatCannotBe) {
   expect_refused(mnv1_qat(words("x", {"--weight-quantize-type", "lsq"})), 1, {"weight_quantize_type lsq", "learned"});
   expect_refused(mnv1_qat(words("x", {"--activation-preprocess-type", "PACT"})), 1, {"PACT"});
-  expect_refused(mnv1_qat(words("x", {"--adaround", "3", "--bias-correction", "empirical"})), 2, {"adaround_steps", "bias_correction empirical", "HINT"});
+  expect_refused(mnv1_qat(words("x", {"--adaround", "3", "--bias-correction", "empirical"})), 2,
+                 {"adaround_steps", "bias_correction empirical", "HINT"});
   expect_refused(mnv1_qat(words("x", {"--calibrate", "0"})), 2, {"--calibrate"});
   expect_refused(mnv1_qat(words("x", {"--equalize", "yes"})), 2, {"equalize 'yes' is unknown", "cross_layer"});
-  expect_refused(mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--bias-correction", "empirical", "--out", file("x")} + small_data()), 1,
-                 {"bias_correction empirical", "use ptq"});
-  expect_refused(mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--adaround", "100", "--out", file("x")} + small_data()), 1,
-                 {"adaround_steps 100", "use ptq"});
-  expect_refused(mnv1_qat(words("x", {"--adaround", "9", "--weight-quantize-type", "mse"})), 2, {"adaround_steps", "abs_max"});
+  expect_refused(
+      mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--bias-correction", "empirical", "--out", file("x")} +
+               small_data()),
+      1, {"bias_correction empirical", "use ptq"});
+  expect_refused(
+      mnv1_qat(Words{"qat", file("fp32/fp32.safetensors"), "--adaround", "100", "--out", file("x")} + small_data()), 1,
+      {"adaround_steps 100", "use ptq"});
+  expect_refused(mnv1_qat(words("x", {"--adaround", "9", "--weight-quantize-type", "mse"})), 2,
+                 {"adaround_steps", "abs_max"});
   expect_refused(mnv1_qat(words("x", {"--adaround", "-3"})), 2, {"adaround_steps is -3"});
   ptq("q");
   expect_refused(mnv1_qat(Words{"ptq", file("q/ptq.safetensors"), "--out", file("x")} + small_data()), 1,

@@ -25,7 +25,8 @@ double now() { return Seconds(std::chrono::steady_clock::now().time_since_epoch(
 // 200 steps in all.
 Words two_hundred_steps(const std::string& out) {
   return Words{"mnv1_qat", "run", "--quiet"} + small_data() +
-         Words{"--limit-train", "400", "--batch-size", "4", "--scale", "0.25", "--epochs", "1", "--qat-epochs", "1", "--checkpoint-every", "10", "--out", out};
+         Words{"--limit-train", "400", "--batch-size",       "4",  "--scale", "0.25", "--epochs", "1",
+               "--qat-epochs",  "1",   "--checkpoint-every", "10", "--out",   out};
 }
 
 // The lines of metrics.jsonl without their times.
@@ -65,7 +66,8 @@ class Resume : public ::testing::Test {
   // Ends a process as soon as it has written this checkpoint.
   void interrupt_behind(const std::string& name, const std::string& checkpoint) {
     Program program(two_hundred_steps(out(name)) + Words{"--resume"});
-    while (!fs::exists(out(name) + "/" + checkpoint) && program.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    while (!fs::exists(out(name) + "/" + checkpoint) && program.is_running())
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     program.send(SIGKILL);
     EXPECT_EQ(program.wait().signal, SIGKILL);
   }
@@ -121,17 +123,26 @@ TEST_F(Resume, WorkThatACheckpointHoldsIsNotDoneAgain) {
 // What methods keep, and what they do at the end, survives too.
 TEST_F(Resume, MethodsOfFineTuning) {
   const auto words = [&](const std::string& name) {
-    return two_hundred_steps(out(name)) + Words{"--resume", "--weight-bits", "3", "--oscillation-threshold", "0.02", "--dampening", "0.001", "--distill", "0.5",
-                                                "--batch-norm-freeze-epoch", "1", "--batch-norm-reestimate", "3", "--activation-preprocess-type", "PACT", "--pact-decay", "0.001"};
+    return two_hundred_steps(out(name)) + Words{"--resume", "--weight-bits",
+                                                "3",        "--oscillation-threshold",
+                                                "0.02",     "--dampening",
+                                                "0.001",    "--distill",
+                                                "0.5",      "--batch-norm-freeze-epoch",
+                                                "1",        "--batch-norm-reestimate",
+                                                "3",        "--activation-preprocess-type",
+                                                "PACT",     "--pact-decay",
+                                                "0.001"};
   };
   ASSERT_EQ(run_program(words("whole")).code, 0);
   Program program(words("cut"));
-  while (!fs::exists(out("cut/qat.checkpoint.safetensors")) && program.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (!fs::exists(out("cut/qat.checkpoint.safetensors")) && program.is_running())
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   program.send(SIGKILL);
   EXPECT_EQ(program.wait().signal, SIGKILL);
   const Ended ended = run_program(words("cut"));
   EXPECT_EQ(ended.code, 0) << ended.err;
-  for (const char* file : {"fp32.safetensors", "qat.safetensors", "int8.safetensors"}) EXPECT_EQ(bytes_of(out("cut/") + file), bytes_of(out("whole/") + file)) << file;
+  for (const char* file : {"fp32.safetensors", "qat.safetensors", "int8.safetensors"})
+    EXPECT_EQ(bytes_of(out("cut/") + file), bytes_of(out("whole/") + file)) << file;
 }
 
 TEST_F(Resume, TimesCountAllProcesses) {
@@ -142,20 +153,24 @@ TEST_F(Resume, TimesCountAllProcesses) {
   EXPECT_GT(summary["total_seconds"].get<double>(), before);
   EXPECT_GT(summary["pretrain_seconds"].get<double>(), 0);
   EXPECT_GT(summary["fp32_step_ms"].get<double>(), 0);
-  EXPECT_GE(summary["total_seconds"].get<double>(), summary["pretrain_seconds"].get<double>() + summary["qat_seconds"].get<double>());
+  EXPECT_GE(summary["total_seconds"].get<double>(),
+            summary["pretrain_seconds"].get<double>() + summary["qat_seconds"].get<double>());
 }
 
 TEST_F(Resume, UnfinishedRunIsNotOverwritten) {
   interrupt_behind("r", "pretrain.checkpoint.safetensors");
   const std::string checkpoint = bytes_of(out("r/pretrain.checkpoint.safetensors"));
   expect_refused(run_program(two_hundred_steps(out("r"))), 1, {"unfinished run", "--resume"});
-  expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume", "--lr", "0.2"}), 1, {"lr was 0.1, is 0.2"});
-  expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume", "--seed", "2", "--scale", "0.5"}), 1, {"seed was 1, is 2", "scale was 0.25, is 0.5"});
+  expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume", "--lr", "0.2"}), 1,
+                 {"lr was 0.1, is 0.2"});
+  expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume", "--seed", "2", "--scale", "0.5"}), 1,
+                 {"seed was 1, is 2", "scale was 0.25, is 0.5"});
   EXPECT_EQ(bytes_of(out("r/pretrain.checkpoint.safetensors")), checkpoint);
   // A checkpoint that is cut or no checkpoint.
   for (const std::string& bad : {checkpoint.substr(0, checkpoint.size() / 2), std::string("nonsense"), std::string()}) {
     write_bytes(out("r/pretrain.checkpoint.safetensors"), bad);
-    expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume"}), 1, {"pretrain.checkpoint.safetensors"});
+    expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume"}), 1,
+                   {"pretrain.checkpoint.safetensors"});
     EXPECT_EQ(bytes_of(out("r/pretrain.checkpoint.safetensors")), bad);
   }
 }
@@ -163,17 +178,20 @@ TEST_F(Resume, UnfinishedRunIsNotOverwritten) {
 TEST_F(Resume, FinishedRunOfOtherOptionsIsNamed) {
   ASSERT_EQ(mnv1_qat(Words{"run"} + small_run(out("r"))).code, 0);
   const std::string qat = bytes_of(out("r/qat.safetensors"));
-  expect_refused(mnv1_qat(Words{"run", "--resume", "--scheme", "paddle"} + small_run(out("r"))), 1, {"quant/scheme was \"octet\", is \"paddle\""});
+  expect_refused(mnv1_qat(Words{"run", "--resume", "--scheme", "paddle"} + small_run(out("r"))), 1,
+                 {"quant/scheme was \"octet\", is \"paddle\""});
   EXPECT_EQ(bytes_of(out("r/qat.safetensors")), qat);
   const Ended again = mnv1_qat(Words{"run", "--resume"} + small_run(out("r")));
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_NE(again.out.find("finished before"), std::string::npos);
-  EXPECT_EQ(mnv1_qat(Words{"run", "--scheme", "paddle"} + small_run(out("r"))).code, 0) << "without --resume a finished run may be replaced";
+  EXPECT_EQ(mnv1_qat(Words{"run", "--scheme", "paddle"} + small_run(out("r"))).code, 0)
+      << "without --resume a finished run may be replaced";
 }
 
 TEST_F(Resume, TwoProcessesDoNotShareAFolder) {
   Program first(two_hundred_steps(out("r")));
-  while (!fs::exists(out("r/metrics.jsonl")) && first.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (!fs::exists(out("r/metrics.jsonl")) && first.is_running())
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   first.send(SIGSTOP);
   expect_refused(run_program(two_hundred_steps(out("r")) + Words{"--resume"}), 1, {"another process"});
   first.send(SIGCONT);

@@ -29,7 +29,8 @@ class Run : public ::testing::Test {
     return Json::parse(bytes_of(out(name) + "/summary.json"));
   }
   void expect_same_models(const std::string& a, const std::string& b, const Words& files = kModels) const {
-    for (const std::string& file : files) EXPECT_EQ(bytes_of(out(a) + "/" + file), bytes_of(out(b) + "/" + file)) << file << " of " << b;
+    for (const std::string& file : files)
+      EXPECT_EQ(bytes_of(out(a) + "/" + file), bytes_of(out(b) + "/" + file)) << file << " of " << b;
   }
   TempFolder folder_;
 };
@@ -40,13 +41,15 @@ TEST_F(Run, SummaryHasEveryFigure) {
   EXPECT_EQ(s["seed"], 3);
   EXPECT_EQ(s["threads"], 2);
   EXPECT_EQ(s["scheme"], "octet");
-  for (const char* key : {"fp32_top1", "fp32_top5", "qat_top1", "qat_top5", "int8_top1", "int8_top5", "class_agreement"}) {
+  for (const char* key :
+       {"fp32_top1", "fp32_top5", "qat_top1", "qat_top5", "int8_top1", "int8_top5", "class_agreement"}) {
     EXPECT_GE(s[key].get<double>(), 0) << key;
     EXPECT_LE(s[key].get<double>(), 1) << key;
   }
-  for (const char* stage : {"fp32", "qat", "int8"}) EXPECT_LE(s[std::string(stage) + "_top1"].get<double>(), s[std::string(stage) + "_top5"].get<double>());
-  for (const char* key : {"pretrain_seconds", "qat_seconds", "total_seconds", "fp32_step_ms", "qat_step_ms", "int8_images_per_second",
-                          "fp32_images_per_second"})
+  for (const char* stage : {"fp32", "qat", "int8"})
+    EXPECT_LE(s[std::string(stage) + "_top1"].get<double>(), s[std::string(stage) + "_top5"].get<double>());
+  for (const char* key : {"pretrain_seconds", "qat_seconds", "total_seconds", "fp32_step_ms", "qat_step_ms",
+                          "int8_images_per_second", "fp32_images_per_second"})
     EXPECT_GT(s[key].get<double>(), 0) << key;
   EXPECT_GE(s["total_seconds"].get<double>(), s["pretrain_seconds"].get<double>() + s["qat_seconds"].get<double>());
   EXPECT_EQ(s["code_mismatches"], 0);
@@ -61,7 +64,8 @@ TEST_F(Run, SummaryHasEveryFigure) {
   EXPECT_GT(s["data_share"].get<double>(), 0);
   EXPECT_LT(s["data_share"].get<double>(), 1);
   EXPECT_EQ(s.size(), 27u);
-  for (const auto& entry : fs::directory_iterator(out("r"))) EXPECT_EQ(entry.path().string().find("checkpoint"), std::string::npos) << entry.path();
+  for (const auto& entry : fs::directory_iterator(out("r")))
+    EXPECT_EQ(entry.path().string().find("checkpoint"), std::string::npos) << entry.path();
 }
 
 TEST_F(Run, MetricsAreOneObjectALine) {
@@ -138,25 +142,48 @@ TEST_P(Methods, RunEndToEnd) { EXPECT_EQ(run("r", GetParam().options)["code_mism
 
 INSTANTIATE_TEST_SUITE_P(
     Octet, Methods,
-    ::testing::Values(Method{"pact", {"--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT"}},
-                      Method{"lsq", {"--weight-quantize-type", "channel_wise_lsq", "--activation-quantize-type", "lsq"}},
-                      Method{"lsq_plus", {"--activation-quantize-type", "lsq", "--activation-affine", "true", "--activation-bits", "4"}},
-                      Method{"fuse", {"--fuse-conv-bn", "true", "--lr", "0.002"}},
-                      Method{"pact_decay", {"--activation-preprocess-type", "PACT", "--pact-decay", "0.01"}},
-                      Method{"folded", {"--batch-norm", "folded", "--weight-quantize-type", "abs_max"}},
-                      Method{"batch_norm", {"--batch-norm-freeze-epoch", "0", "--batch-norm-reestimate", "2", "--lr", "0.002"}},
-                      Method{"freezing", {"--weight-bits", "3", "--oscillation-threshold", "0.02", "--oscillation-threshold-end", "0.01"}},
-                      Method{"dampening", {"--weight-bits", "4", "--dampening", "0.01"}},
-                      Method{"distill", {"--weight-bits", "4", "--distill", "0.7", "--distill-temperature", "3"}},
-                      Method{"window", {"--activation-quantize-type", "range_abs_max", "--window-size", "3"}},
-                      Method{"four_bits", {"--weight-bits", "4", "--activation-bits", "4"}},
-                      Method{"dorefa", {"--weight-preprocess-type", "DoReFa", "--activation-quantize-type", "dorefa"}},
-                      Method{"affine", {"--activation-quantize-type", "min_max"}},
-                      Method{"all", {"--weight-preprocess-type", "PACT", "--activation-quantize-type", "range_abs_max", "--fuse-conv-bn", "true",
-                                     "--weight-bits", "4", "--activation-bits", "4", "--scheme", "paddle"}},
-                      Method{"cifar", {"--variant", "cifar", "--init", "paddle", "--augment", "crop-flip", "--schedule", "cosine", "--weight-decay",
-                                       "0.0001", "--nesterov", "--label-smoothing", "0.1", "--cutout", "12", "--sharpness-aware", "0.05", "--warmup-steps", "2", "--deterministic"}},
-                      Method{"coarse", {"--variant", "cifar", "--epochs", "2", "--coarse-epochs", "1", "--init", "identity"}}),
+    ::testing::Values(
+        Method{"pact", {"--weight-preprocess-type", "PACT", "--activation-preprocess-type", "PACT"}},
+        Method{"lsq", {"--weight-quantize-type", "channel_wise_lsq", "--activation-quantize-type", "lsq"}},
+        Method{"lsq_plus",
+               {"--activation-quantize-type", "lsq", "--activation-affine", "true", "--activation-bits", "4"}},
+        Method{"fuse", {"--fuse-conv-bn", "true", "--lr", "0.002"}},
+        Method{"pact_decay", {"--activation-preprocess-type", "PACT", "--pact-decay", "0.01"}},
+        Method{"folded", {"--batch-norm", "folded", "--weight-quantize-type", "abs_max"}},
+        Method{"batch_norm", {"--batch-norm-freeze-epoch", "0", "--batch-norm-reestimate", "2", "--lr", "0.002"}},
+        Method{"freezing",
+               {"--weight-bits", "3", "--oscillation-threshold", "0.02", "--oscillation-threshold-end", "0.01"}},
+        Method{"dampening", {"--weight-bits", "4", "--dampening", "0.01"}},
+        Method{"distill", {"--weight-bits", "4", "--distill", "0.7", "--distill-temperature", "3"}},
+        Method{"window", {"--activation-quantize-type", "range_abs_max", "--window-size", "3"}},
+        Method{"four_bits", {"--weight-bits", "4", "--activation-bits", "4"}},
+        Method{"dorefa", {"--weight-preprocess-type", "DoReFa", "--activation-quantize-type", "dorefa"}},
+        Method{"affine", {"--activation-quantize-type", "min_max"}},
+        Method{"all",
+               {"--weight-preprocess-type", "PACT", "--activation-quantize-type", "range_abs_max", "--fuse-conv-bn",
+                "true", "--weight-bits", "4", "--activation-bits", "4", "--scheme", "paddle"}},
+        Method{"cifar",
+               {"--variant",
+                "cifar",
+                "--init",
+                "paddle",
+                "--augment",
+                "crop-flip",
+                "--schedule",
+                "cosine",
+                "--weight-decay",
+                "0.0001",
+                "--nesterov",
+                "--label-smoothing",
+                "0.1",
+                "--cutout",
+                "12",
+                "--sharpness-aware",
+                "0.05",
+                "--warmup-steps",
+                "2",
+                "--deterministic"}},
+        Method{"coarse", {"--variant", "cifar", "--epochs", "2", "--coarse-epochs", "1", "--init", "identity"}}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -21,15 +21,17 @@ TEST(Terminal, PlainLinesWhereThereIsNone) {
   const Ended ended = mnv1_qat(Words{"pretrain"} + small_pretrain(folder / "r"));
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_FALSE(contains(ended.out, "\r") || contains(ended.out, "\033"));
-  for (const char* part : {"synthetic", "215642 parameters", "pretrain epoch 1/2", "pretrain epoch 2/2", "pictures/s", "loss", "top-1", "top-5"})
+  for (const char* part : {"synthetic", "215642 parameters", "pretrain epoch 1/2", "pretrain epoch 2/2", "pictures/s",
+                           "loss", "top-1", "top-5"})
     EXPECT_TRUE(contains(ended.out, part)) << part << " in " << ended.out;
 }
 
 TEST(Terminal, BarWithRateAndTimeLeftFitsTheWidth) {
   for (const int columns : {200, 80, 30}) {
     const TempFolder folder;
-    const Ended ended =
-        mnv1_qat_on_terminal(Words{"pretrain"} + small_pretrain(folder / "r") + Words{"--limit-train", "1024", "--batch-size", "4"}, columns);
+    const Ended ended = mnv1_qat_on_terminal(
+        Words{"pretrain"} + small_pretrain(folder / "r") + Words{"--limit-train", "1024", "--batch-size", "4"},
+        columns);
     if (ended.code == kNoTerminal) GTEST_SKIP() << "no pseudo terminal can be had here (is /dev/pts mounted?)";
     ASSERT_EQ(ended.code, 0) << ended.out;
     std::istringstream text(ended.out.substr(ended.out.find("pretrain epoch")));
@@ -65,7 +67,9 @@ TEST(Terminal, JsonPrintsOneDocumentOnly) {
   EXPECT_EQ(Json::parse(run.out), Json::parse(bytes_of(folder / "r/summary.json"))) << run.err;
   const Ended pretrain = mnv1_qat(Words{"pretrain", "--json", "--quiet"} + small_pretrain(folder / "p"));
   EXPECT_TRUE(Json::parse(pretrain.out).contains("fp32_top1"));
-  const Ended qat = mnv1_qat(Words{"qat", folder / "p/fp32.safetensors", "--json", "--out", folder / "q", "--limit-train", "64"} + small_data());
+  const Ended qat =
+      mnv1_qat(Words{"qat", folder / "p/fp32.safetensors", "--json", "--out", folder / "q", "--limit-train", "64"} +
+               small_data());
   EXPECT_TRUE(Json::parse(qat.out).contains("int8_top1")) << qat.err;
 }
 

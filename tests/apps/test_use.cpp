@@ -66,7 +66,8 @@ TEST_F(Use, ExportOfQatIsTheRunsInt8File) {
   ASSERT_EQ(ended.code, 0) << ended.err;
   EXPECT_EQ(Json::parse(ended.out)["scheme"], "octet");
   EXPECT_EQ(bytes_of(file("again.safetensors")), bytes_of(model("int8")));
-  expect_refused(mnv1_qat({"export", model("fp32"), "--format", "onnx", "--out", file("x")}), 1, {"without quantizers"});
+  expect_refused(mnv1_qat({"export", model("fp32"), "--format", "onnx", "--out", file("x")}), 1,
+                 {"without quantizers"});
   expect_refused(mnv1_qat({"export", model("int8"), "--out", file("x")}), 1, {"int8"});
   expect_refused(mnv1_qat({"export", model("qat"), "--out", file("no/such/x")}), 1, {"no/such/x"});
 }
@@ -91,23 +92,28 @@ TEST_F(Use, PredictReadsPngAndJpeg) {
 }
 
 TEST_F(Use, DumpCodesWritesEveryLayer) {
-  const Ended ended = mnv1_qat(Words{"dump-codes", model("int8"), "--index", "0,1", "--out", file("codes"), "--json"} + small_data());
+  const Ended ended =
+      mnv1_qat(Words{"dump-codes", model("int8"), "--index", "0,1", "--out", file("codes"), "--json"} + small_data());
   ASSERT_EQ(ended.code, 0) << ended.err;
   const Json j = Json::parse(ended.out);
   EXPECT_EQ(j["pictures"], 2);
   EXPECT_GT(j["files"].size(), 28u);
-  for (const Json& name : j["files"]) EXPECT_EQ(read_npy(file("codes/" + name.get<std::string>())).shape()[0], 2) << name;
+  for (const Json& name : j["files"])
+    EXPECT_EQ(read_npy(file("codes/" + name.get<std::string>())).shape()[0], 2) << name;
   const Tensor pictures = read_npy(file("codes/pictures.npy"));
   EXPECT_EQ(std::memcmp(pictures.raw(), picture_.raw(), 2 * data::kPictureBytes), 0) << "test pictures 0 and 1";
 
   // The same picture from a lossless file gives the same codes.
   ASSERT_EQ(mnv1_qat({"dump-codes", model("int8"), "--pictures", file("a.png"), "--out", file("one")}).code, 0);
   for (const Json& name : j["files"]) {
-    const Tensor one = read_npy(file("one/" + name.get<std::string>())), two = read_npy(file("codes/" + name.get<std::string>()));
+    const Tensor one = read_npy(file("one/" + name.get<std::string>())),
+                 two = read_npy(file("codes/" + name.get<std::string>()));
     EXPECT_EQ(std::memcmp(one.raw(), two.raw(), one.nbytes()), 0) << name;
   }
-  expect_refused(mnv1_qat(Words{"dump-codes", model("int8"), "--index", "40", "--out", file("codes")} + small_data()), 1, {"40"});
-  expect_refused(mnv1_qat({"dump-codes", model("qat"), "--pictures", file("a.png"), "--out", file("codes")}), 1, {"qat.safetensors"});
+  expect_refused(mnv1_qat(Words{"dump-codes", model("int8"), "--index", "40", "--out", file("codes")} + small_data()),
+                 1, {"40"});
+  expect_refused(mnv1_qat({"dump-codes", model("qat"), "--pictures", file("a.png"), "--out", file("codes")}), 1,
+                 {"qat.safetensors"});
 }
 
 TEST_F(Use, WhatIsNoPictureOrModelIsRefusedInOneLine) {
@@ -117,8 +123,10 @@ TEST_F(Use, WhatIsNoPictureOrModelIsRefusedInOneLine) {
   for (const char* name : {"text.png", "empty.jpg", "cut.png", "missing.png"})
     expect_refused(mnv1_qat({"predict", model("int8"), file("a.png"), file(name)}), 1, {name});
   expect_refused(mnv1_qat({"predict", model("int8"), file("run")}), 1, {"run"});
-  for (const Words& words : {Words{"predict", file("a.png"), file("a.png")}, Words{"evaluate", file("a.png"), "--data", "synthetic"},
-                             Words{"evaluate", file("missing.safetensors"), "--data", "synthetic"}, Words{"qat", file("text.png"), "--data", "synthetic"}})
+  for (const Words& words :
+       {Words{"predict", file("a.png"), file("a.png")}, Words{"evaluate", file("a.png"), "--data", "synthetic"},
+        Words{"evaluate", file("missing.safetensors"), "--data", "synthetic"},
+        Words{"qat", file("text.png"), "--data", "synthetic"}})
     expect_refused(mnv1_qat(words + (words[0] == "qat" ? Words{"--out", file("q")} : Words{})), 1, {words[1]});
   expect_refused(mnv1_qat(Words{"qat", model("qat"), "--out", file("q")} + small_data()), 1, {"quantized already"});
   expect_refused(mnv1_qat(Words{"qat", model("int8"), "--out", file("q")} + small_data()), 1, {"int8"});

@@ -49,7 +49,8 @@ TEST(CpuFeatures, steps_under_a_cap) {
       continue;
     }
     cap_isa(cap);
-    for (const Isa step : kIsas) EXPECT_EQ(usable(step), step <= cap && detected(step)) << name_of(cap) << ' ' << name_of(step);
+    for (const Isa step : kIsas)
+      EXPECT_EQ(usable(step), step <= cap && detected(step)) << name_of(cap) << ' ' << name_of(step);
   }
   cap_isa(before);
   EXPECT_TRUE(detected(detected_isa()) && detected(Isa::reference));

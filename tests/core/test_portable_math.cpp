@@ -85,8 +85,10 @@ TEST(PortableMath, box_muller_gives_the_bits_of_log_sin_and_cos) {
   portable::box_muller(kCount, u.data(), v.data(), x.data(), y.data());
   for (std::size_t i = 0; i < u.size(); ++i) {
     const double radius = std::sqrt(-2 * portable::log(u[i])), angle = 0x1.921fb54442d18p+2 * v[i];
-    ASSERT_EQ(std::bit_cast<std::uint64_t>(x[i]), std::bit_cast<std::uint64_t>(radius * portable::cos(angle))) << u[i] << " " << v[i];
-    ASSERT_EQ(std::bit_cast<std::uint64_t>(y[i]), std::bit_cast<std::uint64_t>(radius * portable::sin(angle))) << u[i] << " " << v[i];
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(x[i]), std::bit_cast<std::uint64_t>(radius * portable::cos(angle)))
+        << u[i] << " " << v[i];
+    ASSERT_EQ(std::bit_cast<std::uint64_t>(y[i]), std::bit_cast<std::uint64_t>(radius * portable::sin(angle)))
+        << u[i] << " " << v[i];
   }
 }
 

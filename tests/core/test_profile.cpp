@@ -81,7 +81,8 @@ TEST_F(Profile, own_times_are_without_what_is_inside) {
       work(5);
     }
   }
-  const Total step = named("step").at(0), phase = named("forward").at(0), op = named("op").at(0), kernel = named("kernel").at(0);
+  const Total step = named("step").at(0), phase = named("forward").at(0), op = named("op").at(0),
+              kernel = named("kernel").at(0);
   EXPECT_GE(step.seconds, 14e-3);
   EXPECT_NEAR(step.own_seconds, step.seconds - phase.seconds, 1e-9);
   EXPECT_NEAR(phase.own_seconds, phase.seconds - op.seconds, 1e-9);
@@ -121,7 +122,8 @@ TEST_F(Profile, backward_knows_the_modules_of_its_nodes) {
   Variable y;
   {
     const ScopeGuard scope(&layer);
-    y = record("double", {}, {x}, Tensor::full({3}, 2), [](const Tensor& d, const std::vector<bool>&) { return std::vector<Tensor>{d}; });
+    y = record("double", {}, {x}, Tensor::full({3}, 2),
+               [](const Tensor& d, const std::vector<bool>&) { return std::vector<Tensor>{d}; });
   }
   y.backward(Tensor::full({3}, 1));
   ASSERT_EQ(named("double").size(), 1u);

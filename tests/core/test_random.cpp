@@ -100,13 +100,15 @@ TEST(Random, normal_has_its_moments) {
 
 TEST(Random, filling_draws_what_one_stream_draws) {
   const int before = num_threads();
-  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{7}, std::size_t{4096}, std::size_t{4097}, std::size_t{20'001}})
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{7}, std::size_t{4096},
+                                  std::size_t{4097}, std::size_t{20'001}})
     for (const int threads : {1, 3}) {
       set_num_threads(threads);
       std::vector<float> values(count);
       fill_normal(values, 0.3, 6, Purpose::test, 9);
       Random one(6, Purpose::test, 9);
-      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(values[i], static_cast<float>(0.3 * one.normal())) << i << " of " << count;
+      for (std::size_t i = 0; i < count; ++i)
+        ASSERT_EQ(values[i], static_cast<float>(0.3 * one.normal())) << i << " of " << count;
     }
   set_num_threads(before);
 }

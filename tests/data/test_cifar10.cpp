@@ -46,7 +46,8 @@ class WorkingFolder {
 void put_full_set(const fs::path& folder) {
   fs::create_directories(folder);
   put(folder / "data_batch_1.bin", cifar_records(10000));
-  for (const char* name : {"data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"})
+  for (const char* name :
+       {"data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"})
     fs::create_hard_link(folder / "data_batch_1.bin", folder / name);
 }
 
@@ -126,7 +127,8 @@ TEST(Cifar10, AFullSetFromItsFolderOrItsParent) {
     EXPECT_EQ(few.train.size(), 30);
     EXPECT_EQ(few.test.size(), 10000);
   }
-  const data::Split some = data::load_cifar10(folder.path().string(), {10007, 251});  // into the second file; more than one task
+  const data::Split some =
+      data::load_cifar10(folder.path().string(), {10007, 251});  // into the second file; more than one task
   EXPECT_TRUE(same_bits(some.train.pictures, split.train.pictures.slice(0, 10007)));
   EXPECT_TRUE(same_bits(some.train.labels, split.train.labels.slice(0, 10007)));
   EXPECT_TRUE(same_bits(some.test.pictures, split.test.pictures.slice(0, 251)));

@@ -79,7 +79,9 @@ class Download : public ::testing::Test {
     url_ = "file://" + (folder_ / name);
     md5_ = md5(bytes);
   }
-  std::string get(const data::DownloadProgress& progress = {}) { return data::download_cifar10(target(), url_, progress, md5_); }
+  std::string get(const data::DownloadProgress& progress = {}) {
+    return data::download_cifar10(target(), url_, progress, md5_);
+  }
   std::string target() const { return folder_ / "target"; }
   std::string part() const { return target() + "/cifar-10-binary.tar.gz.part"; }
   std::string made(const std::string& name) const { return target() + "/cifar-10-batches-bin/" + name; }
@@ -167,7 +169,9 @@ TEST_F(Download, PathsInTheArchiveDoNotMatter) {
   expect_complete();
   for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
     const std::string name = entry.path().filename().string();
-    EXPECT_TRUE(entry.is_directory() || name == "source.tar.gz" || entry.path().parent_path().filename() == "cifar-10-batches-bin") << entry.path();
+    EXPECT_TRUE(entry.is_directory() || name == "source.tar.gz" ||
+                entry.path().parent_path().filename() == "cifar-10-batches-bin")
+        << entry.path();
   }
   EXPECT_FALSE(fs::exists(folder_ / "outside.txt"));
 }
@@ -187,7 +191,8 @@ TEST_F(Download, ArchivesThatLackFilesOrAreDamaged) {
   EXPECT_ERROR(get(), "the archive lacks files of CIFAR-10");
   EXPECT_FALSE(fs::exists(made(kNames[3])));
   const std::string whole = packed(official());
-  for (const std::string& bad : {std::string("no archive at all"), std::string(), whole.substr(0, whole.size() / 2), whole.substr(0, whole.size() / 2) + whole}) {
+  for (const std::string& bad : {std::string("no archive at all"), std::string(), whole.substr(0, whole.size() / 2),
+                                 whole.substr(0, whole.size() / 2) + whole}) {
     fs::remove_all(target());
     serve(bad);
     EXPECT_ERROR(get(), "[download]");

@@ -19,14 +19,17 @@
 namespace octet::test {
 namespace {
 
-void append(void* to, void* bytes, int count) { static_cast<std::string*>(to)->append(static_cast<char*>(bytes), static_cast<std::size_t>(count)); }
+void append(void* to, void* bytes, int count) {
+  static_cast<std::string*>(to)->append(static_cast<char*>(bytes), static_cast<std::size_t>(count));
+}
 
 // A smooth picture of `channels` channels, so that JPEG keeps it well.
 std::vector<std::uint8_t> smooth(int width, int height, int channels) {
   std::vector<std::uint8_t> pixels;
   for (int row = 0; row < height; ++row)
     for (int col = 0; col < width; ++col)
-      for (int c = 0; c < channels; ++c) pixels.push_back(static_cast<std::uint8_t>(c == 3 ? 10 : 20 + 2 * row + 3 * col + 40 * c));
+      for (int c = 0; c < channels; ++c)
+        pixels.push_back(static_cast<std::uint8_t>(c == 3 ? 10 : 20 + 2 * row + 3 * col + 40 * c));
   return pixels;
 }
 
@@ -63,7 +66,8 @@ TEST(Picture, JpegNearly) {
     ASSERT_EQ(picture.shape(), (Shape{16, 24, 3}));
     const auto pixels = smooth(24, 16, channels);
     for (std::int64_t i = 0; i < picture.numel(); ++i)
-      ASSERT_NEAR(picture.at(i), pixels[static_cast<std::size_t>(i / 3 * channels + (channels == 3 ? i % 3 : 0))], 12) << channels << " " << i;
+      ASSERT_NEAR(picture.at(i), pixels[static_cast<std::size_t>(i / 3 * channels + (channels == 3 ? i % 3 : 0))], 12)
+          << channels << " " << i;
   }
 }
 
@@ -118,8 +122,13 @@ TEST(Picture, HeadersThatPromiseTooMuch) {
     }
     return bytes;
   };
-  for (const auto& [width, height] : {std::pair<std::uint32_t, std::uint32_t>{100000, 100000}, {8193, 1}, {1, 8193}, {0, 4}, {4, 0},
-                                      {0xFFFFFFFF, 0xFFFFFFFF}, {4096, 4096}})
+  for (const auto& [width, height] : {std::pair<std::uint32_t, std::uint32_t>{100000, 100000},
+                                      {8193, 1},
+                                      {1, 8193},
+                                      {0, 4},
+                                      {4, 0},
+                                      {0xFFFFFFFF, 0xFFFFFFFF},
+                                      {4096, 4096}})
     EXPECT_ERROR(decode(with_size(width, height)), "no PNG or JPEG");
   for (const auto& [width, height] : {std::pair<std::uint32_t, std::uint32_t>{8192, 8192}, {4097, 4096}, {8192, 2049}})
     EXPECT_ERROR(decode(with_size(width, height)), "pictures have at most 16777216 pixels");
@@ -159,7 +168,10 @@ TEST(Resize, SizesAndValues) {
   for (std::int64_t row = 4; row < 28; ++row)
     for (std::int64_t col = 4; col < 44; ++col)
       for (std::int64_t c = 0; c < 3; ++c)  // the picture is linear, and so is what lies between its pixels
-        EXPECT_NEAR(twice.at((row * 48 + col) * 3 + c), 20 + static_cast<double>(row) - 0.5 + 1.5 * static_cast<double>(col) - 0.75 + 40.0 * static_cast<double>(c), 1.01);
+        EXPECT_NEAR(
+            twice.at((row * 48 + col) * 3 + c),
+            20 + static_cast<double>(row) - 0.5 + 1.5 * static_cast<double>(col) - 0.75 + 40.0 * static_cast<double>(c),
+            1.01);
   for (const auto& [height, width] : {std::pair<std::int64_t, std::int64_t>{32, 32}, {1, 1}, {5, 100}}) {
     Tensor flat({16, 24, 3}, DType::u8);
     flat.fill(77);

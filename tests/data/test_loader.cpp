@@ -91,7 +91,8 @@ TEST(Loader, AnEpochIsAPermutationWithASmallerLastBatch) {
     EXPECT_EQ(batches[10].images.shape(), (Shape{3, 32, 32, 3}));
     for (const Batch& batch : batches)  // pictures stay with their labels
       for (std::int64_t i = 0; i < batch.size(); ++i)
-        EXPECT_EQ(static_cast<float>(batch.images.at(i * data::kPictureBytes)), (static_cast<float>(batch.labels.at(i)) - 127.5f) / 127.5f);
+        EXPECT_EQ(static_cast<float>(batch.images.at(i * data::kPictureBytes)),
+                  (static_cast<float>(batch.labels.at(i)) - 127.5f) / 127.5f);
     auto order = labels_of(batches);
     orders.push_back(order);
     std::sort(order.begin(), order.end());
@@ -113,7 +114,9 @@ TEST(Loader, WithoutShuffleInOrder) {
 }
 
 TEST(Loader, AnyStartGivesTheSameBatches) {
-  for (const LoaderOptions& options : {LoaderOptions{.batch_size = 8}, LoaderOptions{.batch_size = 8, .augment = data::Augment::crop_flip, .cutout = 9}}) {
+  for (const LoaderOptions& options :
+       {LoaderOptions{.batch_size = 8},
+        LoaderOptions{.batch_size = 8, .augment = data::Augment::crop_flip, .cutout = 9}}) {
     Loader loader(numbered(50), options);
     loader.start(4);
     const auto whole = rest_of(loader);
@@ -144,7 +147,8 @@ TEST(Loader, RestartedHalfWayAndReadBeyondTheEnd) {
 }
 
 TEST(Loader, SizesAtTheEdges) {
-  for (const std::int64_t batch_size : {std::int64_t{1}, std::int64_t{5}, std::int64_t{6}, std::numeric_limits<std::int64_t>::max()}) {
+  for (const std::int64_t batch_size :
+       {std::int64_t{1}, std::int64_t{5}, std::int64_t{6}, std::numeric_limits<std::int64_t>::max()}) {
     Loader loader(numbered(5), {.batch_size = batch_size});
     EXPECT_EQ(loader.batches_per_epoch(), batch_size == 1 ? 5 : 1);
     loader.start(0);
@@ -213,7 +217,8 @@ TEST(Loader, ErrorsOfTheWorkerSurface) {
   ASSERT_NE(zeros, MAP_FAILED);
   {
     const std::shared_ptr<void> owner(zeros, [](void*) {});
-    const data::Dataset set{"cifar10", Tensor::wrap({kCount, 32, 32, 3}, DType::u8, owner, zeros), Tensor::zeros({kCount}, DType::s32), {}};
+    const data::Dataset set{
+        "cifar10", Tensor::wrap({kCount, 32, 32, 3}, DType::u8, owner, zeros), Tensor::zeros({kCount}, DType::s32), {}};
     Loader loader(set, {.batch_size = kCount});
     rlimit before{};
     ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);

@@ -49,7 +49,8 @@ TEST(Synthetic, ClassesAreBalancedAndNoPictureIsFlat) {
   for (const int count : counts) EXPECT_NEAR(count, 200, 60);
   const std::uint8_t* pixels = set.pictures.data<std::uint8_t>();
   for (std::int64_t p = 0; p < set.size(); ++p) {
-    const auto [low, high] = std::minmax_element(pixels + p * data::kPictureBytes, pixels + (p + 1) * data::kPictureBytes);
+    const auto [low, high] =
+        std::minmax_element(pixels + p * data::kPictureBytes, pixels + (p + 1) * data::kPictureBytes);
     ASSERT_GT(*high - *low, 60) << p;
   }
 }
@@ -64,7 +65,8 @@ std::vector<std::vector<float>> features_of(const data::Dataset& set, std::int64
     f.back() = 1;
     for (std::int64_t i = 0; i < data::kPictureBytes; ++i, ++pixel) {
       const std::int64_t row = i / 96 / cell, col = i % 96 / 3 / cell;
-      f[static_cast<std::size_t>((row * side + col) * 3 + i % 3)] += (static_cast<float>(*pixel) / 127.5f - 1) / static_cast<float>(cell * cell);
+      f[static_cast<std::size_t>((row * side + col) * 3 + i % 3)] +=
+          (static_cast<float>(*pixel) / 127.5f - 1) / static_cast<float>(cell * cell);
     }
     all.push_back(std::move(f));
   }
@@ -111,7 +113,8 @@ TEST(Synthetic, ALinearModelFails) {
 
 TEST(LongSynthetic, ALinearModelFailsOnTheWholeSet) {
   const data::Split split = data::synthetic_shapes(2026);
-  for (const auto& [cell, epochs] : {std::pair{1, 2}, {2, 4}, {4, 10}}) EXPECT_LT(linear_accuracy(split, cell, epochs, 0.005f), 0.35) << cell;
+  for (const auto& [cell, epochs] : {std::pair{1, 2}, {2, 4}, {4, 10}})
+    EXPECT_LT(linear_accuracy(split, cell, epochs, 0.005f), 0.35) << cell;
 }
 
 }  // namespace

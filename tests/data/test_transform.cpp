@@ -33,7 +33,8 @@ TEST(Normalise, EveryByte) {
 
 TEST(Normalise, ManyPicturesEqualOneByOne) {
   Tensor bytes({70, 32, 32, 3}, DType::u8);  // several blocks, the last one partial
-  for (std::int64_t i = 0; i < bytes.numel(); ++i) bytes.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i * 37 % 251);
+  for (std::int64_t i = 0; i < bytes.numel(); ++i)
+    bytes.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i * 37 % 251);
   const Tensor all = data::normalise(bytes);
   std::vector<float> one(kPictureBytes);
   for (std::int64_t p = 0; p < 70; ++p) {
@@ -124,7 +125,8 @@ TEST(Cutout, IsASquareOfZerosAroundAnyPixel) {
         const data::LoaderOptions options{.augment = augment, .seed = 5, .cutout = side};
         const kernels::View view = data::view_of(p, options, 2);
         const int top = view.hole_row, left = view.hole_column;
-        ASSERT_TRUE(top >= -side / 2 && top < 32 - side / 2 && left >= -side / 2 && left < 32 - side / 2) << top << " " << left;
+        ASSERT_TRUE(top >= -side / 2 && top < 32 - side / 2 && left >= -side / 2 && left < 32 - side / 2)
+            << top << " " << left;
         middles.insert({top + side / 2, left + side / 2});
         std::vector<float> wanted = shown({.augment = augment, .seed = 5}, 2, p);
         for (int row = std::max(top, 0); row < std::min(top + side, 32); ++row)
@@ -138,12 +140,14 @@ TEST(Cutout, IsASquareOfZerosAroundAnyPixel) {
 TEST(Show, TheHostsWayHasTheReferencesBits) {
   const auto picture = numbered_picture();
   const std::int32_t label = 0, order = 0;
-  for (const kernels::View view : {kernels::View{}, kernels::View{-40, 0, 0}, kernels::View{3, 33, 1}, kernels::View{2, -3, 1, -5, 30, 9},
-                                   kernels::View{0, 1, 0, 31, -31, 32}, kernels::View{-4, 4, 1, 0, 0, 255}, kernels::View{0, 0, 0, -128, 127, 64}}) {
+  for (const kernels::View view : {kernels::View{}, kernels::View{-40, 0, 0}, kernels::View{3, 33, 1},
+                                   kernels::View{2, -3, 1, -5, 30, 9}, kernels::View{0, 1, 0, 31, -31, 32},
+                                   kernels::View{-4, 4, 1, 0, 0, 255}, kernels::View{0, 0, 0, -128, 127, 64}}) {
     std::vector<float> values(kPictureBytes, 9), wanted(kPictureBytes, 8);
     data::show(picture.data(), view, values.data());
     std::int32_t batch_label = 0;
-    kernels::hostile::reference_row(kernels::augment_rows(), "augment_fwd", "u8f32").run({}, {picture.data(), &label, &order, &view, nullptr, wanted.data(), &batch_label}, {});
+    kernels::hostile::reference_row(kernels::augment_rows(), "augment_fwd", "u8f32")
+        .run({}, {picture.data(), &label, &order, &view, nullptr, wanted.data(), &batch_label}, {});
     EXPECT_EQ(values, wanted);
   }
 }

@@ -39,19 +39,22 @@ GraphNode Builder::windowed(OpKind op, int from, std::int64_t k, Window v) {
   return node;
 }
 
-int Builder::weighted(GraphNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step, std::optional<QuantParams> grid) {
+int Builder::weighted(GraphNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step,
+                      std::optional<QuantParams> grid) {
   node.weight = Tensor::from(shape, std::vector<std::int8_t>(weight.begin(), weight.end()));
   node.weight_step = std::move(step);
   node.rule = at(node.inputs[0]).type.grid.rule;
   return push(std::move(node), std::move(grid));
 }
 
-int Builder::conv(int from, std::int64_t k, Window v, std::vector<int> weight, std::vector<float> step, std::optional<QuantParams> grid) {
+int Builder::conv(int from, std::int64_t k, Window v, std::vector<int> weight, std::vector<float> step,
+                  std::optional<QuantParams> grid) {
   const std::int64_t c = at(from).c;
   return weighted(windowed(OpKind::conv2d, from, k, v), {k, v.r, v.s, c}, weight, std::move(step), std::move(grid));
 }
 
-int Builder::depthwise(int from, Window v, std::vector<int> weight, std::vector<float> step, std::optional<QuantParams> grid) {
+int Builder::depthwise(int from, Window v, std::vector<int> weight, std::vector<float> step,
+                       std::optional<QuantParams> grid) {
   const std::int64_t c = at(from).c;
   return weighted(windowed(OpKind::dwconv2d, from, c, v), {c, v.r, v.s, 1}, weight, std::move(step), std::move(grid));
 }
@@ -118,13 +121,16 @@ Graph Builder::finish() {
 Graph every_op(QuantRule rule, std::uint32_t seed) {
   std::mt19937 random(seed);
   const bool p = rule == QuantRule::paddle;
-  const QuantParams image = p ? paddle(1.0f, 127) : onnx(1.0f / 127, 0, -127, 127), unsigned_grid = p ? paddle(2.5f, 127) : onnx(0.01f, 0, 0, 255),
+  const QuantParams image = p ? paddle(1.0f, 127) : onnx(1.0f / 127, 0, -127, 127),
+                    unsigned_grid = p ? paddle(2.5f, 127) : onnx(0.01f, 0, 0, 255),
                     affine = p ? paddle(4.0f, 127) : onnx(0.03f, 5, -128, 127);
   Builder b(6, 5, 3);
   const auto dress = [&](int i) {  // biases of both rules
     for (std::int64_t k = 0; k < b.at(i).c; ++k)
-      if (p) b.at(i).float_bias.push_back(0.1f * static_cast<float>(k) - 0.3f);
-      else b.at(i).bias.push_back(static_cast<std::int32_t>(random() % 2001) - 1000);
+      if (p)
+        b.at(i).float_bias.push_back(0.1f * static_cast<float>(k) - 0.3f);
+      else
+        b.at(i).bias.push_back(static_cast<std::int32_t>(random() % 2001) - 1000);
     return i;
   };
   const auto steps = [](std::size_t k) { return std::vector<float>(k, 0.004f); };

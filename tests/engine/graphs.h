@@ -12,7 +12,9 @@
 
 namespace octet::engine::test {
 
-inline QuantParams onnx(float scale, std::int32_t zero_point, std::int32_t lo, std::int32_t hi) { return {{scale}, zero_point, lo, hi, -1, QuantRule::onnx}; }
+inline QuantParams onnx(float scale, std::int32_t zero_point, std::int32_t lo, std::int32_t hi) {
+  return {{scale}, zero_point, lo, hi, -1, QuantRule::onnx};
+}
 inline QuantParams paddle(float threshold, std::int32_t hi) { return {{threshold}, 0, -hi, hi, -1, QuantRule::paddle}; }
 
 struct Window {
@@ -26,8 +28,10 @@ class Builder {
   int quantize(int from, const QuantParams& grid);
   int dequantize(int from);
   /// Weight K,R,S,C (depthwise C,R,S,1).
-  int conv(int from, std::int64_t k, Window window, std::vector<int> weight, std::vector<float> step, std::optional<QuantParams> grid = {});
-  int depthwise(int from, Window window, std::vector<int> weight, std::vector<float> step, std::optional<QuantParams> grid = {});
+  int conv(int from, std::int64_t k, Window window, std::vector<int> weight, std::vector<float> step,
+           std::optional<QuantParams> grid = {});
+  int depthwise(int from, Window window, std::vector<int> weight, std::vector<float> step,
+                std::optional<QuantParams> grid = {});
   int add(int a, int b, std::optional<QuantParams> grid = {});
   int concat(const std::vector<int>& from);
   int max_pool(int from, Window window);
@@ -42,7 +46,8 @@ class Builder {
  private:
   int push(GraphNode node, std::optional<QuantParams> grid);
   GraphNode windowed(OpKind op, int from, std::int64_t k, Window window);
-  int weighted(GraphNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step, std::optional<QuantParams> grid);
+  int weighted(GraphNode node, const Shape& shape, const std::vector<int>& weight, std::vector<float> step,
+               std::optional<QuantParams> grid);
   Graph graph_;
 };
 

@@ -41,10 +41,13 @@ const QuantParams kWhole = onnx(1, 0, -128, 127);  // codes that are the numbers
 
 TEST(EngineOps, Quantize) {
   Builder s8(1, 1, 6), u8(1, 1, 6), threshold(1, 1, 6);
-  EXPECT_EQ(value_of(s8, s8.quantize(0, onnx(0.5f, 3, -4, 7)), {0.25f, 0.75f, 1.25f, -100, 100, kNan}), (Values{3, 5, 5, -4, 7, 3}));
-  EXPECT_EQ(value_of(u8, u8.quantize(0, onnx(1, 128, 0, 255)), {-200, 200, 0.5f, 1.5f, -1.5f, kNan}), (Values{0, 255, 128, 130, 126, 128}));
+  EXPECT_EQ(value_of(s8, s8.quantize(0, onnx(0.5f, 3, -4, 7)), {0.25f, 0.75f, 1.25f, -100, 100, kNan}),
+            (Values{3, 5, 5, -4, 7, 3}));
+  EXPECT_EQ(value_of(u8, u8.quantize(0, onnx(1, 128, 0, 255)), {-200, 200, 0.5f, 1.5f, -1.5f, kNan}),
+            (Values{0, 255, 128, 130, 126, 128}));
   // Half away from zero: 3.5·x.
-  EXPECT_EQ(value_of(threshold, threshold.quantize(0, paddle(2, 7)), {1, -1, 3, -3, 0.1f, kNan}), (Values{4, -4, 7, -7, 0, 0}));
+  EXPECT_EQ(value_of(threshold, threshold.quantize(0, paddle(2, 7)), {1, -1, 3, -3, 0.1f, kNan}),
+            (Values{4, -4, 7, -7, 0, 0}));
 }
 
 TEST(EngineOps, Dequantize) {
@@ -55,7 +58,8 @@ TEST(EngineOps, Dequantize) {
 
 TEST(EngineOps, ConvToCodes) {
   Builder b(2, 2, 1);
-  const int conv = b.conv(b.quantize(0, kWhole), 2, {2, 2}, {1, 1, 1, 1, 1, -1, 2, -2}, {0.5f, 0.25f}, onnx(1, 2, -128, 127));
+  const int conv =
+      b.conv(b.quantize(0, kWhole), 2, {2, 2}, {1, 1, 1, 1, 1, -1, 2, -2}, {0.5f, 0.25f}, onnx(1, 2, -128, 127));
   b.at(conv).bias = {3, 1};  // (10 + 3)/2 = 6.5, half to even; (-3 + 1)/4 = -0.5
   EXPECT_EQ(value_of(b, conv, {1, 2, 3, 4}), (Values{8, 2}));
 }
@@ -83,7 +87,8 @@ TEST(EngineOps, ConvUnderThePaddleRule) {
 
 TEST(EngineOps, ConvToFloats) {
   Builder b(2, 2, 1);
-  const int conv = b.conv(b.quantize(0, onnx(0.5f, 1, -128, 127)), 3, {2, 2}, {1, 1, 1, 1, -1, 0, 0, 0, 0, 0, 0, 7}, {0.25f, 1, 2});
+  const int conv =
+      b.conv(b.quantize(0, onnx(0.5f, 1, -128, 127)), 3, {2, 2}, {1, 1, 1, 1, -1, 0, 0, 0, 0, 0, 0, 7}, {0.25f, 1, 2});
   b.at(conv).bias = {1, 2, 0};  // codes less zero points are 2, 4, 6, 8
   Builder clipped = b;
   EXPECT_EQ(value_of(b, conv, {1, 2, 3, 4}), (Values{2.625, 0, 56}));
@@ -98,10 +103,12 @@ TEST(EngineOps, ConvToFloats) {
 TEST(EngineOps, Depthwise) {
   Builder b(3, 3, 2);
   const std::vector<float> picture{1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60, 7, 70, 8, 80, 9, 90};
-  const int conv = b.depthwise(b.quantize(0, onnx(1, -3, -128, 127)), {2, 2, 2, 2, 1, 1}, {1, 2, 3, 4, 0, 0, 0, -1}, {1, 0.5f}, onnx(1, 0, -128, 127));
+  const int conv = b.depthwise(b.quantize(0, onnx(1, -3, -128, 127)), {2, 2, 2, 2, 1, 1}, {1, 2, 3, 4, 0, 0, 0, -1},
+                               {1, 0.5f}, onnx(1, 0, -128, 127));
   b.at(conv).bias = {-1, 0};
   // Windows that start at (-1,-1), (-1,1), (1,-1), (1,1).
-  EXPECT_EQ(value_of(b, conv, picture), (Values{4 * 1 - 1, -5, 3 * 2 + 4 * 3 - 1, -15, 2 * 4 + 4 * 7 - 1, -35, 5 + 12 + 24 + 36 - 1, -45}));
+  EXPECT_EQ(value_of(b, conv, picture),
+            (Values{4 * 1 - 1, -5, 3 * 2 + 4 * 3 - 1, -15, 2 * 4 + 4 * 7 - 1, -35, 5 + 12 + 24 + 36 - 1, -45}));
 }
 
 TEST(EngineOps, Add) {
@@ -130,7 +137,8 @@ TEST(EngineOps, MaxPool) {
   Builder s8(2, 3, 1), f(2, 3, 1), u8(2, 3, 1);
   EXPECT_EQ(value_of(s8, s8.max_pool(s8.quantize(0, kWhole), window), picture), expected);
   EXPECT_EQ(value_of(f, f.max_pool(0, window), picture), expected);
-  EXPECT_EQ(value_of(u8, u8.max_pool(u8.quantize(0, onnx(1, 200, 0, 255)), window), picture), (Values{198, 198, 196, 195}));
+  EXPECT_EQ(value_of(u8, u8.max_pool(u8.quantize(0, onnx(1, 200, 0, 255)), window), picture),
+            (Values{198, 198, 196, 195}));
 }
 
 TEST(EngineOps, AvgPool) {
@@ -138,10 +146,12 @@ TEST(EngineOps, AvgPool) {
   const std::vector<float> picture{1, 2, 3, 6};
   Builder codes(2, 2, 1), f(2, 2, 1), whole(2, 2, 1);
   // Means of the pixels inside: 1 1.5 2 / 2 3 4 / 3 4.5 6, twice that in steps of 0.5.
-  EXPECT_EQ(value_of(codes, codes.avg_pool(codes.quantize(0, onnx(1, 7, -128, 127)), window, onnx(0.5f, 4, 0, 255)), picture),
-            (Values{6, 7, 8, 8, 10, 12, 10, 13, 16}));
+  EXPECT_EQ(
+      value_of(codes, codes.avg_pool(codes.quantize(0, onnx(1, 7, -128, 127)), window, onnx(0.5f, 4, 0, 255)), picture),
+      (Values{6, 7, 8, 8, 10, 12, 10, 13, 16}));
   EXPECT_EQ(value_of(f, f.avg_pool(0, window), picture), (Values{1, 1.5, 2, 2, 3, 4, 3, 4.5, 6}));
-  EXPECT_EQ(value_of(whole, whole.avg_pool(whole.quantize(0, kWhole), {2, 2}, kWhole), {1, 2, 3, 4}), (Values{2}));  // 2.5, half to even
+  EXPECT_EQ(value_of(whole, whole.avg_pool(whole.quantize(0, kWhole), {2, 2}, kWhole), {1, 2, 3, 4}),
+            (Values{2}));  // 2.5, half to even
 }
 
 TEST(EngineOps, FlattenAndActivation) {
@@ -151,7 +161,9 @@ TEST(EngineOps, FlattenAndActivation) {
   EXPECT_EQ(value_of(relu6, relu6.activation(0, Activation::relu6), {-1, 2, 7}), (Values{0, 2, 6}));
 }
 
-bool equal_bits(const Tensor& a, const Tensor& b) { return a.nbytes() == b.nbytes() && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0; }
+bool equal_bits(const Tensor& a, const Tensor& b) {
+  return a.nbytes() == b.nbytes() && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0;
+}
 
 class EngineRun : public testing::TestWithParam<QuantRule> {
  protected:
@@ -166,7 +178,8 @@ TEST_P(EngineRun, ValuesVaryAtEveryNode) {
   engine_.run(random_pictures(20, graph_), &values);
   for (const auto& [name, value] : values) {
     double low = value.at(0), high = low;
-    for (std::int64_t i = 0; i < value.numel(); ++i) low = std::min(low, value.at(i)), high = std::max(high, value.at(i));
+    for (std::int64_t i = 0; i < value.numel(); ++i)
+      low = std::min(low, value.at(i)), high = std::max(high, value.at(i));
     EXPECT_LT(low, high) << name << ": the net of these tests is dead here";
   }
 }
@@ -186,7 +199,8 @@ TEST_P(EngineRun, EveryBatchSizeGivesThePicturesOneByOne) {
       EXPECT_TRUE(equal_bits(values[i].second, all_values[i].second.slice(0, n))) << n << " " << values[i].first;
     }
   }
-  for (std::int64_t i = 0; i < 33; ++i) EXPECT_TRUE(equal_bits(engine_.run(pictures.slice(i, i + 1)), all.slice(i, i + 1))) << i;
+  for (std::int64_t i = 0; i < 33; ++i)
+    EXPECT_TRUE(equal_bits(engine_.run(pictures.slice(i, i + 1)), all.slice(i, i + 1))) << i;
 }
 
 TEST_P(EngineRun, CodesStayInTheirClamp) {
@@ -263,7 +277,8 @@ TEST(Engine, StretchesGiveThePicturesOneByOne) {
   const Tensor pictures = random_pictures(70, graph), all = engine.run(pictures);
   NamedTensors values;
   EXPECT_TRUE(equal_bits(engine.run(pictures, &values), all));
-  for (std::int64_t i = 0; i < 70; ++i) EXPECT_TRUE(equal_bits(engine.run(pictures.slice(i, i + 1)), all.slice(i, i + 1))) << i;
+  for (std::int64_t i = 0; i < 70; ++i)
+    EXPECT_TRUE(equal_bits(engine.run(pictures.slice(i, i + 1)), all.slice(i, i + 1))) << i;
   EXPECT_FALSE(equal_bits(all.slice(0, 1), all.slice(1, 2)));
 }
 

@@ -47,7 +47,8 @@ class GraphFile : public testing::Test {
       GraphNode& node = graph.nodes[i];
       const GraphNode& from = graph_.nodes[i];
       if (node.op != OpKind::conv2d && node.op != OpKind::dwconv2d) continue;
-      node.weight = from.weight, node.weight_step = from.weight_step, node.bias = from.bias, node.float_bias = from.float_bias;
+      node.weight = from.weight, node.weight_step = from.weight_step, node.bias = from.bias,
+      node.float_bias = from.float_bias;
     }
     return graph;
   }
@@ -131,27 +132,58 @@ TEST_F(GraphFile, Tensors) {
       if (key == name) return tensor;
     fail("test", name);
   };
-  const auto drop = [](TensorFile& f, const std::string& name) { std::erase_if(f.tensors, [&](const auto& t) { return t.first == name; }); };
+  const auto drop = [](TensorFile& f, const std::string& name) {
+    std::erase_if(f.tensors, [&](const auto& t) { return t.first == name; });
+  };
   expect_refused([&](TensorFile& f) { drop(f, "conv2d2.weight"); }, "no tensor 'conv2d2.weight'");
   expect_refused([&](TensorFile& f) { drop(f, "conv2d2.weight_step"); }, "a weight step per channel");
   expect_refused([&](TensorFile& f) { f.tensors.clear(); }, "no tensor");
-  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("more", Tensor::zeros({1})); }, "tensors in the file, the graph uses");
-  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("conv2d4.bias", Tensor::zeros({0}, DType::s32)); }, "'conv2d4.bias' is s32 0");
-  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("conv2d2.float_bias", Tensor::zeros({7})); }, "two biases");
-  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("add5.weight", Tensor::zeros({7})); }, "tensors in the file");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 3}); }, "weights of f32 and reads or makes codes");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 1}, DType::s8); }, "weights of another shape or type");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight") = Tensor::full({7, 3, 3, 3}, -128, DType::s8); }, "weight of -128");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight_step") = Tensor::zeros({7}); }, "positive finite weight steps");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight_step") = Tensor::full({7}, 1, DType::f64); }, "'conv2d2.weight_step' is f64 7");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight_step") = Tensor::full({7, 1}, 1); }, "'conv2d2.weight_step' is f32 7x1");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.bias") = Tensor::zeros({8}, DType::s32); }, "'conv2d2.bias' is s32 8");
-  expect_refused([&](TensorFile& f) { find(f, "conv2d2.bias") = Tensor::full({7}, 2147483647, DType::s32); }, "can overflow its accumulator");
-  expect_refused([&](TensorFile& f) { for (int i = 0; i < 1000; ++i) f.tensors.emplace_back(fmt::format("t{}", i), Tensor::zeros({1})); }, "too many");
+  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("more", Tensor::zeros({1})); },
+                 "tensors in the file, the graph uses");
+  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("conv2d4.bias", Tensor::zeros({0}, DType::s32)); },
+                 "'conv2d4.bias' is s32 0");
+  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("conv2d2.float_bias", Tensor::zeros({7})); },
+                 "two biases");
+  expect_refused([&](TensorFile& f) { f.tensors.emplace_back("add5.weight", Tensor::zeros({7})); },
+                 "tensors in the file");
+  expect_refused(
+      [&](TensorFile& f) {
+        find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 3});
+      },
+      "weights of f32 and reads or makes codes");
+  expect_refused(
+      [&](TensorFile& f) {
+        find(f, "conv2d2.weight") = Tensor::zeros({7, 3, 3, 1}, DType::s8);
+      },
+      "weights of another shape or type");
+  expect_refused(
+      [&](TensorFile& f) {
+        find(f, "conv2d2.weight") = Tensor::full({7, 3, 3, 3}, -128, DType::s8);
+      },
+      "weight of -128");
+  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight_step") = Tensor::zeros({7}); },
+                 "positive finite weight steps");
+  expect_refused([&](TensorFile& f) { find(f, "conv2d2.weight_step") = Tensor::full({7}, 1, DType::f64); },
+                 "'conv2d2.weight_step' is f64 7");
+  expect_refused(
+      [&](TensorFile& f) {
+        find(f, "conv2d2.weight_step") = Tensor::full({7, 1}, 1);
+      },
+      "'conv2d2.weight_step' is f32 7x1");
+  expect_refused([&](TensorFile& f) { find(f, "conv2d2.bias") = Tensor::zeros({8}, DType::s32); },
+                 "'conv2d2.bias' is s32 8");
+  expect_refused([&](TensorFile& f) { find(f, "conv2d2.bias") = Tensor::full({7}, 2147483647, DType::s32); },
+                 "can overflow its accumulator");
+  expect_refused(
+      [&](TensorFile& f) {
+        for (int i = 0; i < 1000; ++i) f.tensors.emplace_back(fmt::format("t{}", i), Tensor::zeros({1}));
+      },
+      "too many");
 }
 
 TEST_F(GraphFile, DescriptionsThatAreNone) {
-  for (const char* text : {"", " ", "{", "}", "null", "[]", "1", "\"x\"", "{\"nodes\":", "{} {}", "{\"scheme\":\"octet\",}", "\x01", "{\"a\":1e999}"})
+  for (const char* text : {"", " ", "{", "}", "null", "[]", "1", "\"x\"", "{\"nodes\":", "{} {}",
+                           "{\"scheme\":\"octet\",}", "\x01", "{\"a\":1e999}"})
     expect_text_refused(text, "");
   expect_text_refused("{}", "has no 'scheme'");
   expect_text_refused(std::string(8u << 20, '['), "nests more than");
@@ -168,11 +200,33 @@ TEST_F(GraphFile, DescriptionsThatAreNone) {
 }
 
 TEST_F(GraphFile, DescriptionsOfWrongTypes) {
-  for (const char* key : {"/scheme", "/output", "/notes", "/nodes", "/nodes/2", "/nodes/2/op", "/nodes/2/name", "/nodes/2/inputs", "/nodes/2/extent",
-                          "/nodes/2/grid", "/nodes/2/grid/scale", "/nodes/2/grid/zero_point", "/nodes/2/grid/lo", "/nodes/2/grid/hi",
-                          "/nodes/2/grid/rule", "/nodes/2/clamp", "/nodes/2/window", "/nodes/2/stride", "/nodes/2/padding", "/nodes/2/rule",
-                          "/nodes/10/activation", "/nodes/2/inputs/0", "/nodes/2/extent/1", "/nodes/2/clamp/0", "/nodes/2/window/1"}) {
-    for (const json& value : {json(nullptr), json(true), json(1.5), json(-7), json("x"), json::array(), json::object(), json{1, 2, 3, 4, 5, 6, 7}, json{{"a", 1}}}) {
+  for (const char* key : {"/scheme",
+                          "/output",
+                          "/notes",
+                          "/nodes",
+                          "/nodes/2",
+                          "/nodes/2/op",
+                          "/nodes/2/name",
+                          "/nodes/2/inputs",
+                          "/nodes/2/extent",
+                          "/nodes/2/grid",
+                          "/nodes/2/grid/scale",
+                          "/nodes/2/grid/zero_point",
+                          "/nodes/2/grid/lo",
+                          "/nodes/2/grid/hi",
+                          "/nodes/2/grid/rule",
+                          "/nodes/2/clamp",
+                          "/nodes/2/window",
+                          "/nodes/2/stride",
+                          "/nodes/2/padding",
+                          "/nodes/2/rule",
+                          "/nodes/10/activation",
+                          "/nodes/2/inputs/0",
+                          "/nodes/2/extent/1",
+                          "/nodes/2/clamp/0",
+                          "/nodes/2/window/1"}) {
+    for (const json& value : {json(nullptr), json(true), json(1.5), json(-7), json("x"), json::array(), json::object(),
+                              json{1, 2, 3, 4, 5, 6, 7}, json{{"a", 1}}}) {
       // What happens to be right, or harmless, in its place:
       if (value == "x" && (std::string(key) == "/scheme" || std::string(key) == "/nodes/2/name")) continue;
       if (value == json::object() && std::string(key) == "/notes") continue;
@@ -190,8 +244,10 @@ TEST_F(GraphFile, DescriptionsOfWrongTypes) {
 }
 
 TEST_F(GraphFile, NumbersAreNotBent) {
-  for (const json& huge : {json(4294967296), json(4294967297), json(std::uint64_t{18446744073709551615u}), json(-4294967296), json(9007199254740993), json(1e18), json(1.0)}) {
-    for (const char* key : {"/output", "/nodes/2/inputs/0", "/nodes/2/clamp/0", "/nodes/2/grid/lo", "/nodes/2/grid/zero_point", "/nodes/2/stride/0"})
+  for (const json& huge : {json(4294967296), json(4294967297), json(std::uint64_t{18446744073709551615u}),
+                           json(-4294967296), json(9007199254740993), json(1e18), json(1.0)}) {
+    for (const char* key : {"/output", "/nodes/2/inputs/0", "/nodes/2/clamp/0", "/nodes/2/grid/lo",
+                            "/nodes/2/grid/zero_point", "/nodes/2/stride/0"})
       expect_json_refused(key, huge, "");
   }
   expect_json_refused("/nodes/2/grid/scale", 1e300, "in reach of a float");
@@ -229,7 +285,8 @@ TEST_F(GraphFile, ChangedDescriptionsRunOrAreRefused) {
   int ran = 0;
   for (int round = 0; round < 3000; ++round) {
     std::string changed = text;
-    for (unsigned count = 1 + random() % 3; count > 0; --count) changed[random() % changed.size()] = alphabet[random() % alphabet.size()];
+    for (unsigned count = 1 + random() % 3; count > 0; --count)
+      changed[random() % changed.size()] = alphabet[random() % alphabet.size()];
     try {
       const Graph graph = with_weights(changed);
       const Engine engine(graph);

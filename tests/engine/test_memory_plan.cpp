@@ -17,7 +17,9 @@ Graph random_graph(std::uint32_t seed) {
     GraphNode node;
     node.h = 1 + random() % 9, node.w = 1 + random() % 9, node.c = 1 + random() % 40;
     node.type.is_codes = random() % 2 == 0;
-    const auto earlier = [&] { return static_cast<int>(random() % 3 == 0 ? random() % static_cast<unsigned>(i) : static_cast<unsigned>(i) - 1); };
+    const auto earlier = [&] {
+      return static_cast<int>(random() % 3 == 0 ? random() % static_cast<unsigned>(i) : static_cast<unsigned>(i) - 1);
+    };
     if (i > 0) {
       node.op = random() % 4 == 0 ? OpKind::flatten : OpKind::concat;
       node.inputs.push_back(earlier());
@@ -52,7 +54,8 @@ int source(const Graph& graph, int i) {
 
 bool apart(const Graph& graph, const MemoryPlan& plan, int i, int j) {
   const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
-  return plan.offset[a] + value_bytes(graph.nodes[a]) <= plan.offset[b] || plan.offset[b] + value_bytes(graph.nodes[b]) <= plan.offset[a];
+  return plan.offset[a] + value_bytes(graph.nodes[a]) <= plan.offset[b] ||
+         plan.offset[b] + value_bytes(graph.nodes[b]) <= plan.offset[a];
 }
 
 void expect_sound(const Graph& graph, bool keep_all) {
@@ -105,16 +108,20 @@ void expect_values_survive(const Graph& graph, const std::vector<Stretch>& stret
   std::vector<int> arena(plan.bytes_per_picture * static_cast<std::size_t>(n), -1);
   const auto for_bytes = [&](int i, std::int64_t picture, std::int64_t first, auto&& visit) {
     const auto at = static_cast<std::size_t>(source(graph, i));
-    const std::size_t bytes = value_bytes(graph.nodes[at]), place = static_cast<std::size_t>(inside[at] ? picture - first : picture);
+    const std::size_t bytes = value_bytes(graph.nodes[at]),
+                      place = static_cast<std::size_t>(inside[at] ? picture - first : picture);
     const std::size_t begin = plan.offset[at] * static_cast<std::size_t>(n) + place * bytes;
-    for (std::size_t k = begin; k < begin + bytes; ++k) visit(arena.at(k), source(graph, i) * 1000 + static_cast<int>(picture));
+    for (std::size_t k = begin; k < begin + bytes; ++k)
+      visit(arena.at(k), source(graph, i) * 1000 + static_cast<int>(picture));
   };
   for (const Stretch& stretch : stretches)
     for (std::int64_t first = 0; first < n; first += stretch.pictures)
       for (int i = stretch.begin; i < stretch.end; ++i)
         for (std::int64_t picture = first; picture < std::min(n, first + stretch.pictures); ++picture) {
           const GraphNode& node = graph.nodes[static_cast<std::size_t>(i)];
-          for (int input : node.inputs) for_bytes(input, picture, first, [&](int& byte, int sign) { ASSERT_EQ(byte, sign) << input << " for " << i; });
+          for (int input : node.inputs)
+            for_bytes(input, picture, first,
+                      [&](int& byte, int sign) { ASSERT_EQ(byte, sign) << input << " for " << i; });
           if (node.op != OpKind::flatten) for_bytes(i, picture, first, [](int& byte, int sign) { byte = sign; });
         }
   for (std::int64_t picture = 0; picture < n; ++picture)
@@ -134,7 +141,9 @@ TEST(MemoryPlan, ValuesSurviveStretches) {
 TEST(MemoryPlan, StretchesGrowWhereMapsShrink) {
   Builder b(64, 64, 3);
   int last = b.quantize(0, onnx(0.02f, 0, 0, 255));
-  for (std::int64_t c : {16, 32, 32, 64}) last = b.conv(last, c, {3, 3, 2, 2, 1, 1}, std::vector<int>(static_cast<std::size_t>(c * 9 * b.at(last).c), 1), std::vector<float>(static_cast<std::size_t>(c), 0.01f), onnx(0.1f, 0, 0, 255));
+  for (std::int64_t c : {16, 32, 32, 64})
+    last = b.conv(last, c, {3, 3, 2, 2, 1, 1}, std::vector<int>(static_cast<std::size_t>(c * 9 * b.at(last).c), 1),
+                  std::vector<float>(static_cast<std::size_t>(c), 0.01f), onnx(0.1f, 0, 0, 255));
   const Graph graph = b.finish();
   const std::vector<Stretch> stretches = plan_stretches(graph, 64);
   ASSERT_GT(stretches.size(), 1u);

@@ -49,12 +49,16 @@ TEST(Validate, Structure) {
   expect_refused({
       {"0 nodes", [](Graph& g) { g.nodes.clear(); }},
       {"10001 nodes", [](Graph& g) { g.nodes.resize(10001); }},
-      {"node 2 'conv2d2' (conv2d) reads a node that does not come before it", on("conv2d2", [](GraphNode& n) { n.inputs[0] = 2; })},
+      {"node 2 'conv2d2' (conv2d) reads a node that does not come before it",
+       on("conv2d2", [](GraphNode& n) { n.inputs[0] = 2; })},
       {"does not come before", on("conv2d2", [](GraphNode& n) { n.inputs[0] = 2147483647; })},
       {"does not come before", on("add5", [](GraphNode& n) { n.inputs[1] = -1; })},
       {"reads a node that does not come before it", on("input0", [](GraphNode& n) { n.inputs = {0}; })},
       {"takes one input", on("conv2d2", [](GraphNode& n) { n.inputs.clear(); })},
-      {"takes one input", on("flatten17", [](GraphNode& n) { n.inputs = {1, 2}; })},
+      {"takes one input", on("flatten17",
+                             [](GraphNode& n) {
+                               n.inputs = {1, 2};
+                             })},
       {"takes two inputs", on("add5", [](GraphNode& n) { n.inputs.pop_back(); })},
       {"takes two inputs", on("add5", [](GraphNode& n) { n.inputs.push_back(3); })},
       {"at least one input", on("concat6", [](GraphNode& n) { n.inputs.clear(); })},
@@ -74,7 +78,8 @@ TEST(Validate, Structure) {
 }
 
 TEST(Validate, Extents) {
-  for (const std::int64_t extent : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{65537}, std::numeric_limits<std::int64_t>::max()})
+  for (const std::int64_t extent :
+       {std::int64_t{0}, std::int64_t{-1}, std::int64_t{65537}, std::numeric_limits<std::int64_t>::max()})
     expect_refused({{"extent out of range", on("input0", [=](GraphNode& n) { n.c = extent; })},
                     {"extent out of range", on("conv2d4", [=](GraphNode& n) { n.h = extent; })}});
   expect_refused({
@@ -96,7 +101,8 @@ TEST(Validate, Extents) {
 TEST(Validate, Geometry) {
   using G = kernels::ConvGeometry;
   for (std::int64_t G::*field : {&G::k, &G::r, &G::s, &G::stride_h, &G::stride_w})
-    for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-3}, std::int64_t{65537}, std::numeric_limits<std::int64_t>::max()})
+    for (const std::int64_t value :
+         {std::int64_t{0}, std::int64_t{-3}, std::int64_t{65537}, std::numeric_limits<std::int64_t>::max()})
       for (const char* name : {"conv2d2", "dwconv2d3", "max_pool7", "avg_pool8"})
         expect_refused({{"geometry out of range", on(name, [=](GraphNode& n) { n.geometry.*field = value; })}});
   for (std::int64_t G::*field : {&G::pad_h, &G::pad_w})
@@ -114,11 +120,15 @@ TEST(Validate, Geometry) {
 
 TEST(Validate, Grids) {
   for (const float scale : {0.0f, -0.0f, -1.0f, kNan, kInfinity, -kInfinity})
-    expect_refused({{"one positive finite scale", on("conv2d2", [=](GraphNode& n) { n.type.grid.scale = {scale}; })},
-                    {"one positive finite scale", on("quantize1", [=](GraphNode& n) { n.type.grid.scale = {scale}; })}});
+    expect_refused(
+        {{"one positive finite scale", on("conv2d2", [=](GraphNode& n) { n.type.grid.scale = {scale}; })},
+         {"one positive finite scale", on("quantize1", [=](GraphNode& n) { n.type.grid.scale = {scale}; })}});
   expect_refused({
       {"one positive finite scale", on("conv2d2", [](GraphNode& n) { n.type.grid.scale.clear(); })},
-      {"one positive finite scale", on("conv2d2", [](GraphNode& n) { n.type.grid.scale = {1.0f, 1.0f}; })},
+      {"one positive finite scale", on("conv2d2",
+                                       [](GraphNode& n) {
+                                         n.type.grid.scale = {1.0f, 1.0f};
+                                       })},
       {"neither s8 nor u8", grid("conv2d2", onnx(1, 0, 0, 256))},
       {"neither s8 nor u8", grid("conv2d2", onnx(1, 0, -129, 127))},
       {"neither s8 nor u8", grid("conv2d2", onnx(1, 0, -1, 128))},
@@ -135,7 +145,8 @@ TEST(Validate, Grids) {
   expect_refused(
       {
           {"paddle rule does not know", on("conv2d2", [](GraphNode& n) { n.type.grid.zero_point = 1; })},
-          {"paddle rule does not know", on("conv2d2", [](GraphNode& n) { n.type.grid.lo = n.clamp_lo = 0, n.type.grid.hi = 255; })},
+          {"paddle rule does not know",
+           on("conv2d2", [](GraphNode& n) { n.type.grid.lo = n.clamp_lo = 0, n.type.grid.hi = 255; })},
           {"paddle rule does not know", on("quantize1", [](GraphNode& n) { n.type.grid.lo = n.clamp_lo = -128; })},
           {"paddle rule does not know", grid("quantize1", paddle(1, 0))},
           {"too small for a step", grid("quantize1", paddle(1e-45f, 127))},
@@ -146,7 +157,10 @@ TEST(Validate, Grids) {
 TEST(Validate, Types) {
   const auto floats = [](GraphNode& n) { n.type = {}; };
   expect_refused({
-      {"must be floats", on("input0", [](GraphNode& n) { n.type = {true, onnx(1, 0, 0, 255)}, n.clamp_hi = 255; })},
+      {"must be floats", on("input0",
+                            [](GraphNode& n) {
+                              n.type = {true, onnx(1, 0, 0, 255)}, n.clamp_hi = 255;
+                            })},
       {"from floats to codes", on("quantize1", floats)},
       {"from floats to codes", on("quantize16", [](GraphNode& n) { n.inputs[0] = 1; })},
       {"from codes to floats", on("dequantize9", [](GraphNode& n) { n.inputs[0] = 0; })},
@@ -171,26 +185,41 @@ TEST(Validate, Types) {
 TEST(Validate, Weights) {
   expect_refused({
       {"weights of another shape or type", on("conv2d2", [](GraphNode& n) { n.weight = {}; })},
-      {"weights of another shape or type", on("conv2d2", [](GraphNode& n) { n.weight = Tensor::zeros({7, 3, 3, 4}, DType::s8); })},
-      {"weights of another shape or type", on("conv2d2", [](GraphNode& n) { n.weight = Tensor::zeros({7, 27}, DType::s8); })},
-      {"weights of another shape or type", on("conv2d2", [](GraphNode& n) { n.weight = Tensor::zeros({7, 3, 3, 3}, DType::u8); })},
-      {"weights of another shape or type", on("dwconv2d3", [](GraphNode& n) { n.weight = Tensor::zeros({7, 3, 2, 7}, DType::s8); })},
+      {"weights of another shape or type", on("conv2d2",
+                                              [](GraphNode& n) {
+                                                n.weight = Tensor::zeros({7, 3, 3, 4}, DType::s8);
+                                              })},
+      {"weights of another shape or type", on("conv2d2",
+                                              [](GraphNode& n) {
+                                                n.weight = Tensor::zeros({7, 27}, DType::s8);
+                                              })},
+      {"weights of another shape or type", on("conv2d2",
+                                              [](GraphNode& n) {
+                                                n.weight = Tensor::zeros({7, 3, 3, 3}, DType::u8);
+                                              })},
+      {"weights of another shape or type", on("dwconv2d3",
+                                              [](GraphNode& n) {
+                                                n.weight = Tensor::zeros({7, 3, 2, 7}, DType::s8);
+                                              })},
       {"weight of -128", on("conv2d2", [](GraphNode& n) { n.weight.data<std::int8_t>()[100] = -128; })},
       {"a weight step per channel", on("conv2d2", [](GraphNode& n) { n.weight_step.clear(); })},
       {"a weight step per channel", on("conv2d2", [](GraphNode& n) { n.weight_step.pop_back(); })},
       {"a bias per channel or none", on("conv2d2", [](GraphNode& n) { n.bias.push_back(0); })},
       {"two biases", on("conv2d2", [](GraphNode& n) { n.float_bias.resize(7); })},
       {"float bias under the onnx rule", on("conv2d2", [](GraphNode& n) { n.bias.clear(), n.float_bias.resize(7); })},
-      {"multiplier that is not finite", on("conv2d2", [](GraphNode& n) { n.type.grid.scale[0] = 1e-4f, n.weight_step[6] = 3e38f; })},
+      {"multiplier that is not finite",
+       on("conv2d2", [](GraphNode& n) { n.type.grid.scale[0] = 1e-4f, n.weight_step[6] = 3e38f; })},
       {"multiplier that is too large", on("add5", [](GraphNode& n) { n.type.grid.scale[0] = 1e-40f; })},
       {"multiplier that is not finite", on("avg_pool8", [](GraphNode& n) { n.type.grid.scale[0] = 1e-45f; })},
-      {"zero point under the paddle rule", on("dwconv2d3", [](GraphNode& n) { n.rule = QuantRule::paddle, n.bias.clear(); })},
+      {"zero point under the paddle rule",
+       on("dwconv2d3", [](GraphNode& n) { n.rule = QuantRule::paddle, n.bias.clear(); })},
   });
   for (const float step : {0.0f, -1.0f, kNan, kInfinity})
     expect_refused({{"positive finite weight steps", on("conv2d2", [=](GraphNode& n) { n.weight_step[3] = step; })}});
   expect_refused(
       {
-          {"integer bias under the paddle rule", on("conv2d2", [](GraphNode& n) { n.float_bias.clear(), n.bias.resize(7); })},
+          {"integer bias under the paddle rule",
+           on("conv2d2", [](GraphNode& n) { n.float_bias.clear(), n.bias.resize(7); })},
           {"bias that is not finite", on("conv2d2", [](GraphNode& n) { n.float_bias[6] = kNan; })},
           {"bias that is not finite", on("conv2d2", [](GraphNode& n) { n.float_bias[6] = kInfinity; })},
           {"a bias per channel or none", on("conv2d2", [](GraphNode& n) { n.float_bias.pop_back(); })},
@@ -201,7 +230,8 @@ TEST(Validate, Weights) {
 /// 1x1 conv over `depth` u8 channels of zero point 0, all weights `weight`.
 Graph deep_conv(std::int64_t depth, int weight, std::int32_t bias) {
   Builder b(1, 1, depth);
-  const int conv = b.conv(b.quantize(0, onnx(1e-6f, 0, 0, 255)), 1, {}, std::vector<int>(static_cast<std::size_t>(depth), weight), {1e-6f});
+  const int conv = b.conv(b.quantize(0, onnx(1e-6f, 0, 0, 255)), 1, {},
+                          std::vector<int>(static_cast<std::size_t>(depth), weight), {1e-6f});
   b.at(conv).bias = {bias};
   return b.finish();
 }
@@ -231,21 +261,27 @@ TEST(Validate, SumsOfAveragesFitInt32) {
 TEST(AccumulatorBound, IsWhatTheWorstPictureReaches) {
   std::mt19937 random(3);
   for (int round = 0; round < 200; ++round) {
-    const std::int32_t lo = static_cast<std::int32_t>(random() % 8) - 6, hi = lo + static_cast<std::int32_t>(random() % 7);
-    const QuantParams grid = onnx(1, lo + static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(hi - lo + 1)), lo, hi);
+    const std::int32_t lo = static_cast<std::int32_t>(random() % 8) - 6,
+                       hi = lo + static_cast<std::int32_t>(random() % 7);
+    const QuantParams grid =
+        onnx(1, lo + static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(hi - lo + 1)), lo, hi);
     GraphNode node;
     std::vector<std::int8_t> weight;
     for (int i = 0; i < 6; ++i) weight.push_back(static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127));
     node.weight = Tensor::from({2, 1, 1, 3}, weight);
-    if (round % 2 == 0) node.bias = {static_cast<std::int32_t>(random() % 2001) - 1000, static_cast<std::int32_t>(random() % 2001) - 1000};
+    if (round % 2 == 0)
+      node.bias = {static_cast<std::int32_t>(random() % 2001) - 1000,
+                   static_cast<std::int32_t>(random() % 2001) - 1000};
     for (std::int64_t channel = 0; channel < 2; ++channel) {
       std::int64_t worst = 0;
       for (int x = lo; x <= hi; ++x)
         for (int y = lo; y <= hi; ++y)
           for (int z = lo; z <= hi; ++z) {
             const std::int8_t* w = weight.data() + channel * 3;
-            const std::int64_t a = (x - grid.zero_point) * w[0] + (y - grid.zero_point) * w[1] + (z - grid.zero_point) * w[2];
-            worst = std::max(worst, std::abs(a + (node.bias.empty() ? 0 : node.bias[static_cast<std::size_t>(channel)])));
+            const std::int64_t a =
+                (x - grid.zero_point) * w[0] + (y - grid.zero_point) * w[1] + (z - grid.zero_point) * w[2];
+            worst =
+                std::max(worst, std::abs(a + (node.bias.empty() ? 0 : node.bias[static_cast<std::size_t>(channel)])));
           }
       ASSERT_EQ(accumulator_bound(node, grid, channel), worst) << grid.str();
     }

@@ -27,7 +27,8 @@ class Branches : public nn::Module {
     stem_ = register_module("stem", std::make_shared<nn::ConvBnAct>(options(3, 8, 3, 2), ops::Activation::relu6));
     largest_ = register_module("largest", std::make_shared<nn::MaxPool2d>(ops::Pool2dArgs{3, 2, 2, 1, 1, 1}));
     left_ = register_module("left", std::make_shared<nn::ConvBnAct>(options(8, 5, 1, 1), ops::Activation::relu));
-    right_ = register_module("right", std::make_shared<nn::ConvBnAct>(options(8, 8, 3, 1, true), ops::Activation::none));
+    right_ =
+        register_module("right", std::make_shared<nn::ConvBnAct>(options(8, 8, 3, 1, true), ops::Activation::none));
     join_ = register_module("join", std::make_shared<nn::Concat>());
     point_ = register_module("point", std::make_shared<nn::Conv2d>(options(13, 8, 1, 1)));
     sum_ = register_module("sum", std::make_shared<nn::Add>());
@@ -44,9 +45,11 @@ class Branches : public nn::Module {
   }
 
  private:
-  static nn::Conv2dOptions options(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, bool depthwise = false) {
+  static nn::Conv2dOptions options(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                                   bool depthwise = false) {
     nn::Conv2dOptions o;
-    o.in_channels = in, o.out_channels = out, o.kernel_h = o.kernel_w = kernel, o.stride = stride, o.padding = kernel / 2, o.depthwise = depthwise;
+    o.in_channels = in, o.out_channels = out, o.kernel_h = o.kernel_w = kernel, o.stride = stride,
+    o.padding = kernel / 2, o.depthwise = depthwise;
     return o;
   }
   std::shared_ptr<nn::ConvBnAct> stem_, left_, right_;
@@ -88,7 +91,8 @@ class Dump : public testing::TestWithParam<Scheme> {
   void dump(const std::string& name, nn::Module& model) {
     const char* root = std::getenv("OCTET_DUMP_DIR");
     const octet::test::TempFolder temporary;
-    const std::filesystem::path folder = (root != nullptr ? std::filesystem::path(root) : temporary.path()) / (name + "_" + name_of(GetParam()));
+    const std::filesystem::path folder =
+        (root != nullptr ? std::filesystem::path(root) : temporary.path()) / (name + "_" + name_of(GetParam()));
     std::filesystem::create_directories(folder);
     QuantConfig config;
     config.scheme = GetParam();

@@ -64,13 +64,16 @@ const R* device_row(std::span<const R> rows, const char* pass, const char* dtype
 template <class R>
 const R& reference_row(std::span<const R> rows, const char* pass, const char* dtypes) {
   for (const R& row : rows)
-    if (kernels::same_text(row.pass, pass) && kernels::same_text(row.dtypes, dtypes) && kernels::same_text(row.impl, "reference")) return row;
+    if (kernels::same_text(row.pass, pass) && kernels::same_text(row.dtypes, dtypes) &&
+        kernels::same_text(row.impl, "reference"))
+      return row;
   throw std::runtime_error(std::string("no reference row for ") + pass);
 }
 
 /// The reference row here, and the device's row there, each on its own pointers.
 template <class R, class Problem, class Pointers>
-void run_both(std::span<const R> rows, const char* pass, const Problem& p, const Pointers& here, const Pointers& there) {
+void run_both(std::span<const R> rows, const char* pass, const Problem& p, const Pointers& here,
+              const Pointers& there) {
   reference_row(rows, pass, "f32").run(p, here, {});
   const R* row = device_row(rows, pass, "f32", p);
   ASSERT_NE(row, nullptr);
@@ -78,11 +81,13 @@ void run_both(std::span<const R> rows, const char* pass, const Problem& p, const
 }
 
 /// |a - b| <= epsilon · (bound of the terms' magnitudes), element by element; NaN equals NaN.
-inline void expect_near(const std::vector<float>& wanted, const std::vector<float>& got, double tolerance, const std::string& what) {
+inline void expect_near(const std::vector<float>& wanted, const std::vector<float>& got, double tolerance,
+                        const std::string& what) {
   ASSERT_EQ(wanted.size(), got.size()) << what;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (std::isnan(wanted[i]) && std::isnan(got[i])) continue;
-    ASSERT_LE(std::fabs(double{wanted[i]} - got[i]), tolerance * std::max(1.0, std::fabs(double{wanted[i]}))) << what << ", element " << i;
+    ASSERT_LE(std::fabs(double{wanted[i]} - got[i]), tolerance * std::max(1.0, std::fabs(double{wanted[i]})))
+        << what << ", element " << i;
   }
 }
 /// Equal bits, any NaN for any NaN.
@@ -90,7 +95,8 @@ inline void expect_same(const std::vector<float>& wanted, const std::vector<floa
   ASSERT_EQ(wanted.size(), got.size()) << what;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (std::isnan(wanted[i]) && std::isnan(got[i])) continue;
-    ASSERT_TRUE(wanted[i] == got[i] && std::signbit(wanted[i]) == std::signbit(got[i])) << what << ", element " << i << ": " << wanted[i] << " became " << got[i];
+    ASSERT_TRUE(wanted[i] == got[i] && std::signbit(wanted[i]) == std::signbit(got[i]))
+        << what << ", element " << i << ": " << wanted[i] << " became " << got[i];
   }
 }
 

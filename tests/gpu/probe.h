@@ -4,11 +4,11 @@
 
 namespace octet::test {
 
-#define OCTET_PROBES(form)                                                                       \
-  void reverse_blocks_##form(const float* from, float* to, std::size_t count, void* stream);     \
-  void warp_sums_##form(const float* from, float* to, std::size_t warps, void* stream);          \
-  void count_votes_##form(const int* votes, int* to, std::size_t blocks, void* stream);          \
-  void lonely_barrier_##form(int* to, void* stream);                                             \
+#define OCTET_PROBES(form)                                                                   \
+  void reverse_blocks_##form(const float* from, float* to, std::size_t count, void* stream); \
+  void warp_sums_##form(const float* from, float* to, std::size_t warps, void* stream);      \
+  void count_votes_##form(const int* votes, int* to, std::size_t blocks, void* stream);      \
+  void lonely_barrier_##form(int* to, void* stream);                                         \
   void add_atomically_##form(const float* from, float* to, std::size_t count, void* stream);
 OCTET_PROBES(cuda)
 OCTET_PROBES(emulated)

@@ -159,8 +159,11 @@ TEST_F(GpuConvBn, TheMappedSourceIsKept) {
     const Floats kept = x.values();
     const std::size_t channels = in.scale.size();
     for (std::size_t i = 0; i < kept.size(); ++i)
-      ASSERT_EQ(kept[i], activate(std::fma(in.src[i], in.scale[i % channels], in.shift[i % channels]), Activation::relu6)) << i;
-    test::expect_same(run_there(room, "bwd", c, in).d_weight, run_there(room, "bwd", c, in, "f32", x).d_weight, "d_weight");
+      ASSERT_EQ(kept[i],
+                activate(std::fma(in.src[i], in.scale[i % channels], in.shift[i % channels]), Activation::relu6))
+          << i;
+    test::expect_same(run_there(room, "bwd", c, in).d_weight, run_there(room, "bwd", c, in, "f32", x).d_weight,
+                      "d_weight");
     // What lies there is what counts.
     Buffer<float> zeros(Floats(in.src.size(), 0.0f));
     for (const float d : run_there(room, "bwd", c, in, "f32", zeros).d_weight) ASSERT_EQ(d, 0.0f);
@@ -169,8 +172,9 @@ TEST_F(GpuConvBn, TheMappedSourceIsKept) {
 
 TEST_F(GpuConvBn, Bf16IsNearItsReference) {
   std::uint64_t seed = 70;
-  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1), geometry(2, 9, 36, 140, 1, 1),
-                                geometry(9, 1, 260, 64, 1, 1), geometry(2, 6, 3, 8, 3, 2), geometry(1, 7, 4, 20, 3, 1)})
+  for (const ConvGeometry& g : {geometry(1, 1, 1, 1, 1, 1), geometry(3, 2, 5, 7, 1, 1), geometry(2, 5, 8, 12, 1, 1),
+                                geometry(2, 9, 36, 140, 1, 1), geometry(9, 1, 260, 64, 1, 1),
+                                geometry(2, 6, 3, 8, 3, 2), geometry(1, 7, 4, 20, 3, 1)})
     for (const bool quantized : {false, true}) {
       ConvBnCase c;
       c.problem.geometry = g, c.problem.mapped = true, c.problem.act = Activation::relu;

@@ -81,9 +81,13 @@ class LateBackend : public gpu::Backend {
   std::string description() const override { return "late"; }
   void* take(std::size_t bytes) override { return std::malloc(bytes); }
   void give(void* memory) override { std::free(memory); }
-  void* take_pinned(std::size_t bytes) override { return pinned_left == 0 ? nullptr : (--pinned_left, ++pinned_out, std::malloc(bytes)); }
+  void* take_pinned(std::size_t bytes) override {
+    return pinned_left == 0 ? nullptr : (--pinned_left, ++pinned_out, std::malloc(bytes));
+  }
   void give_pinned(void* memory) override { --pinned_out, std::free(memory); }
-  void copy_from_host(void* to, const void* from, std::size_t bytes) override { late.push_back([=] { std::memcpy(to, from, bytes); }); }
+  void copy_from_host(void* to, const void* from, std::size_t bytes) override {
+    late.push_back([=] { std::memcpy(to, from, bytes); });
+  }
   void copy_to_host(void* to, const void* from, std::size_t bytes) override { copy_from_host(to, from, bytes); }
   void copy(void*, const void*, std::size_t) override {}
   void zero(void*, std::size_t) override {}
@@ -133,7 +137,9 @@ TEST_F(GpuDevice, TheHostCannotReadItsMemory) {
 TEST_F(GpuDevice, GradientsAddUpThere) {
   const Variable x(Tensor::full({3}, 2, DType::f32, Device::cuda), true);
   record("twice", {}, {x, x}, Tensor::zeros({3}, DType::f32, Device::cuda),
-         [](const Tensor& d, const std::vector<bool>&) { return std::vector<Tensor>{d, d}; })
+         [](const Tensor& d, const std::vector<bool>&) {
+           return std::vector<Tensor>{d, d};
+         })
       .backward(Tensor::full({3}, 1.5, DType::f32, Device::cuda));
   EXPECT_EQ(x.grad().at(2), 3);
 }
@@ -188,7 +194,8 @@ TEST_F(GpuDevice, AGraphKeepsTheMemoryThatItWorksIn) {
       kept = Tensor::full(shape, 4, DType::f32, Device::cuda);
       to.copy_from(again);
     });
-    const Tensor others[] = {Tensor::full(shape, 7, DType::f32, Device::cuda), Tensor::full(shape, 8, DType::f32, Device::cuda)};
+    const Tensor others[] = {Tensor::full(shape, 7, DType::f32, Device::cuda),
+                             Tensor::full(shape, 8, DType::f32, Device::cuda)};
     for (const Tensor& other : others) EXPECT_NE(other.raw(), within);
     graph.launch();
     EXPECT_EQ(to.at(kCount - 1), 3);
@@ -220,7 +227,9 @@ TEST_F(GpuEmulator, BarriersLetAllThreadsWriteFirst) {
     Buffer<float> source(from), to(count);
     test::reverse_blocks_emulated(source, to, count, nullptr);
     auto wanted = from;
-    for (std::size_t i = 0; i < count; i += 64) std::reverse(wanted.begin() + static_cast<std::ptrdiff_t>(i), wanted.begin() + static_cast<std::ptrdiff_t>(std::min(count, i + 64)));
+    for (std::size_t i = 0; i < count; i += 64)
+      std::reverse(wanted.begin() + static_cast<std::ptrdiff_t>(i),
+                   wanted.begin() + static_cast<std::ptrdiff_t>(std::min(count, i + 64)));
     EXPECT_EQ(to.values(), wanted);
   }
 }

@@ -12,8 +12,10 @@ class GpuEltwise : public test::OnDevice {};
 /// Runs both rows and demands equal bits: each element is one operation or one FMA.
 void expect_equal(const char* pass, const EltwiseProblem& problem, std::uint64_t seed, bool with_b) {
   const auto count = static_cast<std::size_t>(problem.count);
-  auto a = hostile::random_values<float>(problem.count, seed, -3, 8), b = hostile::random_values<float>(problem.count, seed + 1, -3, 8);
-  const auto scale = hostile::random_values<float>(problem.c, seed + 2), shift = hostile::random_values<float>(problem.c, seed + 3);
+  auto a = hostile::random_values<float>(problem.count, seed, -3, 8),
+       b = hostile::random_values<float>(problem.count, seed + 1, -3, 8);
+  const auto scale = hostile::random_values<float>(problem.c, seed + 2),
+             shift = hostile::random_values<float>(problem.c, seed + 3);
   a[0] = std::nanf("");
   b[count / 2] = INFINITY;
   std::vector<float> wanted(count);
@@ -33,7 +35,8 @@ TEST_F(GpuEltwise, EveryPassHasTheReferencesBits) {
   std::uint64_t seed = 1;
   for (const char* pass : {"add_fwd", "mul_fwd", "act_fwd", "act_bwd", "channel_fma_fwd"})
     for (std::int64_t count : {1, 31, 32, 33, 256, 257, 10007})
-      for (Activation act : {Activation::none, Activation::relu, Activation::relu6}) expect_equal(pass, {count, 1, act}, seed++, true);
+      for (Activation act : {Activation::none, Activation::relu, Activation::relu6})
+        expect_equal(pass, {count, 1, act}, seed++, true);
 }
 
 TEST_F(GpuEltwise, ChannelsRepeat) {

@@ -86,7 +86,8 @@ TEST_F(GpuEngine, EveryOpGivesTheProcessorsValues) {
 TEST_F(GpuEngine, ABatchMayBeLargerThanATile) {
   Builder b(2, 2, 3);
   const int codes = b.quantize(0, onnx(1.0f / 127, 3, -127, 127));
-  b.conv(codes, 2, {2, 2}, {1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2}, {0.5f, 0.25f});
+  b.conv(codes, 2, {2, 2}, {1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 1, 2},
+         {0.5f, 0.25f});
   const Graph graph = b.finish();
   const Engine here(graph), there(graph, Device::cuda);
   const Tensor pictures = random_pictures(1024 + 13, graph);
@@ -167,7 +168,8 @@ TEST_F(GpuEngine, TheInputMayBeTheOutput) {
 /// Largest difference in parts of the largest value.
 double difference(const Tensor& a, const Tensor& b) {
   double largest = 0, apart = 0;
-  for (std::int64_t i = 0; i < a.numel(); ++i) largest = std::max(largest, std::fabs(a.at(i))), apart = std::max(apart, std::fabs(a.at(i) - b.at(i)));
+  for (std::int64_t i = 0; i < a.numel(); ++i)
+    largest = std::max(largest, std::fabs(a.at(i))), apart = std::max(apart, std::fabs(a.at(i) - b.at(i)));
   return apart / largest;
 }
 
@@ -180,7 +182,8 @@ TEST_F(GpuEngine, NetsOfFloatsRunThere) {
     NamedTensors wanted, got;
     EXPECT_LT(difference(here.run(pictures, &wanted), there.run(pictures, &got)), 1e-4) << net->kind();
     ASSERT_EQ(wanted.size(), got.size());
-    for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_LT(difference(wanted[i].second, got[i].second), 1e-4) << wanted[i].first;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      EXPECT_LT(difference(wanted[i].second, got[i].second), 1e-4) << wanted[i].first;
   }
 }
 

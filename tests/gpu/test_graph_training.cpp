@@ -26,9 +26,10 @@ class GpuGraphTraining : public test::OnDevice {};
 /// A convolution, a depthwise one and a linear layer; dropout draws on the host.
 std::shared_ptr<nn::Module> net(Device device = Device::cuda, bool with_dropout = false) {
   const nn::DeviceScope there(device);
-  std::vector<std::shared_ptr<nn::Module>> layers{std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{3, 8, 3, 3, 4, 1, false, false}, ops::Activation::relu),
-                                                  std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{8, 8, 3, 3, 1, 1, false, true}, ops::Activation::relu),
-                                                  std::make_shared<nn::GlobalAvgPool>(), std::make_shared<nn::Flatten>()};
+  std::vector<std::shared_ptr<nn::Module>> layers{
+      std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{3, 8, 3, 3, 4, 1, false, false}, ops::Activation::relu),
+      std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{8, 8, 3, 3, 1, 1, false, true}, ops::Activation::relu),
+      std::make_shared<nn::GlobalAvgPool>(), std::make_shared<nn::Flatten>()};
   if (with_dropout) layers.push_back(std::make_shared<nn::Dropout>(0.1, 5));
   layers.push_back(std::make_shared<nn::Linear>(8, 4));
   auto made = std::make_shared<nn::Sequential>(layers);
@@ -92,14 +93,17 @@ Outcome fit(const std::shared_ptr<nn::Module>& model, const optim::FitOptions& o
 class OneByOne {
  public:
   explicit OneByOne(const nn::Module& model) : parameters_(model.parameters()) {
-    for (const Variable& p : parameters_) velocities_.push_back(Tensor::zeros(p.shape(), DType::f32, p.value().device()));
+    for (const Variable& p : parameters_)
+      velocities_.push_back(Tensor::zeros(p.shape(), DType::f32, p.value().device()));
   }
   void step(double lr) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       Variable& p = parameters_[i];
       kernels::dispatch(kernels::momentum_rows(), "momentum", "f32",
-                        kernels::MomentumProblem{p.value().numel(), lr, kMomentum.momentum, kMomentum.weight_decay, kMomentum.nesterov},
-                        kernels::MomentumPointers{p.grad().raw(), velocities_[i].raw(), p.value().raw()}, kernels::context_of(Device::cuda));
+                        kernels::MomentumProblem{p.value().numel(), lr, kMomentum.momentum, kMomentum.weight_decay,
+                                                 kMomentum.nesterov},
+                        kernels::MomentumPointers{p.grad().raw(), velocities_[i].raw(), p.value().raw()},
+                        kernels::context_of(Device::cuda));
       p.zero_grad();
     }
   }
@@ -142,7 +146,8 @@ void expect_equal(const optim::Scores& a, const optim::Scores& b) {
 
 TEST_F(GpuGraphTraining, RecordedStepsHaveTheBitsOfStepsByHand) {
   for (const bool with_dropout : {false, true}) {
-    const Outcome wanted = by_hand(net(Device::cuda, with_dropout), 3), got = fit(net(Device::cuda, with_dropout), options_of(3));
+    const Outcome wanted = by_hand(net(Device::cuda, with_dropout), 3),
+                  got = fit(net(Device::cuda, with_dropout), options_of(3));
     EXPECT_EQ(wanted.crc, got.crc) << with_dropout;
     ASSERT_EQ(got.result.epochs.size(), 3u);
     for (std::size_t i = 0; i < 3; ++i) expect_equal(wanted.result.epochs[i], got.result.epochs[i]);
@@ -163,7 +168,8 @@ TEST_F(GpuGraphTraining, ReportsChangeNothing) {
     EXPECT_EQ(seldom.steps[i].lr, often.steps[i].lr);
     EXPECT_GT(seldom.steps[i].step_ms, 0);
   }
-  for (std::size_t i = 5; i < 9; ++i) EXPECT_EQ(seldom.steps[i].scores.pictures, 0) << "nothing is known of the new epoch yet";
+  for (std::size_t i = 5; i < 9; ++i)
+    EXPECT_EQ(seldom.steps[i].scores.pictures, 0) << "nothing is known of the new epoch yet";
 }
 
 TEST_F(GpuGraphTraining, AResumedRunHasTheSameBits) {
@@ -212,8 +218,10 @@ std::vector<quant::QuantConfig> quantizers() {
   std::vector<quant::QuantConfig> all(13);
   all[1].scheme = quant::Scheme::paddle;
   all[2].weight_preprocess_type = all[2].activation_preprocess_type = quant::Preprocess::pact;
-  all[3].weight_quantize_type = WeightQuantize::channel_wise_lsq, all[3].activation_quantize_type = ActivationQuantize::lsq;
-  all[4].weight_quantize_type = WeightQuantize::abs_max, all[4].activation_quantize_type = ActivationQuantize::range_abs_max, all[4].window_size = 3;
+  all[3].weight_quantize_type = WeightQuantize::channel_wise_lsq,
+  all[3].activation_quantize_type = ActivationQuantize::lsq;
+  all[4].weight_quantize_type = WeightQuantize::abs_max,
+  all[4].activation_quantize_type = ActivationQuantize::range_abs_max, all[4].window_size = 3;
   all[5].activation_quantize_type = ActivationQuantize::abs_max, all[5].weight_bits = 4, all[5].activation_bits = 3;
   all[6].weight_quantize_type = WeightQuantize::channel_wise_percentile, all[6].weight_percentile = 90;
   all[6].ste = quant::Ste::plain;
@@ -223,7 +231,8 @@ std::vector<quant::QuantConfig> quantizers() {
   all[10].activation_quantize_type = ActivationQuantize::mse, all[10].activation_bits = 4;
   all[11].weight_quantize_type = WeightQuantize::sawb, all[11].ste = quant::Ste::ewgs;
   all[11].weight_power_of_two = all[11].activation_power_of_two = true;
-  all[12].weight_preprocess_type = quant::Preprocess::dorefa, all[12].activation_quantize_type = ActivationQuantize::dorefa;
+  all[12].weight_preprocess_type = quant::Preprocess::dorefa,
+  all[12].activation_quantize_type = ActivationQuantize::dorefa;
   return all;
 }
 
@@ -238,7 +247,8 @@ TEST_F(GpuGraphTraining, QuantizedStepsAreRecordedToo) {
 }
 
 /// A fit of a quantized net with the methods that its configuration asks for.
-std::shared_ptr<nn::Module> fit_with_methods(const quant::QuantConfig& config, const optim::FitOptions& options, optim::ScheduleKind schedule, std::int64_t stop_at = 0,
+std::shared_ptr<nn::Module> fit_with_methods(const quant::QuantConfig& config, const optim::FitOptions& options,
+                                             optim::ScheduleKind schedule, std::int64_t stop_at = 0,
                                              Outcome* outcome = nullptr) {
   const auto model = quantized_net(config);
   optim::Trainer trainer(model);
@@ -263,7 +273,8 @@ std::vector<quant::QuantConfig> methods() {
     config.weight_bits = 3, config.activation_bits = 4;
     config.oscillation_threshold = 0.05, config.oscillation_threshold_end = 0.02, config.oscillation_momentum = 0.1;
   }
-  all[1].weight_quantize_type = quant::WeightQuantize::channel_wise_lsq, all[1].activation_quantize_type = quant::ActivationQuantize::lsq;
+  all[1].weight_quantize_type = quant::WeightQuantize::channel_wise_lsq,
+  all[1].activation_quantize_type = quant::ActivationQuantize::lsq;
   all[2].batch_norm = quant::BatchNormMode::folded, all[2].weight_quantize_type = quant::WeightQuantize::abs_max;
   all[2].dampening = 0.1, all[2].distill = 0.5;
   return all;
@@ -307,7 +318,8 @@ TEST_F(GpuGraphTraining, FrozenStatisticsAreRecordedAnew) {
     std::vector<float> all;
     for (const auto& [name, tensor] : model.named_buffers()) {
       const Tensor here = tensor.to(Device::cpu);
-      for (std::int64_t i = 0; name.find("running") != std::string::npos && i < here.numel(); ++i) all.push_back(static_cast<float>(here.at(i)));
+      for (std::int64_t i = 0; name.find("running") != std::string::npos && i < here.numel(); ++i)
+        all.push_back(static_cast<float>(here.at(i)));
     }
     return all;
   };
@@ -322,7 +334,9 @@ TEST_F(GpuGraphTraining, FreezingLeavesQuantizingToTheForwardPass) {
   const quant::QuantConfig config = methods()[0];
   const auto model = quantized_net(config);
   const auto& conv = *model->named_modules()[2].second;
-  const auto has_target = [&] { return conv.slot("weight_transform")->weight_target(nn::weight_of(conv).value()).has_value(); };
+  const auto has_target = [&] {
+    return conv.slot("weight_transform")->weight_target(nn::weight_of(conv).value()).has_value();
+  };
   struct Watcher : optim::Callback {
     explicit Watcher(std::function<bool()> look) : has_target(std::move(look)) {}
     void on_step(const Progress&) override { EXPECT_FALSE(has_target()); }
@@ -375,7 +389,8 @@ TEST_F(GpuGraphTraining, AWarmStepOfLossMethodsCopiesNothing) {
       }
     }
   }
-  EXPECT_GE(steps.launches(), 2 + 5 + 5) << "the first step of a size is not recorded, nor one behind observers that start";
+  EXPECT_GE(steps.launches(), 2 + 5 + 5)
+      << "the first step of a size is not recorded, nor one behind observers that start";
 }
 
 /// What an update left for the quantizers is theirs alone while the steps live.

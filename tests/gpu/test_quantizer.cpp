@@ -15,11 +15,10 @@ using test::expect_same;
 
 class GpuQuantizer : public test::OnDevice {};
 
-constexpr ObserverKind kKinds[] = {ObserverKind::abs_max, ObserverKind::moving_average,
-                                   ObserverKind::paddle_moving_average, ObserverKind::range_abs_max,
-                                   ObserverKind::min_max,
-                                   ObserverKind::extremes,
-                                   ObserverKind::range_min_max};
+constexpr ObserverKind kKinds[] = {
+    ObserverKind::abs_max,       ObserverKind::moving_average, ObserverKind::paddle_moving_average,
+    ObserverKind::range_abs_max, ObserverKind::min_max,        ObserverKind::extremes,
+    ObserverKind::range_min_max};
 
 std::vector<float> first_state(ObserverKind kind, std::int64_t window) {
   switch (kind) {
@@ -75,8 +74,7 @@ void expect_equal_course(ObserverKind kind, std::int64_t window, bool with_top, 
     expect_same(state, state_there.values(), what + " state");
     expect_same(step, step_there.values(), what + " step");
     expect_same(scale, scale_there.values(), what + " scale");
-    if (batch >= 12 && alpha == nullptr && kind != ObserverKind::range_abs_max &&
-        kind != ObserverKind::range_min_max) {
+    if (batch >= 12 && alpha == nullptr && kind != ObserverKind::range_abs_max && kind != ObserverKind::range_min_max) {
       EXPECT_FALSE(std::isfinite(scale[0])) << what << ": nothing is hidden";
     }
   }

@@ -29,17 +29,22 @@ void expect_same_batch(const data::Batch& wanted, const data::Batch& got, const 
 
 TEST_F(GpuResident, EveryBatchHasTheBitsOfTheLoaders) {
   const data::Dataset set = noise(23);
-  for (const auto& [augment, cutout] : {std::pair{data::Augment::none, 0}, {data::Augment::crop_flip, 0}, {data::Augment::none, 8}, {data::Augment::crop_flip, 13}})
+  for (const auto& [augment, cutout] : {std::pair{data::Augment::none, 0},
+                                        {data::Augment::crop_flip, 0},
+                                        {data::Augment::none, 8},
+                                        {data::Augment::crop_flip, 13}})
     for (const bool shuffle : {true, false})
       for (const Device device : {Device::cuda, Device::cpu}) {
-        const data::LoaderOptions options{.batch_size = 6, .shuffle = shuffle, .augment = augment, .seed = 9, .cutout = cutout};
+        const data::LoaderOptions options{
+            .batch_size = 6, .shuffle = shuffle, .augment = augment, .seed = 9, .cutout = cutout};
         const data::Loader loader(set, options);
         data::Resident resident(set, options, device);
         ASSERT_EQ(resident.batches_per_epoch(), loader.batches_per_epoch());
         for (const std::uint64_t epoch : {0, 1}) {
           resident.start(epoch);
           for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i)
-            expect_same_batch(loader.make(epoch, i), resident.next(resident.count_of(i)), std::to_string(epoch) + " " + std::to_string(i));
+            expect_same_batch(loader.make(epoch, i), resident.next(resident.count_of(i)),
+                              std::to_string(epoch) + " " + std::to_string(i));
         }
         resident.start(1, 3);
         expect_same_batch(loader.make(1, 3), resident.next(5), "started in the middle");
@@ -86,9 +91,10 @@ void expect_row(const kernels::AugmentProblem& p, bool with_views) {
   for (auto& x : order) x = static_cast<std::int32_t>(random.below(kAll));
   std::vector<kernels::View> views;
   for (std::size_t i = 0; i < order.size(); ++i)
-    views.push_back({static_cast<std::int8_t>(static_cast<int>(random.below(11)) - 5), static_cast<std::int8_t>(i == 3 ? -128 : static_cast<int>(random.below(11)) - 5),
-                     random.below(2) == 1, static_cast<std::int8_t>(static_cast<int>(random.below(11)) - 5), static_cast<std::int8_t>(random.below(8)),
-                     static_cast<std::uint8_t>(random.below(6))});
+    views.push_back({static_cast<std::int8_t>(static_cast<int>(random.below(11)) - 5),
+                     static_cast<std::int8_t>(i == 3 ? -128 : static_cast<int>(random.below(11)) - 5),
+                     random.below(2) == 1, static_cast<std::int8_t>(static_cast<int>(random.below(11)) - 5),
+                     static_cast<std::int8_t>(random.below(8)), static_cast<std::uint8_t>(random.below(6))});
   std::vector<float> values(count * size);
   std::vector<std::int32_t> batch_labels(count);
   Buffer<std::uint8_t> dpictures(pictures);
@@ -98,8 +104,13 @@ void expect_row(const kernels::AugmentProblem& p, bool with_views) {
   const kernels::AugmentRow* row = test::device_row(kernels::augment_rows(), "augment_fwd", "u8f32", p);
   ASSERT_NE(row, nullptr);
   test::reference_row(kernels::augment_rows(), "augment_fwd", "u8f32")
-      .run(p, {pictures.data(), labels.data(), order.data(), with_views ? views.data() : nullptr, with_views ? position.data() : nullptr, values.data(), batch_labels.data()}, {});
-  row->run(p, {dpictures, dlabels, dorder, with_views ? dviews.data() : nullptr, with_views ? dposition.data() : nullptr, dvalues, dbatch},
+      .run(p,
+           {pictures.data(), labels.data(), order.data(), with_views ? views.data() : nullptr,
+            with_views ? position.data() : nullptr, values.data(), batch_labels.data()},
+           {});
+  row->run(p,
+           {dpictures, dlabels, dorder, with_views ? dviews.data() : nullptr, with_views ? dposition.data() : nullptr,
+            dvalues, dbatch},
            kernels::context_of(Device::cuda));
   test::expect_same(values, dvalues.values(), p.str());
   EXPECT_EQ(batch_labels, dbatch.values());
@@ -109,7 +120,9 @@ void expect_row(const kernels::AugmentProblem& p, bool with_views) {
 
 TEST_F(GpuResident, TheRowHasTheReferencesBits) {
   for (const bool with_views : {true, false})
-    for (const kernels::AugmentProblem& p : {kernels::AugmentProblem{3, 32, 32, 3}, {9, 1, 1, 1}, {5, 3, 7, 1}, {2, 5, 9, 4}}) expect_row(p, with_views);
+    for (const kernels::AugmentProblem& p :
+         {kernels::AugmentProblem{3, 32, 32, 3}, {9, 1, 1, 1}, {5, 3, 7, 1}, {2, 5, 9, 4}})
+      expect_row(p, with_views);
 }
 
 }  // namespace

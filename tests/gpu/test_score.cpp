@@ -26,7 +26,8 @@ Case batch_of(std::int64_t pictures, std::int64_t classes, std::uint64_t seed) {
   const float odd[] = {std::nanf(""), INFINITY, -INFINITY};
   for (std::int64_t i = 0; i < pictures * classes; ++i)
     made.logits.push_back(random.below(9) == 0 ? odd[random.below(3)] : static_cast<float>(random.below(7)) - 3);
-  for (std::int64_t i = 0; i < pictures; ++i) made.labels.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(classes))));
+  for (std::int64_t i = 0; i < pictures; ++i)
+    made.labels.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(classes))));
   return made;
 }
 
@@ -51,7 +52,8 @@ ScoreSums device_sums(const std::vector<Case>& all) {
 ScoreSums reference_sums(const std::vector<Case>& all) {
   ScoreSums sums;
   for (const Case& batch : all)
-    test::reference_row(score_rows(), "score_add", "f32").run(batch.problem, {batch.logits.data(), batch.labels.data(), batch.loss.data(), &sums}, {});
+    test::reference_row(score_rows(), "score_add", "f32")
+        .run(batch.problem, {batch.logits.data(), batch.labels.data(), batch.loss.data(), &sums}, {});
   return sums;
 }
 

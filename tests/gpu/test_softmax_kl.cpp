@@ -21,7 +21,8 @@ void expect_equal(const SoftmaxKlProblem& p, const std::vector<float>& logits, c
   Buffer<float> dlogits(logits), dteacher(teacher), ddifference(count), dloss(1), dd_loss(d_loss), dd_logits(count);
   const SoftmaxKlPointers device{dlogits.data(), dteacher.data(), ddifference.data(),
                                  dloss.data(),   dd_loss.data(),  dd_logits.data()};
-  for (const char* pass : {"softmax_kl_fwd", "softmax_kl_bwd"}) test::run_both(softmax_kl_rows(), pass, p, host, device);
+  for (const char* pass : {"softmax_kl_fwd", "softmax_kl_bwd"})
+    test::run_both(softmax_kl_rows(), pass, p, host, device);
   expect_same(difference, ddifference.values(), "difference " + p.str());
   expect_same(loss, dloss.values(), "loss " + p.str());
   expect_same(d_logits, dd_logits.values(), "d_logits " + p.str());

@@ -24,7 +24,8 @@ void expect_equal(const SoftmaxXentProblem& p, const std::vector<float>& logits)
   Buffer<std::int32_t> dlabels(labels);
   const SoftmaxXentPointers device{dlogits.data(), dlabels.data(), dprobabilities.data(),
                                    dloss.data(),   dd_loss.data(), dd_logits.data()};
-  for (const char* pass : {"softmax_xent_fwd", "softmax_xent_bwd"}) test::run_both(softmax_xent_rows(), pass, p, host, device);
+  for (const char* pass : {"softmax_xent_fwd", "softmax_xent_bwd"})
+    test::run_both(softmax_xent_rows(), pass, p, host, device);
   expect_same(probabilities, dprobabilities.values(), "probabilities " + p.str());
   expect_same(loss, dloss.values(), "loss " + p.str());
   expect_same(d_logits, dd_logits.values(), "d_logits " + p.str());

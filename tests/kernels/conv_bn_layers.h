@@ -21,7 +21,7 @@ struct ConvBnRoom {
 struct ConvBnCase {
   ConvBnProblem problem;
   float step = 0.02f;
-  bool statistics = true, extremes = true;     // forward
+  bool statistics = true, extremes = true;          // forward
   bool late = true, d_src = true, d_weight = true;  // backward
   std::string str() const {
     return problem.str() + (statistics ? "" : " no statistics") + (extremes ? "" : " no extremes") +
@@ -38,9 +38,18 @@ inline ConvBnInputs make_inputs(const ConvBnRoom& room, const ConvGeometry& g, s
     return hostile ? mixed_values(count, seed * 16 + stream, 41) : random_values(count, seed * 16 + stream);
   };
   const std::int64_t weights = room.weight_count(g), dst = g.out_pixels() * g.k;
-  ConvBnInputs in{draw(g.n * g.h * g.w * g.c, 1), draw(g.c, 2), draw(g.c, 3), draw(weights, 4), draw(dst, 5),
-                  draw(dst, 6), draw(g.k, 7), draw(g.k, 8), random_values(g.k, seed * 16 + 9, 1e-5, 1e-3), {}};
-  for (float w : random_values(weights, seed * 16 + 10, -127.49, 127.49)) in.codes.push_back(static_cast<std::int8_t>(std::rint(w)));
+  ConvBnInputs in{draw(g.n * g.h * g.w * g.c, 1),
+                  draw(g.c, 2),
+                  draw(g.c, 3),
+                  draw(weights, 4),
+                  draw(dst, 5),
+                  draw(dst, 6),
+                  draw(g.k, 7),
+                  draw(g.k, 8),
+                  random_values(g.k, seed * 16 + 9, 1e-5, 1e-3),
+                  {}};
+  for (float w : random_values(weights, seed * 16 + 10, -127.49, 127.49))
+    in.codes.push_back(static_cast<std::int8_t>(std::rint(w)));
   return in;
 }
 
@@ -50,13 +59,21 @@ struct ConvBnOutputs {
 
 /// Runs `row` (forward or backward); outputs start as rubbish, so that what is not written shows.
 inline ConvBnOutputs run_row(const ConvBnRow& row, const ConvBnCase& c, const ConvBnInputs& in) {
-  const PageEnd<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst), z_dst(in.z_dst);
+  const PageEnd<float> src(in.src), scale(in.scale), shift(in.shift), weight(in.weight), d_dst(in.d_dst),
+      z_dst(in.z_dst);
   const PageEnd<float> slope(in.slope), offset(in.offset), multiplier(in.multiplier);
   const PageEnd<std::int8_t> codes(in.codes);
   const auto rubbish = [](std::size_t count) { return PageEnd<float>(std::vector<float>(count, 7e7f)); };
   const std::size_t k = in.slope.size(), channels = in.scale.size();
-  ConvBnOutputs out{rubbish(in.d_dst.size()), rubbish(k), rubbish(k), rubbish(k), rubbish(k),
-                    rubbish(in.src.size()), rubbish(channels), rubbish(channels), rubbish(in.weight.size())};
+  ConvBnOutputs out{rubbish(in.d_dst.size()),
+                    rubbish(k),
+                    rubbish(k),
+                    rubbish(k),
+                    rubbish(k),
+                    rubbish(in.src.size()),
+                    rubbish(channels),
+                    rubbish(channels),
+                    rubbish(in.weight.size())};
   ConvBnPointers io;
   io.src = src.data(), io.step = c.step, io.weight = weight.data();
   if (c.problem.mapped) io.scale = scale.data(), io.shift = shift.data();

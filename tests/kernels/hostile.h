@@ -34,7 +34,8 @@ class PageEnd {
     const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
     front_ = page + (page - bytes % page) % page;
     mapped_ = front_ + bytes + page;
-    base_ = static_cast<std::uint8_t*>(mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    base_ =
+        static_cast<std::uint8_t*>(mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     if (base_ == MAP_FAILED) throw std::bad_alloc();
     if (mprotect(base_ + front_ + bytes, page, PROT_NONE) != 0) throw std::bad_alloc();
     std::memset(base_, kGuard, front_);
@@ -43,7 +44,10 @@ class PageEnd {
     for (std::size_t i = 0; i < values.size(); ++i) data()[i] = values[i];
   }
   PageEnd(PageEnd&& other) noexcept
-      : base_(std::exchange(other.base_, nullptr)), front_(other.front_), mapped_(other.mapped_), count_(other.count_) {}
+      : base_(std::exchange(other.base_, nullptr)),
+        front_(other.front_),
+        mapped_(other.mapped_),
+        count_(other.count_) {}
   PageEnd& operator=(PageEnd&&) = delete;
   ~PageEnd() {
     if (base_ != nullptr) munmap(base_, mapped_);
@@ -83,9 +87,10 @@ std::vector<T> random_values(std::int64_t count, std::uint64_t seed, double lo =
 template <class T = float>
 std::vector<T> hostile_values() {
   using L = std::numeric_limits<T>;
-  return {L::quiet_NaN(), L::infinity(), -L::infinity(), T(0),          -T(0),  L::denorm_min(), -L::denorm_min(), L::min(),
-          -L::min(),      L::max(),      L::lowest(),    T(0.5),        T(-0.5), T(1.5),         T(-1.5),          T(2.5),
-          T(6),           T(127.5),      T(-127.5),      T(0.49999997), T(1),   T(-1),           T(3.4e-39),       T(1e30)};
+  return {L::quiet_NaN(),   L::infinity(), -L::infinity(), T(0),     -T(0),       L::denorm_min(),
+          -L::denorm_min(), L::min(),      -L::min(),      L::max(), L::lowest(), T(0.5),
+          T(-0.5),          T(1.5),        T(-1.5),        T(2.5),   T(6),        T(127.5),
+          T(-127.5),        T(0.49999997), T(1),           T(-1),    T(3.4e-39),  T(1e30)};
 }
 
 /// random_values with a hostile value at every `every`-th place or so.
@@ -123,7 +128,8 @@ template <class A, class B>
 testing::AssertionResult same_bits(const A& wanted, const B& got) {
   const auto count = static_cast<std::int64_t>(wanted.size());
   if constexpr (requires { got.intact(); }) {
-    if (count != static_cast<std::int64_t>(got.size())) return testing::AssertionFailure() << count << " wanted, " << got.size() << " got";
+    if (count != static_cast<std::int64_t>(got.size()))
+      return testing::AssertionFailure() << count << " wanted, " << got.size() << " got";
     if (!got.intact()) return testing::AssertionFailure() << "bytes before the first element were overwritten";
   }
   return same_bits(wanted.data(), got.data(), count);

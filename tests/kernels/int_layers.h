@@ -52,7 +52,8 @@ inline float draw_multiplier(Random& random, std::int64_t taps) {
 /// Product t of filter k.
 inline int draw_weight(Random& random, Codes codes, std::int64_t k, std::int64_t t) {
   if (codes == Codes::largest) return k % 2 == 0 ? 127 : -127;
-  if (codes == Codes::paired) return (random.below(4) != 0 ? 64 : static_cast<int>(random.below(65))) * (k % 2 == 0 ? 1 : -1);
+  if (codes == Codes::paired)
+    return (random.below(4) != 0 ? 64 : static_cast<int>(random.below(65))) * (k % 2 == 0 ? 1 : -1);
   if (codes == Codes::narrow && random.below(40) != 0) return static_cast<int>(random.below(81)) - 40;
   if (codes != Codes::border) return static_cast<int>(random.below(255)) - 127;
   const int first[] = {64, 127, 1, 100, 65}, second[] = {64, 1, 127, 28, 64};  // the last pair passes 255·128

@@ -56,7 +56,8 @@ void expect_equal(const ConvGeometry& g, std::uint64_t seed, bool biased = true,
 TEST(Conv2dAct, TailsOfRowsAndColumns) {
   std::uint64_t seed = 1;
   for (const std::int64_t n : {1, 2, 5, 6, 7, 13})
-    for (const std::int64_t k : {1, 7, 8, 15, 16, 17, 33}) expect_equal(geometry(n, 1, 19, k, 1, 1, 1, 0), seed++, k % 2 == 0);
+    for (const std::int64_t k : {1, 7, 8, 15, 16, 17, 33})
+      expect_equal(geometry(n, 1, 19, k, 1, 1, 1, 0), seed++, k % 2 == 0);
 }
 
 TEST(Conv2dAct, DepthsAcrossBlocks) {
@@ -80,7 +81,8 @@ TEST(Conv2dAct, RandomGeometries) {
 }
 
 TEST(Conv2dAct, HostileValuesAndNoPictures) {
-  for (std::uint64_t seed = 0; seed < 4; ++seed) expect_equal(geometry(2, 4, 5, 19, 3, 3, 1, 1), seed, seed % 2 == 0, true);
+  for (std::uint64_t seed = 0; seed < 4; ++seed)
+    expect_equal(geometry(2, 4, 5, 19, 3, 3, 1, 1), seed, seed % 2 == 0, true);
   expect_equal(geometry(0, 4, 5, 20, 3, 3, 1, 1), 1);
 }
 

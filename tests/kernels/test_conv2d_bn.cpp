@@ -53,16 +53,17 @@ TEST(Conv2dBn, HostileValues) {
 
 TEST(Conv2dBn, TailsOfEveryTile) {
   for (std::int64_t pixels : {1, 3, 5, 11, 13, 25})
-    for (std::int64_t k : {1, 15, 17, 32, 33, 65}) expect_both(pointwise(pixels, 1 + (pixels * k) % 35, k), static_cast<std::uint64_t>(pixels * 100 + k));
+    for (std::int64_t k : {1, 15, 17, 32, 33, 65})
+      expect_both(pointwise(pixels, 1 + (pixels * k) % 35, k), static_cast<std::uint64_t>(pixels * 100 + k));
 }
 
 TEST(Conv2dBn, ChunksAndBlocks) {
   expect_both(pointwise(1024, 8, 5), 1);
   expect_both(pointwise(1025, 3, 70), 2);
-  expect_both(pointwise(4096 + 300, 9, 66), 3);   // five chunks, by columns
-  expect_both(pointwise(9000, 7, 20), 4);         // by chunks
+  expect_both(pointwise(4096 + 300, 9, 66), 3);  // five chunks, by columns
+  expect_both(pointwise(9000, 7, 20), 4);        // by chunks
   expect_both(pointwise(17000, 33, 9), 5);
-  expect_both(pointwise(60, 1030, 70), 6);        // several blocks of depth
+  expect_both(pointwise(60, 1030, 70), 6);  // several blocks of depth
   expect_both(pointwise(40, 70, 530), 7);
 }
 
@@ -84,7 +85,8 @@ TEST(Conv2dBn, MappedWindowsAreRefused) {
   ConvBnCase c;
   c.problem.geometry = {1, 4, 4, 3, 2, 3, 3, 1, 1, 1, 1};
   c.problem.act = Activation::relu;
-  for_own_rows(conv2d_bn_rows(), "conv2d_bn_fwd", "f32", [&](const ConvBnRow& row) { EXPECT_NE(row.why_not(c.problem), nullptr); });
+  for_own_rows(conv2d_bn_rows(), "conv2d_bn_fwd", "f32",
+               [&](const ConvBnRow& row) { EXPECT_NE(row.why_not(c.problem), nullptr); });
 }
 
 TEST(Conv2dBn, WhatIsNotWantedIsNotTouched) {
@@ -121,7 +123,8 @@ TEST(Conv2dBn, Bf16IsNearItsReference) {
         c.problem.quantized = channels == 64;
         c.problem.lo = 0, c.problem.hi = 255, c.step = 0.004f;
         SCOPED_TRACE(std::string(which) + " " + c.str());
-        const ConvBnInputs in = make_inputs(room(), c.problem.geometry, static_cast<std::uint64_t>(pixels + channels), false);
+        const ConvBnInputs in =
+            make_inputs(room(), c.problem.geometry, static_cast<std::uint64_t>(pixels + channels), false);
         const std::string pass = room().pass(which);
         const ConvBnOutputs wanted = run_row(reference_row(room(), pass, "bf16"), c, in);
         for_own_rows(conv2d_bn_rows(), pass.c_str(), "bf16", [&](const ConvBnRow& row) {

@@ -9,7 +9,9 @@ namespace {
 
 using hostile::PageEnd;
 
-const DorefaRow& row_of(const char* pass, const char* dtypes) { return hostile::reference_row(dorefa_rows(), pass, dtypes); }
+const DorefaRow& row_of(const char* pass, const char* dtypes) {
+  return hostile::reference_row(dorefa_rows(), pass, dtypes);
+}
 
 /// Both passes against the formula in long double, relative errors below `bound`.
 template <class T>
@@ -23,9 +25,13 @@ void expect_near_formula(const char* dtypes, const std::vector<T>& x, T top, dou
   row_of("dorefa_bwd", dtypes).run(p, io, {});
   const long double t = top == 0 ? 1 : static_cast<long double>(top) / std::tanh(static_cast<long double>(top));
   for (std::int64_t i = 0; i < p.count; ++i) {
-    const long double value = std::tanh(static_cast<long double>(src[i])), wanted = t * value, slope = -1.5L * t * (1 - value * value);
-    EXPECT_NEAR(static_cast<double>(dst[i]), static_cast<double>(wanted), bound * std::fabs(static_cast<double>(wanted))) << src[i];
-    EXPECT_NEAR(static_cast<double>(gradient[i]), static_cast<double>(slope), 8 * bound * static_cast<double>(t)) << src[i];
+    const long double value = std::tanh(static_cast<long double>(src[i])), wanted = t * value,
+                      slope = -1.5L * t * (1 - value * value);
+    EXPECT_NEAR(static_cast<double>(dst[i]), static_cast<double>(wanted),
+                bound * std::fabs(static_cast<double>(wanted)))
+        << src[i];
+    EXPECT_NEAR(static_cast<double>(gradient[i]), static_cast<double>(slope), 8 * bound * static_cast<double>(t))
+        << src[i];
   }
   EXPECT_TRUE(dst.intact() && gradient.intact());
 }

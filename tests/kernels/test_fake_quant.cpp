@@ -254,7 +254,8 @@ TEST(FakeQuant, MseThresholdLosesLeast) {
       return sum;
     };
     const double least = loss(threshold);
-    for (int k = 1; k <= 128; ++k) EXPECT_LE(least, loss(top * static_cast<float>(k) / 128) * (1 + 1e-5)) << hi << ' ' << k;
+    for (int k = 1; k <= 128; ++k)
+      EXPECT_LE(least, loss(top * static_cast<float>(k) / 128) * (1 + 1e-5)) << hi << ' ' << k;
     // Steps of the best uniform quantizers with 3, 7 and 15 levels of a normal distribution (Max 1960; odd numbers of levels
     // lie between his even ones): 1.2240, 0.6508 and 0.3534.
     const double best = hi == 1 ? 1.2240 : hi == 3 ? 0.6508 : 0.3534;
@@ -305,7 +306,8 @@ TEST(FakeQuant, WeightPassIsAbsMaxFakeQuantAndQuantize) {
     reference_row(fake_quant_rows(), "abs_max", "f32").run(p, {.src = src.data(), .out = top.data()}, {});
     for (std::size_t c = 0; c < 7; ++c)
       scale[c] = rule == QuantRule::paddle ? std::max(top[c], 0x1p-64f * 127) : std::max(top[c] / 127, 0x1p-64f);
-    reference_row(fake_quant_rows(), "fake_quant_fwd", "f32").run(p, {.src = src.data(), .scale = scale.data(), .dst = wanted.data()}, {});
+    reference_row(fake_quant_rows(), "fake_quant_fwd", "f32")
+        .run(p, {.src = src.data(), .scale = scale.data(), .dst = wanted.data()}, {});
     reference_row(quantize_rows(), "quantize_fwd", "f32s8").run(p, {src.data(), scale.data(), wanted_codes.data()}, {});
     FakeQuantPointers x{.src = src.data()};
     x.dst = dst.data(), x.out = top.data(), x.codes = codes.data();

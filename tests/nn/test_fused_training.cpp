@@ -17,7 +17,8 @@ struct Outcome {
 /// A few steps of plain gradient descent, then logits in evaluation.
 Outcome train(nn::Module& net, ops::Fusion fusion, const char* rows, std::int64_t pixels) {
   const FusionForm form(fusion, rows);
-  const Tensor x = random_f32({6, pixels, pixels, 3}, 3), labels = Tensor::from<std::int32_t>({6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
+  const Tensor x = random_f32({6, pixels, pixels, 3}, 3),
+               labels = Tensor::from<std::int32_t>({6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
   Outcome made;
   for (int step = 0; step < 4; ++step) {
     net.train();
@@ -26,7 +27,8 @@ Outcome train(nn::Module& net, ops::Fusion fusion, const char* rows, std::int64_
     made.losses.push_back(loss.value().item());
     loss.backward();
     for (Variable& p : net.parameters())
-      for (std::int64_t i = 0; i < p.value().numel(); ++i) p.value().data<float>()[i] -= 0.01f * p.grad().data<float>()[i];
+      for (std::int64_t i = 0; i < p.value().numel(); ++i)
+        p.value().data<float>()[i] -= 0.01f * p.grad().data<float>()[i];
   }
   net.eval();
   made.evaluated = net(Variable(x)).value();

@@ -35,8 +35,14 @@ TEST(Trace, MobileNetV1LayerForLayer) {
   const auto net = nn::mobilenet_v1({.scale = 0.25});
   const Graph graph = nn::trace(*net, {1, 32, 32, 3});
   expect_well_formed(graph);
-  EXPECT_EQ(op_counts(graph), (std::map<std::string, int>{{"input", 1}, {"conv2d", 14}, {"dwconv2d", 13}, {"batchnorm_affine", 27},
-                                                         {"affine_act", 27}, {"global_avg_pool", 1}, {"flatten", 1}, {"linear", 1}}));
+  EXPECT_EQ(op_counts(graph), (std::map<std::string, int>{{"input", 1},
+                                                          {"conv2d", 14},
+                                                          {"dwconv2d", 13},
+                                                          {"batchnorm_affine", 27},
+                                                          {"affine_act", 27},
+                                                          {"global_avg_pool", 1},
+                                                          {"flatten", 1},
+                                                          {"linear", 1}}));
   EXPECT_EQ(graph.output, static_cast<int>(graph.nodes.size()) - 1);
   std::vector<std::string> convs;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -134,10 +140,12 @@ TEST(Trace, ControlFlowOnDataIsRefused) {
   const double threshold = (seen[0] + seen[1]) / 2;
   Lambda other_op([&](const Variable& x) { return x.value().at(0) > threshold ? ops::relu(x) : ops::relu6(x); });
   EXPECT_ERROR(nn::trace(other_op, {1, 2, 2, 3}), "depends on data");
-  Lambda more_ops([&](const Variable& x) { return x.value().at(0) > threshold ? ops::relu(x) : ops::relu(ops::relu(x)); });
+  Lambda more_ops(
+      [&](const Variable& x) { return x.value().at(0) > threshold ? ops::relu(x) : ops::relu(ops::relu(x)); });
   EXPECT_ERROR(nn::trace(more_ops, {1, 2, 2, 3}), "depends on data");
   const auto left = std::make_shared<nn::Linear>(3, 3), right = std::make_shared<nn::Linear>(3, 3);
-  Lambda other_weights([&](const Variable& x) { return x.value().at(0) > threshold ? (*left)(x) : (*right)(x); }, {left, right});
+  Lambda other_weights([&](const Variable& x) { return x.value().at(0) > threshold ? (*left)(x) : (*right)(x); },
+                       {left, right});
   EXPECT_ERROR(nn::trace(other_weights, {1, 3}), "depends on data");
   Lambda other_attributes([&](const Variable& x) {
     return ops::max_pool(x, {2, 2, x.value().at(0) > threshold ? 2 : 1, 2, 0, 0});

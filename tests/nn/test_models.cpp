@@ -34,7 +34,9 @@ TEST(MobileNetV1, ScalesVariantsAndClasses) {
 }
 
 TEST(MobileNetV1, SameSeedSameWeights) {
-  const auto crc = [](nn::Init init, std::uint64_t seed) { return state_crc(nn::mobilenet_v1({.scale = 0.25, .init = init, .seed = seed})->state()); };
+  const auto crc = [](nn::Init init, std::uint64_t seed) {
+    return state_crc(nn::mobilenet_v1({.scale = 0.25, .init = init, .seed = seed})->state());
+  };
   EXPECT_EQ(crc(nn::Init::he, 1), crc(nn::Init::he, 1));
   EXPECT_NE(crc(nn::Init::he, 1), crc(nn::Init::he, 2));
   EXPECT_NE(crc(nn::Init::he, 1), crc(nn::Init::paddle, 1));
@@ -104,7 +106,8 @@ TEST(MobileNetV2, IsTheNetOfThePaper) {
   EXPECT_EQ(net->parameter_count(), 3504872);  // torchvision's
   const nn::Graph graph = nn::trace(*net, {1, 224, 224, 3});
   EXPECT_NEAR(static_cast<double>(nn::count_macs(graph)), 300.8e6, 0.1e6);  // the paper: 300 M
-  const auto adds = std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const nn::GraphNode& node) { return node.op == "add"; });
+  const auto adds =
+      std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const nn::GraphNode& node) { return node.op == "add"; });
   EXPECT_EQ(adds, 10);
 }
 
@@ -121,7 +124,8 @@ TEST(MobileNetV2, ScalesVariantsAndClasses) {
     std::vector<std::int64_t> all;
     const auto net = nn::mobilenet_v2({.scale = scale});
     for (const auto& [name, module] : net->named_modules())
-      if (auto* conv = dynamic_cast<nn::Conv2d*>(module); conv != nullptr && (name == "conv1.conv" || name.ends_with("project.conv")))
+      if (auto* conv = dynamic_cast<nn::Conv2d*>(module);
+          conv != nullptr && (name == "conv1.conv" || name.ends_with("project.conv")))
         if (all.empty() || all.back() != conv->options().out_channels) all.push_back(conv->options().out_channels);
     return all;
   };
@@ -131,7 +135,9 @@ TEST(MobileNetV2, ScalesVariantsAndClasses) {
 }
 
 TEST(MobileNetV2, SeedsAndOptionsThatCannotBe) {
-  const auto crc = [](std::uint64_t seed) { return state_crc(nn::mobilenet_v2({.scale = 0.25, .seed = seed})->state()); };
+  const auto crc = [](std::uint64_t seed) {
+    return state_crc(nn::mobilenet_v2({.scale = 0.25, .seed = seed})->state());
+  };
   EXPECT_EQ(crc(1), crc(1));
   EXPECT_NE(crc(1), crc(2));
   EXPECT_ERROR(nn::mobilenet_v2({.scale = 0}), "scale 0");

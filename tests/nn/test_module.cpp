@@ -30,7 +30,8 @@ std::shared_ptr<nn::Sequential> small_net() {
 TEST(Module, NamesInOrderOfRegistration) {
   const auto net = small_net();
   EXPECT_THAT(names_of(net->named_modules()), ElementsAre("", "0", "0.conv", "0.bn", "1", "2"));
-  EXPECT_THAT(names_of(net->named_parameters()), ElementsAre("0.conv.weight", "0.bn.gamma", "0.bn.beta", "2.weight", "2.bias"));
+  EXPECT_THAT(names_of(net->named_parameters()),
+              ElementsAre("0.conv.weight", "0.bn.gamma", "0.bn.beta", "2.weight", "2.bias"));
   EXPECT_THAT(names_of(net->named_buffers()), ElementsAre("0.bn.running_mean", "0.bn.running_var"));
   EXPECT_THAT(names_of(net->state()), ElementsAre("0.conv.weight", "0.bn.gamma", "0.bn.beta", "2.weight", "2.bias",
                                                   "0.bn.running_mean", "0.bn.running_var"));
@@ -197,7 +198,8 @@ TEST(Slots, EveryKindOfLayerAppliesItsOwn) {
   nn::ConvBnAct block(conv_options(3, 2, 3), ops::Activation::relu);
   check(*block.conv, [&, biases = 0]() mutable {
     block(x);
-    if (auto slot = std::dynamic_pointer_cast<Doubling>(block.conv->slot("bias_transform")); slot && biases++ == 0) slot->calls = 1;  // it has no bias
+    if (auto slot = std::dynamic_pointer_cast<Doubling>(block.conv->slot("bias_transform")); slot && biases++ == 0)
+      slot->calls = 1;  // it has no bias
   });
   check(*block.bn, [&] { block(x); });
 }

@@ -12,7 +12,8 @@ namespace octet::test {
 class Lambda : public nn::Module {
  public:
   using Function = std::function<Variable(const Variable&)>;
-  explicit Lambda(Function function, std::vector<std::shared_ptr<nn::Module>> parts = {}) : function_(std::move(function)) {
+  explicit Lambda(Function function, std::vector<std::shared_ptr<nn::Module>> parts = {})
+      : function_(std::move(function)) {
     for (std::size_t i = 0; i < parts.size(); ++i) register_module("part" + std::to_string(i), parts[i]);
   }
   std::string kind() const override { return "Lambda"; }
@@ -40,8 +41,8 @@ class Doubling : public nn::Transform {
   void on_mode_change() override { ++mode_changes; }
 };
 
-inline nn::Conv2dOptions conv_options(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, bool bias = true,
-                                      bool depthwise = false) {
+inline nn::Conv2dOptions conv_options(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1,
+                                      bool bias = true, bool depthwise = false) {
   return {in, out, kernel, kernel, stride, kernel / 2, bias, depthwise};
 }
 

@@ -56,7 +56,9 @@ class Exported {
     std::memcpy(all.data(), raw.data(), raw.size());
     return all;
   }
-  std::vector<std::int64_t> dims(const std::string& name) const { return {constant(name).dims().begin(), constant(name).dims().end()}; }
+  std::vector<std::int64_t> dims(const std::string& name) const {
+    return {constant(name).dims().begin(), constant(name).dims().end()};
+  }
 
   OnnxReport report;
   std::string bytes;
@@ -116,7 +118,8 @@ TEST(OnnxExport, WeightsAreChannelsFirst) {
   const std::int8_t* krsc = graph.nodes[2].weight.data<std::int8_t>();
   for (int k = 0; k < 2; ++k)
     for (int c = 0; c < 3; ++c)
-      for (int p = 0; p < 9; ++p) EXPECT_EQ(conv[static_cast<std::size_t>((k * 3 + c) * 9 + p)], krsc[(k * 9 + p) * 3 + c]);
+      for (int p = 0; p < 9; ++p)
+        EXPECT_EQ(conv[static_cast<std::size_t>((k * 3 + c) * 9 + p)], krsc[(k * 9 + p) * 3 + c]);
   EXPECT_EQ(e.dims("dwconv2d3.weight"), (std::vector<std::int64_t>{2, 1, 3, 3}));
   // The linear layer's columns follow the channels-first order in which ONNX flattens a 2x2x2 map.
   EXPECT_EQ(e.dims("conv2d5.weight"), (std::vector<std::int64_t>{2, 8}));
@@ -124,7 +127,8 @@ TEST(OnnxExport, WeightsAreChannelsFirst) {
   const std::int8_t* rows = graph.nodes[5].weight.data<std::int8_t>();
   for (int k = 0; k < 2; ++k)
     for (int c = 0; c < 2; ++c)
-      for (int p = 0; p < 4; ++p) EXPECT_EQ(linear[static_cast<std::size_t>(k * 8 + c * 4 + p)], rows[k * 8 + p * 2 + c]);
+      for (int p = 0; p < 4; ++p)
+        EXPECT_EQ(linear[static_cast<std::size_t>(k * 8 + c * 4 + p)], rows[k * 8 + p * 2 + c]);
 }
 
 TEST(OnnxExport, BiasesAreFloatsThatGiveTheCodesBack) {

@@ -41,7 +41,8 @@ QuantParams grid_of(float scale, int zero_point, int lo, int hi) {
 }
 
 std::vector<Case> cases() {
-  const QuantParams u8 = grid_of(0.011f, 0, 0, 255), s8 = grid_of(0.02f, 0, -128, 127), offset = grid_of(0.013f, 90, 0, 255);
+  const QuantParams u8 = grid_of(0.011f, 0, 0, 255), s8 = grid_of(0.02f, 0, -128, 127),
+                    offset = grid_of(0.013f, 90, 0, 255);
   return {
       {"plain 1x1", 2, 5, 4, 6, 9, 1, 1, 0, false, false, Activation::none, {}, true, true},
       {"mapped 1x1", 3, 4, 5, 33, 17, 1, 1, 0, false, true, Activation::relu, {}, true, true},
@@ -86,7 +87,8 @@ Named run_layer(const Case& p, Fusion fusion, const char* rows, const char* expe
   if (p.affine) src.affine = Variable(random_f32({2, p.c}, 2, -1.5, 1.5), true);
   src.act = p.act, src.quant = p.quant, src.masked = p.masked;
   const Shape shape = p.depthwise ? Shape{p.c, p.window, p.window, 1} : Shape{p.k, p.window, p.window, p.c};
-  Variable weight(random_f32(shape, 3), true), gamma(random_f32({p.k}, 4, -1, 2), true), beta(random_f32({p.k}, 5), true);
+  Variable weight(random_f32(shape, 3), true), gamma(random_f32({p.k}, 4, -1, 2), true),
+      beta(random_f32({p.k}, 5), true);
   ops::BatchNormState state = fresh_state(p.k);
   ops::ConvBnActArgs args;
   args.conv = {p.stride, p.stride, p.pad, p.pad};
@@ -127,7 +129,8 @@ struct Chain {
 
   explicit Chain(std::int64_t pixels = 8) : x(random_f32({4, pixels, pixels, 3}, 50), true) {
     std::uint64_t seed = 60;
-    for (const Shape& w : {Shape{8, 3, 3, 3}, Shape{8, 3, 3, 1}, Shape{16, 1, 1, 8}, Shape{16, 3, 3, 1}, Shape{12, 1, 1, 16}}) {
+    for (const Shape& w :
+         {Shape{8, 3, 3, 3}, Shape{8, 3, 3, 1}, Shape{16, 1, 1, 8}, Shape{16, 3, 3, 1}, Shape{12, 1, 1, 16}}) {
       leaves.emplace_back(random_f32(w, seed++), true);
       leaves.emplace_back(random_f32({w[0]}, seed++, -0.5, 1.5), true);
       leaves.emplace_back(random_f32({w[0]}, seed++), true);
@@ -156,7 +159,8 @@ struct Chain {
   Named results(const Variable& y) const {
     Named all{{"y", y.value()}, {"d_x", x.grad()}};
     for (std::size_t i = 0; i < leaves.size(); ++i) all.emplace_back("d leaf " + std::to_string(i), leaves[i].grad());
-    for (const auto& state : states) all.emplace_back("mean", state.running_mean), all.emplace_back("var", state.running_var);
+    for (const auto& state : states)
+      all.emplace_back("mean", state.running_mean), all.emplace_back("var", state.running_var);
     return all;
   }
 };
@@ -271,7 +275,8 @@ TEST(ConvBnAct, NoPassOfBatchNormIsLeft) {
     return names;
   };
   using Names = std::set<std::string>;
-  const Names fused{"conv2d_bn_fwd", "conv2d_bn_bwd", "dwconv2d_bn_fwd", "dwconv2d_bn_bwd", "affine_act_fwd", "affine_act_bwd",
+  const Names fused{"conv2d_bn_fwd",        "conv2d_bn_bwd",       "dwconv2d_bn_fwd",
+                    "dwconv2d_bn_bwd",      "affine_act_fwd",      "affine_act_bwd",
                     "batchnorm_affine_fwd", "batchnorm_affine_bwd"};  // the last two: numbers per channel only
   EXPECT_EQ(passes(Fusion::integers, false), fused);
   Names with_pass = fused;
@@ -374,7 +379,8 @@ struct IntegerLayer {
     Random random(3, Purpose::test);
     for (std::int8_t& q : codes.codes.span<std::int8_t>()) q = static_cast<std::int8_t>(random.uniform(-128, 128));
     if (per_channel) codes.params.axis = 0, codes.params.scale.clear();
-    for (std::int64_t i = 0; per_channel && i < k; ++i) codes.params.scale.push_back(0.01f + 0.003f * static_cast<float>(i));
+    for (std::int64_t i = 0; per_channel && i < k; ++i)
+      codes.params.scale.push_back(0.01f + 0.003f * static_cast<float>(i));
     Tensor values(codes.codes.shape());
     for (std::int64_t i = 0; i < values.numel(); ++i)
       values.data<float>()[i] = codes.codes.data<std::int8_t>()[i] * step(codes, i / c);
@@ -403,7 +409,8 @@ struct IntegerLayer {
             std::int64_t sum = 0;
             for (std::int64_t j = 0; j < c; ++j) {
               const float value = x.data<float>()[((n * 3 + y) * 4 + i) * c + j];
-              sum += (src.quant->quantize(value) - src.quant->zero_point) * args.weight_codes->codes.data<std::int8_t>()[f * c + j];
+              sum += (src.quant->quantize(value) - src.quant->zero_point) *
+                     args.weight_codes->codes.data<std::int8_t>()[f * c + j];
             }
             all.push_back(static_cast<float>(sum) * (src.quant->step() * step(*args.weight_codes, f)));
           }
@@ -412,7 +419,8 @@ struct IntegerLayer {
 };
 
 TEST(IntegerForward, IsTheExactSumTimesOneFactor) {
-  for (const QuantParams& grid : {grid_of(0.013f, 0, 0, 255), grid_of(0.02f, 0, -128, 127), grid_of(0.021f, 101, 0, 255), grid_of(0.2f, 0, 0, 15)})
+  for (const QuantParams& grid : {grid_of(0.013f, 0, 0, 255), grid_of(0.02f, 0, -128, 127),
+                                  grid_of(0.021f, 101, 0, 255), grid_of(0.2f, 0, 0, 15)})
     for (const bool per_channel : {false, true})
       for (const std::int64_t stride : {1, 2})
         for (const auto& [c, k] : {std::pair{5, 3}, {64, 48}, {96, 33}})
@@ -452,7 +460,8 @@ TEST(IntegerForward, BackwardIsThatOfTheFloats) {
 TEST(IntegerForward, SumsThatMayOverflowStayInFloats) {
   IntegerLayer fits(grid_of(0.013f, 0, 0, 255), 66311, 1, true), overflows(grid_of(0.013f, 0, 0, 255), 66312, 1, true);
   const auto in_floats = [](IntegerLayer& layer) {
-    return same_bits(layer.run(Fusion::integers, kReferenceConvBnRows).z.value(), layer.run(Fusion::floats, kReferenceConvBnRows).z.value());
+    return same_bits(layer.run(Fusion::integers, kReferenceConvBnRows).z.value(),
+                     layer.run(Fusion::floats, kReferenceConvBnRows).z.value());
   };
   EXPECT_FALSE(in_floats(fits));
   EXPECT_TRUE(in_floats(overflows));
@@ -488,7 +497,8 @@ TEST(Precision, Bf16RoundsOperandsWhileTraining) {
   for (std::int64_t i = 0; i < z.numel(); ++i) EXPECT_NEAR(z.at(i), rounded.at(i), 32 * 4.5 / 128) << i;
   // Without gradients nothing is rounded.
   const NoGrad no_grad;
-  Variable x(random_f32({2, 3, 3, 8}, 1)), weight(random_f32({4, 1, 1, 8}, 2)), one(Tensor::full({4}, 1)), zero(Tensor::zeros({4}));
+  Variable x(random_f32({2, 3, 3, 8}, 1)), weight(random_f32({4, 1, 1, 8}, 2)), one(Tensor::full({4}, 1)),
+      zero(Tensor::zeros({4}));
   ops::BatchNormState state = fresh_state(4);
   Deferred src;
   src.z = x;

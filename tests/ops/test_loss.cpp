@@ -148,9 +148,13 @@ TEST(SoftmaxKl, SurvivesExtremes) {
 
 TEST(SoftmaxKl, RefusesWhatDoesNotFit) {
   const Variable logits(random_tensor(Shape{2, 3}, 1));
-  EXPECT_NE(error_of([&] { ops::softmax_kl(logits, random_tensor(Shape{3, 2}, 1), 1); }).find("[softmax_kl] teacher must have shape 2x3"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              ops::softmax_kl(logits, random_tensor(Shape{3, 2}, 1), 1);
+            }).find("[softmax_kl] teacher must have shape 2x3"),
+            std::string::npos);
   for (const double temperature : {0.0, -1.0, std::numeric_limits<double>::infinity()})
-    EXPECT_NE(error_of([&] { ops::softmax_kl(logits, logits.value(), temperature); }).find("is not a positive number"), std::string::npos);
+    EXPECT_NE(error_of([&] { ops::softmax_kl(logits, logits.value(), temperature); }).find("is not a positive number"),
+              std::string::npos);
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ TEST(FakeQuantWeight, IsFakeQuantOnItsOwnAbsMax) {
       for (std::int64_t i = 0; i < 10 * k; ++i) {
         EXPECT_EQ(made.value.value().at(i), wanted.value().at(i));
         if (rule == QuantRule::paddle) continue;
-        EXPECT_EQ(made.codes.codes.at(i), expected.quantize(w.value().data<float>()[i], static_cast<std::size_t>(i / 10)));
+        EXPECT_EQ(made.codes.codes.at(i),
+                  expected.quantize(w.value().data<float>()[i], static_cast<std::size_t>(i / 10)));
       }
       made.value.backward(Tensor::full(w.shape(), 3));
       EXPECT_EQ(w.grad().at(0), 3);
@@ -279,14 +280,17 @@ TEST(Dorefa, GradientsMatchDifferences) {
   for (const double top : {0.0, 0.5, 3.0}) {
     const Tensor constant = Tensor::full(Shape{1}, top, DType::f64);
     std::vector<Variable> in{Variable(random_tensor(Shape{60}, 5, DType::f64, 1.5, {0.03125, -0.03125}), true)};
-    EXPECT_EQ(gradient_error([&](const std::vector<Variable>& v) { return ops::dorefa(v[0], constant); }, in), "") << top;
+    EXPECT_EQ(gradient_error([&](const std::vector<Variable>& v) { return ops::dorefa(v[0], constant); }, in), "")
+        << top;
   }
   const Variable x(Tensor::zeros(Shape{3}));
-  EXPECT_NE(error_of([&] { ops::dorefa(x, Tensor::zeros(Shape{2})); }).find("top must be one number"), std::string::npos);
+  EXPECT_NE(error_of([&] { ops::dorefa(x, Tensor::zeros(Shape{2})); }).find("top must be one number"),
+            std::string::npos);
 }
 
 Variable round_shift(const Variable& affine, float s_x, const std::vector<float>& s_w) {
-  return ops::round_shift(affine, Tensor::from(Shape{1}, std::vector<float>{s_x}), Tensor::from(Shape{static_cast<std::int64_t>(s_w.size())}, s_w));
+  return ops::round_shift(affine, Tensor::from(Shape{1}, std::vector<float>{s_x}),
+                          Tensor::from(Shape{static_cast<std::int64_t>(s_w.size())}, s_w));
 }
 
 TEST(RoundShift, RoundsTheShiftToTheAccumulatorsStep) {
@@ -337,8 +341,7 @@ TEST(RoundShift, BiasesAndHugeCodes) {
   EXPECT_EQ(dst.at(1), 0);
   EXPECT_EQ(dst.at(2), most);
   EXPECT_EQ(dst.at(3), most + 0.8) << "a code beyond 2^30 passes unrounded";
-  EXPECT_TRUE(
-      std::isnan(round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
+  EXPECT_TRUE(std::isnan(round_shift(Variable(Tensor::full(Shape{1}, std::nan(""))), 0.5f, {1.0f}).value().item()));
 }
 
 TEST(RoundShift, RefusesWhatDoesNotFit) {
@@ -410,8 +413,12 @@ TEST(GridDistance, RefusesWhatDoesNotFit) {
   const Variable x(Tensor::zeros({2, 3}));
   QuantParams affine = weight_bounds(QuantRule::onnx);
   affine.zero_point = 1;
-  EXPECT_NE(test::error_of([&] { ops::grid_distance(x, affine, Tensor::full({1}, 1)); }).find("must be symmetric"), std::string::npos);
-  EXPECT_NE(test::error_of([&] { ops::grid_distance(x, weight_bounds(QuantRule::onnx), Tensor::full({3}, 1)); }).find("3 scales fit neither"), std::string::npos);
+  EXPECT_NE(test::error_of([&] { ops::grid_distance(x, affine, Tensor::full({1}, 1)); }).find("must be symmetric"),
+            std::string::npos);
+  EXPECT_NE(test::error_of([&] {
+              ops::grid_distance(x, weight_bounds(QuantRule::onnx), Tensor::full({3}, 1));
+            }).find("3 scales fit neither"),
+            std::string::npos);
 }
 
 }  // namespace

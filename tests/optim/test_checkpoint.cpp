@@ -108,12 +108,14 @@ TEST_F(Checkpoint, OfAnotherRunOrModelIsRefused) {
   };
   changed("is no checkpoint", [](NamedTensors&, Metadata& m) { m["octet.kind"] = "model"; });
   changed("is no checkpoint", [](NamedTensors&, Metadata& m) { m.erase("octet.kind"); });
-  for (const char* key : {"octet.epoch", "octet.batch", "octet.step", "octet.pictures", "octet.top1_hits", "octet.loss_sum"}) {
+  for (const char* key :
+       {"octet.epoch", "octet.batch", "octet.step", "octet.pictures", "octet.top1_hits", "octet.loss_sum"}) {
     changed(key, [&](NamedTensors&, Metadata& m) { m.erase(key); });
     for (const char* text : {"", " 1", "1x", "nan", "99999999999999999999999x", "--1"})
       changed(key, [&](NamedTensors&, Metadata& m) { m[key] = text; });
   }
-  for (const char* text : {"-1", "1.5", "9223372036854775808"}) changed("not a count", [&](NamedTensors&, Metadata& m) { m["octet.step"] = text; });
+  for (const char* text : {"-1", "1.5", "9223372036854775808"})
+    changed("not a count", [&](NamedTensors&, Metadata& m) { m["octet.step"] = text; });
   changed("is missing", [](NamedTensors& t, Metadata&) { t.erase(t.begin()); });
   changed("velocities", [](NamedTensors& t, Metadata&) { t.pop_back(); });
   changed("unexpected tensor 'more'", [](NamedTensors& t, Metadata&) { t.emplace_back("more", Tensor::zeros({1})); });

@@ -55,7 +55,9 @@ struct Reading {
 class Watch : public optim::Callback {
  public:
   Watch() { readings.reserve(1000); }
-  void on_step(const Progress&) override { readings.push_back({allocator_stats().system_allocations, heap_pieces.load(), minor_faults()}); }
+  void on_step(const Progress&) override {
+    readings.push_back({allocator_stats().system_allocations, heap_pieces.load(), minor_faults()});
+  }
   std::vector<Reading> readings;
 };
 
@@ -85,7 +87,8 @@ TEST(Memory, AfterTheFirstStepNoMemoryIsAskedOfTheSystem) {
   // The loader works beside the steps: two batches that are ready and one that it makes, images and labels.
   EXPECT_LE(steps[4].system, steps[0].system + 6);
 #if !defined(OCTET_SANITIZED)
-  EXPECT_LE(steps[5].system, steps[4].system + 16);  // the smaller batch lives in the larger one's memory, but for what is tiny
+  EXPECT_LE(steps[5].system,
+            steps[4].system + 16);  // the smaller batch lives in the larger one's memory, but for what is tiny
 #endif
   // The loader beside may come upon its last buffer late.
   for (std::size_t i = 7; i < steps.size(); ++i) EXPECT_LE(steps[i].system, steps[6].system + 4) << "step " << i;
@@ -95,7 +98,8 @@ TEST(Memory, WarmStepsTouchNoNewPage) {
 #if defined(OCTET_SANITIZED)
   GTEST_SKIP() << "a sanitizer has pages of its own";
 #endif
-  if (usable_isa() == Isa::reference) GTEST_SKIP() << "reference rows hold what they need in vectors, which go back to the system";
+  if (usable_isa() == Isa::reference)
+    GTEST_SKIP() << "reference rows hold what they need in vectors, which go back to the system";
   nn::MobileNetV1Options small;
   small.scale = 0.25;
   const auto steps = train(nn::mobilenet_v1(small), 48);

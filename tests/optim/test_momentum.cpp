@@ -18,7 +18,9 @@ using optim::Momentum;
 using optim::MomentumOptions;
 
 // Gives `parameter` the gradient `g`: d(Σ g·w)/dw.
-void set_grad(Variable& parameter, const Tensor& g) { ops::mul_constant(parameter, g).backward(Tensor::full(g.shape(), 1)); }
+void set_grad(Variable& parameter, const Tensor& g) {
+  ops::mul_constant(parameter, g).backward(Tensor::full(g.shape(), 1));
+}
 
 struct Case {
   double lr, momentum, weight_decay;
@@ -49,8 +51,9 @@ TEST_P(Formula, FollowedOverSeveralSteps) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Options, Formula,
-                         ::testing::Values(Case{0.1, 0, 0, false}, Case{0.1, 0.9, 0, false}, Case{0.1, 0.9, 0.05, false},
-                                           Case{0.1, 0.9, 0, true}, Case{0.01, 0.5, 0.1, true}));
+                         ::testing::Values(Case{0.1, 0, 0, false}, Case{0.1, 0.9, 0, false},
+                                           Case{0.1, 0.9, 0.05, false}, Case{0.1, 0.9, 0, true},
+                                           Case{0.01, 0.5, 0.1, true}));
 
 // The sweep cuts parameters into tasks; every element must be updated once.
 TEST(Momentum, LargeAndSmallParametersInOneSweep) {
@@ -67,12 +70,14 @@ TEST(Momentum, LargeAndSmallParametersInOneSweep) {
   for (int step = 0; step < 2; ++step) {
     for (std::size_t p = 0; p < counts.size(); ++p) {
       set_grad(parameters[p].second, gradients[p]);
-      kernels::dispatch(kernels::momentum_rows(), "momentum", "f32", kernels::MomentumProblem{counts[p], 0.1, 0.9, 0.01, false},
+      kernels::dispatch(kernels::momentum_rows(), "momentum", "f32",
+                        kernels::MomentumProblem{counts[p], 0.1, 0.9, 0.01, false},
                         kernels::MomentumPointers{gradients[p].raw(), velocity[p].raw(), expected[p].raw()});
     }
     optimizer.step();
     optimizer.zero_grad();
-    for (std::size_t p = 0; p < counts.size(); ++p) EXPECT_TRUE(same_bits(parameters[p].second.value(), expected[p])) << p;
+    for (std::size_t p = 0; p < counts.size(); ++p)
+      EXPECT_TRUE(same_bits(parameters[p].second.value(), expected[p])) << p;
   }
 }
 
@@ -151,7 +156,8 @@ TEST(Momentum, OptionsThatCannotBe) {
 TEST(Schedule, Values) {
   using optim::Schedule;
   using optim::ScheduleKind;
-  const Schedule constant{ScheduleKind::constant, 0.1}, cosine{ScheduleKind::cosine, 0.1}, step{ScheduleKind::step, 0.1};
+  const Schedule constant{ScheduleKind::constant, 0.1}, cosine{ScheduleKind::cosine, 0.1},
+      step{ScheduleKind::step, 0.1};
   for (std::int64_t at = 0; at < 100; ++at) {
     EXPECT_EQ(constant.at(at, 100), 0.1);
     EXPECT_NEAR(cosine.at(at, 100), 0.05 * (1 + std::cos(M_PI * static_cast<double>(at) / 100)), 1e-12);
@@ -166,13 +172,15 @@ TEST(Schedule, WarmupRisesToTheSchedule) {
   using optim::ScheduleKind;
   for (const auto kind : {ScheduleKind::constant, ScheduleKind::cosine, ScheduleKind::step}) {
     const Schedule cold{kind, 0.1}, warm{kind, 0.1, 4};
-    for (std::int64_t at = 0; at < 12; ++at) EXPECT_EQ(warm.at(at, 12), at < 4 ? cold.at(at, 12) * static_cast<double>(at + 1) / 4 : cold.at(at, 12)) << at;
+    for (std::int64_t at = 0; at < 12; ++at)
+      EXPECT_EQ(warm.at(at, 12), at < 4 ? cold.at(at, 12) * static_cast<double>(at + 1) / 4 : cold.at(at, 12)) << at;
   }
   EXPECT_EQ((Schedule{ScheduleKind::constant, 0.1, 100}.at(9, 10)), 0.1 * 10 / 100);  // longer than the fit
 }
 
 TEST(Schedule, Names) {
-  for (const char* name : {"constant", "cosine", "step"}) EXPECT_STREQ(optim::name_of(optim::schedule_named(name)), name);
+  for (const char* name : {"constant", "cosine", "step"})
+    EXPECT_STREQ(optim::name_of(optim::schedule_named(name)), name);
   EXPECT_ERROR(optim::schedule_named("linear"), "'linear' is no schedule ---> HINT constant, cosine or step");
 }
 

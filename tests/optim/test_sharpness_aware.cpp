@@ -25,7 +25,8 @@ using optim::Trainer;
 
 constexpr double kSmoothing = 0.05;
 
-std::shared_ptr<nn::Module> fitted(const FitOptions& options, const SharpnessOptions& sharpness, optim::Callback* callback = nullptr) {
+std::shared_ptr<nn::Module> fitted(const FitOptions& options, const SharpnessOptions& sharpness,
+                                   optim::Callback* callback = nullptr) {
   const auto net = toy_net();
   Trainer trainer(net);
   Trainer::Settings settings{{0.05, 0.9, 1e-4, true}, optim::ScheduleKind::constant, kSmoothing};
@@ -43,7 +44,9 @@ std::uint32_t crc_of(const FitOptions& options, double radius, std::int64_t shar
 }
 
 void backward_of(nn::Module& net, const data::Batch& batch, std::int64_t pictures) {
-  ops::softmax_cross_entropy(net(Variable(batch.images.slice(0, pictures))), batch.labels.slice(0, pictures), kSmoothing).backward();
+  ops::softmax_cross_entropy(net(Variable(batch.images.slice(0, pictures))), batch.labels.slice(0, pictures),
+                             kSmoothing)
+      .backward();
 }
 
 /// An epoch as the paper has it, parameter by parameter.
@@ -78,7 +81,8 @@ double distance(const nn::Module& a, const nn::Module& b) {
   double most = 0;
   const auto all = a.parameters(), others = b.parameters();
   for (std::size_t i = 0; i < all.size(); ++i)
-    for (std::int64_t k = 0; k < all[i].value().numel(); ++k) most = std::max(most, std::abs(all[i].value().at(k) - others[i].value().at(k)));
+    for (std::int64_t k = 0; k < all[i].value().numel(); ++k)
+      most = std::max(most, std::abs(all[i].value().at(k) - others[i].value().at(k)));
   return most;
 }
 

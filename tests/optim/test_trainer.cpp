@@ -112,7 +112,8 @@ TEST(Trainer, ResumedAtEveryStepGivesTheSameBits) {
       EXPECT_EQ(crc_of_fit(options, &recorder), undisturbed) << every << " " << stop;
       EXPECT_EQ(recorder.epoch_ends.back().scores.pictures, 70);
       if (every == 1) {
-        EXPECT_EQ(recorder.steps.size(), static_cast<std::size_t>(11 - stop));  // the step that was cut off is done again
+        EXPECT_EQ(recorder.steps.size(),
+                  static_cast<std::size_t>(11 - stop));  // the step that was cut off is done again
       }
     }
   }
@@ -179,7 +180,8 @@ class Threshold : public nn::Transform {
 
 TEST(Trainer, ParametersAddedLaterAreTrained) {
   const auto linear = std::make_shared<nn::Linear>(3072, 4);
-  Trainer trainer(std::make_shared<nn::Sequential>(std::vector<std::shared_ptr<nn::Module>>{std::make_shared<nn::Flatten>(), linear}));
+  Trainer trainer(std::make_shared<nn::Sequential>(
+      std::vector<std::shared_ptr<nn::Module>>{std::make_shared<nn::Flatten>(), linear}));
   trainer.prepare(kSettings);
   const auto threshold = std::make_shared<Threshold>();
   linear->set_slot("input_transform", threshold);
@@ -270,7 +272,8 @@ TEST(Trainer, EvaluateScoresAnyPredictor) {
   const optim::PredictFn predict = [&](const Tensor& images) {
     sizes.push_back(images.shape()[0]);
     EXPECT_FALSE(grad_enabled());
-    EXPECT_EQ(static_cast<float>(images.at(0)), (static_cast<float>(set.pictures.at(at * data::kPictureBytes)) - 127.5f) / 127.5f);
+    EXPECT_EQ(static_cast<float>(images.at(0)),
+              (static_cast<float>(set.pictures.at(at * data::kPictureBytes)) - 127.5f) / 127.5f);
     Tensor logits = Tensor::zeros({images.shape()[0], 10});
     for (std::int64_t i = 0; i < images.shape()[0]; ++i, ++at) {
       const std::int64_t label = set.labels.data<std::int32_t>()[at];

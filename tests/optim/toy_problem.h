@@ -11,7 +11,8 @@
 namespace octet::test {
 
 inline data::Dataset toy_pictures(std::int64_t count, std::uint64_t seed) {
-  data::Dataset set{"toy", Tensor({count, 32, 32, 3}, DType::u8), Tensor({count}, DType::s32), {"dark", "bright", "rows", "columns"}};
+  data::Dataset set{
+      "toy", Tensor({count, 32, 32, 3}, DType::u8), Tensor({count}, DType::s32), {"dark", "bright", "rows", "columns"}};
   std::uint8_t* pixel = set.pictures.data<std::uint8_t>();
   for (std::int64_t p = 0; p < count; ++p) {
     Random random(seed, Purpose::test, static_cast<std::uint64_t>(p));

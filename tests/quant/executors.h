@@ -8,7 +8,8 @@
 namespace octet::quant::test {
 
 /// Codes of both for these pictures, value by value.
-inline CodeMismatches executor_mismatches(nn::Module& model, const Shape& shape, const QuantConfig& config, const Tensor& pictures) {
+inline CodeMismatches executor_mismatches(nn::Module& model, const Shape& shape, const QuantConfig& config,
+                                          const Tensor& pictures) {
   NamedTensors simulated, deployed;
   Simulator(model, shape, config).run(pictures, &simulated);
   engine::Engine(convert(model, shape, config)).run(pictures, &deployed);

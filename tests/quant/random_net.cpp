@@ -23,7 +23,9 @@ class Program : public nn::Module {
     return values.back();
   }
   template <class M>
-  std::shared_ptr<M> own(const std::string& name, std::shared_ptr<M> module) { return register_module(name, std::move(module)); }
+  std::shared_ptr<M> own(const std::string& name, std::shared_ptr<M> module) {
+    return register_module(name, std::move(module));
+  }
   void add(Op op) { ops_.push_back(std::move(op)); }
 
  private:
@@ -49,21 +51,38 @@ class Builder {
   }
 
  private:
-  std::int64_t pick(std::int64_t lo, std::int64_t hi) { return lo + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(hi - lo + 1))); }
+  std::int64_t pick(std::int64_t lo, std::int64_t hi) {
+    return lo + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(hi - lo + 1)));
+  }
   bool chance(double p) { return random_.uniform() < p; }
-  Activation activation() { return std::array{Activation::none, Activation::relu, Activation::relu6}[static_cast<std::size_t>(pick(0, 2))]; }
+  Activation activation() {
+    return std::array{Activation::none, Activation::relu, Activation::relu6}[static_cast<std::size_t>(pick(0, 2))];
+  }
   std::string name(const char* what) { return fmt::format("{}{}", what, extents_.size()); }
   /// Mostly the newest value, at times an older one.
-  std::size_t source() { return chance(0.75) ? extents_.size() - 1 : static_cast<std::size_t>(pick(0, static_cast<std::int64_t>(extents_.size()) - 1)); }
+  std::size_t source() {
+    return chance(0.75) ? extents_.size() - 1
+                        : static_cast<std::size_t>(pick(0, static_cast<std::int64_t>(extents_.size()) - 1));
+  }
 
   void layer() {
     switch (pick(0, 9)) {
-      case 0: case 1: case 2: case 3: return convolution(false);
-      case 4: return convolution(true);
-      case 5: case 6: return add();
-      case 7: return concat();
-      case 8: return pool(true);
-      default: return pool(false);
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return convolution(false);
+      case 4:
+        return convolution(true);
+      case 5:
+      case 6:
+        return add();
+      case 7:
+        return concat();
+      case 8:
+        return pool(true);
+      default:
+        return pool(false);
     }
   }
 
@@ -91,8 +110,8 @@ class Builder {
   }
 
   void convolve(std::size_t i, const Conv2dOptions& o, bool batch_norm, Activation act) {
-    const Extent to{(extents_[i].h + 2 * o.padding - o.kernel_h) / o.stride + 1, (extents_[i].w + 2 * o.padding - o.kernel_w) / o.stride + 1,
-                    o.out_channels};
+    const Extent to{(extents_[i].h + 2 * o.padding - o.kernel_h) / o.stride + 1,
+                    (extents_[i].w + 2 * o.padding - o.kernel_w) / o.stride + 1, o.out_channels};
     if (batch_norm && chance(0.8)) {
       auto block = program_->own(name("block"), std::make_shared<nn::ConvBnAct>(o, act));
       push(to, [=](const auto& v) { return (*block)(v[i]); });
@@ -124,10 +143,13 @@ class Builder {
   }
 
   void concat() {
-    const std::size_t a = source(), b = static_cast<std::size_t>(pick(0, static_cast<std::int64_t>(extents_.size()) - 1));
+    const std::size_t a = source(),
+                      b = static_cast<std::size_t>(pick(0, static_cast<std::int64_t>(extents_.size()) - 1));
     if (!extents_[a].same_map(extents_[b])) return convolution(false);
     auto join = program_->own(name("concat"), std::make_shared<nn::Concat>());
-    push({extents_[a].h, extents_[a].w, extents_[a].c + extents_[b].c}, [=](const auto& v) { return (*join)({v[a], v[b]}); });
+    push({extents_[a].h, extents_[a].w, extents_[a].c + extents_[b].c}, [=](const auto& v) {
+      return (*join)({v[a], v[b]});
+    });
   }
 
   void pool(bool largest) {
@@ -139,8 +161,10 @@ class Builder {
     const Extent to{(extents_[i].h + 2 * args.pad_h - args.window_h) / args.stride_h + 1,
                     (extents_[i].w + 2 * args.pad_w - args.window_w) / args.stride_w + 1, extents_[i].c};
     std::shared_ptr<nn::Module> module;
-    if (largest) module = program_->own(name("max_pool"), std::make_shared<nn::MaxPool2d>(args));
-    else module = program_->own(name("avg_pool"), std::make_shared<nn::AvgPool2d>(args));
+    if (largest)
+      module = program_->own(name("max_pool"), std::make_shared<nn::MaxPool2d>(args));
+    else
+      module = program_->own(name("avg_pool"), std::make_shared<nn::AvgPool2d>(args));
     push(to, [=](const auto& v) { return (*module)(v[i]); });
   }
 
@@ -151,7 +175,8 @@ class Builder {
     if (chance(0.7)) gap = program_->own("pool", std::make_shared<nn::GlobalAvgPool>()), now = {1, 1, now.c};
     auto flatten = program_->own("flatten", std::make_shared<nn::Flatten>());
     const bool linear = chance(0.9) || !gap || !ends_in_layer_;
-    auto fc = linear ? program_->own("fc", std::make_shared<nn::Linear>(now.h * now.w * now.c, pick(2, 6), chance(0.8))) : nullptr;
+    auto fc = linear ? program_->own("fc", std::make_shared<nn::Linear>(now.h * now.w * now.c, pick(2, 6), chance(0.8)))
+                     : nullptr;
     program_->add([=](const auto& v) {
       const Variable x = (*flatten)(gap ? (*gap)(v[last]) : v[last]);
       return fc ? (*fc)(x) : x;
@@ -166,7 +191,8 @@ class Builder {
 
 void draw_statistics(nn::BatchNorm2d& bn, Random& random) {
   for (float& mean : bn.state.running_mean.span<float>()) mean = static_cast<float>(0.5 * random.normal());
-  for (float& var : bn.state.running_var.span<float>()) var = random.uniform() < 0.1 ? 5.6e-45f : static_cast<float>(0.05 + 2 * random.uniform());
+  for (float& var : bn.state.running_var.span<float>())
+    var = random.uniform() < 0.1 ? 5.6e-45f : static_cast<float>(0.05 + 2 * random.uniform());
 }
 
 void draw_parameters(nn::Module& model, std::uint64_t seed) {
@@ -215,12 +241,15 @@ QuantConfig random_config(std::uint64_t seed) {
   config.ste = static_cast<Ste>(random.below(4));
   const WeightQuantize weight = config.weight_quantize_type;
   if (!is_learned(weight) && !clips(weight) && random.below(4) == 0) config.weight_preprocess_type = Preprocess::pact;
-  if (config.weight_preprocess_type == Preprocess::none && random.below(6) == 0) config.weight_preprocess_type = Preprocess::dorefa;
+  if (config.weight_preprocess_type == Preprocess::none && random.below(6) == 0)
+    config.weight_preprocess_type = Preprocess::dorefa;
   config.activation_percentile = 80 + 20 * random.uniform();
   const ActivationQuantize activation = config.activation_quantize_type;
-  const bool takes_zero_points = config.scheme == Scheme::octet && activation != ActivationQuantize::kl && activation != ActivationQuantize::dorefa;
+  const bool takes_zero_points = config.scheme == Scheme::octet && activation != ActivationQuantize::kl &&
+                                 activation != ActivationQuantize::dorefa;
   config.activation_affine = takes_zero_points && random.below(3) == 0;
-  if (!is_learned(activation) && !clips(activation) && random.below(4) == 0) config.activation_preprocess_type = Preprocess::pact;
+  if (!is_learned(activation) && !clips(activation) && random.below(4) == 0)
+    config.activation_preprocess_type = Preprocess::pact;
   if (random.below(2) == 0) config.weight_bits = 2 + static_cast<int>(random.below(7));
   if (random.below(2) == 0) config.activation_bits = 2 + static_cast<int>(random.below(7));
   config.window_size = 3;
@@ -233,17 +262,20 @@ Tensor random_pictures(const Shape& shape, std::uint64_t seed) {
   Random random(seed, Purpose::test, 4);
   Tensor pictures(shape);
   for (float& x : pictures.span<float>())
-    x = random.below(2) == 0 ? (static_cast<float>(random.below(256)) - 127.5f) / 127.5f : static_cast<float>(random.uniform(-1.1, 1.1));
+    x = random.below(2) == 0 ? (static_cast<float>(random.below(256)) - 127.5f) / 127.5f
+                             : static_cast<float>(random.uniform(-1.1, 1.1));
   return pictures;
 }
 
 void prepare_and_show(const RandomNet& net, const QuantConfig& config, std::uint64_t seed) {
   prepare(*net.model, net.shape, config);
   net.model->train();
-  for (std::uint64_t batch = 0; batch < 2; ++batch) (*net.model)(Variable(random_pictures(net.shape, seed * 2 + batch)));
+  for (std::uint64_t batch = 0; batch < 2; ++batch)
+    (*net.model)(Variable(random_pictures(net.shape, seed * 2 + batch)));
   Random random(seed, Purpose::test, 5);
   for (const auto& [name, module] : net.model->named_modules())
-    if (auto* bn = dynamic_cast<nn::BatchNorm2d*>(module); bn != nullptr && !bn->folded() && random.below(2) == 0) draw_statistics(*bn, random);
+    if (auto* bn = dynamic_cast<nn::BatchNorm2d*>(module); bn != nullptr && !bn->folded() && random.below(2) == 0)
+      draw_statistics(*bn, random);
   net.model->eval();
 }
 

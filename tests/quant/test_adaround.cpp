@@ -123,7 +123,8 @@ TEST(Adaround, WholeNetsKeepTheirStepsAndTheContract) {
   std::vector<QuantConfig> configs(6);
   configs[1].scheme = Scheme::paddle, configs[2].batch_norm = BatchNormMode::folded;
   configs[4].weight_power_of_two = true;
-  configs[5] = configs[2], configs[5].weight_quantize_type = WeightQuantize::abs_max;  // with a channel that is off, below
+  configs[5] = configs[2],
+  configs[5].weight_quantize_type = WeightQuantize::abs_max;  // with a channel that is off, below
   configs[3].equalize = Equalize::cross_layer, configs[3].weight_quantize_type = WeightQuantize::abs_max;
   for (QuantConfig& config : configs) {
     SCOPED_TRACE(to_json(config));

@@ -298,10 +298,9 @@ TEST(BiasCorrection, PtqCorrectsAndTheEngineAgrees) {
       QuantConfig config;
       config.weight_bits = 4, config.bias_correction = how;
       std::vector<std::string> stages;
-      ptq(*net, kShape, config, pictures(), {.pictures = 4},
-          [&](const std::string& stage, std::int64_t, std::int64_t) {
-            if (stages.empty() || stages.back() != stage) stages.push_back(stage);
-          });
+      ptq(*net, kShape, config, pictures(), {.pictures = 4}, [&](const std::string& stage, std::int64_t, std::int64_t) {
+        if (stages.empty() || stages.back() != stage) stages.push_back(stage);
+      });
       EXPECT_EQ(stages.size(), how == BiasCorrection::empirical ? 2u : 1u);
       states.push_back(octet::test::state_crc(net->state()));
       if (run > 0) continue;

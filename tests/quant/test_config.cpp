@@ -64,7 +64,9 @@ TEST(QuantConfig, BitsOfSingleLayers) {
   const QuantConfig config = parse_config(R"({"weight_bits": 4, "activation_bits": 4, "layer_bits": {"fc": 8,
     "blocks.*.dw.conv": {"weight_bits": 8}, "blocks.3.*": {"activation_bits": 5}}})");
   ASSERT_EQ(config.layer_bits.size(), 3u);
-  const auto bits = [&](const std::string& path) { return bits_of(config.layer_bits, path, config.weight_bits, config.activation_bits); };
+  const auto bits = [&](const std::string& path) {
+    return bits_of(config.layer_bits, path, config.weight_bits, config.activation_bits);
+  };
   EXPECT_EQ(bits("fc"), (LayerBits{"fc", 8, 8}));
   EXPECT_EQ(bits("conv1.conv"), (LayerBits{"conv1.conv", 4, 4}));
   EXPECT_EQ(bits("blocks.2.dw.conv"), (LayerBits{"blocks.2.dw.conv", 8, 4}));
@@ -75,9 +77,11 @@ TEST(QuantConfig, BitsOfSingleLayers) {
   EXPECT_ERROR(parse_config(R"({"first_last_bits": 1})"), "first_last_bits is 1, it must be 2 to 8");
   EXPECT_ERROR(parse_config(R"({"layer_bits": 4})"), "layer_bits must be an object of layer names");
   EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": 9}})"), "layer_bits of 'fc' is 9, it must be 2 to 8");
-  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"weight_bits": 0}}})"), "layer_bits of 'fc' is 0, it must be 2 to 8");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"weight_bits": 0}}})"),
+               "layer_bits of 'fc' is 0, it must be 2 to 8");
   EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {}}})"), "layer_bits of 'fc' says nothing");
-  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"bits": 4}}})"), "has the key 'bits' ---> HINT known: weight_bits, activation_bits");
+  EXPECT_ERROR(parse_config(R"({"layer_bits": {"fc": {"bits": 4}}})"),
+               "has the key 'bits' ---> HINT known: weight_bits, activation_bits");
   EXPECT_ERROR(parse_config(R"({"layer_bits": {"": 4}})"), "an entry without a name");
 }
 
@@ -113,21 +117,27 @@ TEST(QuantConfig, BatchNormAndDecay) {
   EXPECT_ERROR(parse_config(R"({"batch_norm": "none"})"), "known: kept, folded");
   EXPECT_ERROR(parse_config(R"({"batch_norm_freeze_epoch": -2})"), "or -1 for none");
   EXPECT_ERROR(parse_config(R"({"batch_norm_reestimate_batches": -1})"), "must be 0 to 1000000");
-  for (const char* other : {R"("batch_norm": "folded")", R"("batch_norm_freeze_epoch": 1)", R"("batch_norm_reestimate_batches": 9)"})
-    EXPECT_ERROR(parse_config(fmt::format(R"({{"fuse_conv_bn": true, {}}})", other)), "fuse_conv_bn leaves no batch norm to train");
+  for (const char* other :
+       {R"("batch_norm": "folded")", R"("batch_norm_freeze_epoch": 1)", R"("batch_norm_reestimate_batches": 9)"})
+    EXPECT_ERROR(parse_config(fmt::format(R"({{"fuse_conv_bn": true, {}}})", other)),
+                 "fuse_conv_bn leaves no batch norm to train");
   EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "PACT", "pact_decay": -1})"), "pact_decay is -1");
   EXPECT_ERROR(parse_config(R"({"pact_decay": 0.1})"), "and there are none ---> HINT set weight_preprocess_type");
 }
 
 TEST(QuantConfig, Oscillations) {
-  const QuantConfig config = parse_config(R"({"oscillation_threshold": 0.02, "oscillation_threshold_end": 0.01, "oscillation_momentum": 0.03})");
+  const QuantConfig config = parse_config(
+      R"({"oscillation_threshold": 0.02, "oscillation_threshold_end": 0.01, "oscillation_momentum": 0.03})");
   EXPECT_EQ(config.oscillation_threshold, 0.02);
   EXPECT_EQ(config.oscillation_threshold_end, 0.01);
   EXPECT_EQ(config.oscillation_momentum, 0.03);
   EXPECT_EQ(to_json(parse_config(to_json(config))), to_json(config));
-  EXPECT_ERROR(parse_config(R"({"oscillation_threshold": 1})"), "oscillation_threshold is 1, it must be above 0 and below 1");
-  EXPECT_ERROR(parse_config(R"({"oscillation_threshold": 0.1, "oscillation_threshold_end": 0})"), "oscillation_threshold_end is 0");
-  EXPECT_ERROR(parse_config(R"({"oscillation_threshold_end": 0.1})"), "there is none ---> HINT set oscillation_threshold");
+  EXPECT_ERROR(parse_config(R"({"oscillation_threshold": 1})"),
+               "oscillation_threshold is 1, it must be above 0 and below 1");
+  EXPECT_ERROR(parse_config(R"({"oscillation_threshold": 0.1, "oscillation_threshold_end": 0})"),
+               "oscillation_threshold_end is 0");
+  EXPECT_ERROR(parse_config(R"({"oscillation_threshold_end": 0.1})"),
+               "there is none ---> HINT set oscillation_threshold");
   EXPECT_ERROR(parse_config(R"({"oscillation_momentum": 0})"), "oscillation_momentum is 0");
 }
 
@@ -143,7 +153,8 @@ TEST(QuantConfig, TermsOfTheLoss) {
 }
 
 TEST(QuantConfig, RefusesByName) {
-  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"), "key 'weight_bit' is unknown ---> HINT did you mean 'weight_bits'?");
+  EXPECT_ERROR(parse_config(R"({"weight_bit": 8})"),
+               "key 'weight_bit' is unknown ---> HINT did you mean 'weight_bits'?");
   EXPECT_ERROR(parse_config(R"({"weight_bits": "8"})"), "weight_bits must be a whole number, it is \"8\"");
   EXPECT_ERROR(parse_config(R"({"weight_bits": 8.5})"), "weight_bits must be a whole number");
   EXPECT_ERROR(parse_config(R"({"weight_bits": 1e300})"), "weight_bits must be a whole number");
@@ -164,13 +175,19 @@ TEST(QuantConfig, RefusesByName) {
   EXPECT_ERROR(parse_config(R"({"quantizable_layer_type": []})"), "quantizable_layer_type is empty");
   EXPECT_ERROR(parse_config(R"({"quantizable_layer_type": ["Conv3D"]})"), "'Conv3D' is unknown");
   EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "activation_quantize_type": "min_max"})"), "zero points");
-  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_preprocess_type": "PACT"})"), "use one of the two");
-  EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "lsq", "weight_preprocess_type": "PACT"})"), "use one of the two");
-  EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "mse", "weight_preprocess_type": "PACT"})"), "mse chooses a threshold");
-  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_preprocess_type": "PACT"})"), "kl chooses a threshold");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_preprocess_type": "PACT"})"),
+               "use one of the two");
+  EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "lsq", "weight_preprocess_type": "PACT"})"),
+               "use one of the two");
+  EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "mse", "weight_preprocess_type": "PACT"})"),
+               "mse chooses a threshold");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_preprocess_type": "PACT"})"),
+               "kl chooses a threshold");
   EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "kl", "activation_affine": true})"), "two ends");
-  EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "activation_quantize_type": "lsq", "activation_affine": true})"), "zero points");
-  EXPECT_ERROR(parse_config(R"({"scheme": "tensorrt", "activation_affine": true})"), "activation_affine has zero points");
+  EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "activation_quantize_type": "lsq", "activation_affine": true})"),
+               "zero points");
+  EXPECT_ERROR(parse_config(R"({"scheme": "tensorrt", "activation_affine": true})"),
+               "activation_affine has zero points");
   EXPECT_ERROR(parse_config(R"({"activation_percentile": 0})"), "activation_percentile is 0");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 50})"), "weight_percentile is 50");
   EXPECT_ERROR(parse_config(R"({"weight_percentile": 100.5})"), "weight_percentile is 100.5");
@@ -182,7 +199,8 @@ TEST(QuantConfig, RefusesWhatIsNoObject) {
   EXPECT_ERROR(parse_config(""), "no JSON");
   EXPECT_ERROR(parse_config("{"), "no JSON");
   EXPECT_ERROR(parse_config("[1]"), "a JSON object");
-  EXPECT_ERROR(parse_config(std::string(100000, '[') + std::string(100000, ']')), "at most 65536 bytes and a few levels");
+  EXPECT_ERROR(parse_config(std::string(100000, '[') + std::string(100000, ']')),
+               "at most 65536 bytes and a few levels");
   EXPECT_ERROR(parse_config(std::string(1000, '[') + std::string(1000, ']')), "at most 65536 bytes and a few levels");
   EXPECT_ERROR(parse_config(R"({"weight_bits": )" + std::string(30, '[') + std::string(30, ']') + "}"), "it is array");
 }

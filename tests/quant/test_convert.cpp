@@ -47,14 +47,16 @@ std::shared_ptr<nn::Module> linear(std::int64_t in) { return std::make_shared<nn
 
 std::string ops_of(const engine::Graph& graph) {
   std::string text;
-  for (const auto& node : graph.nodes) text += std::string(engine::name_of(node.op)) + (node.type.is_codes ? " " : "/f32 ");
+  for (const auto& node : graph.nodes)
+    text += std::string(engine::name_of(node.op)) + (node.type.is_codes ? " " : "/f32 ");
   return text;
 }
 
 const Shape kShape{2, 6, 6, 3};
 
 TEST(Convert, OctetIsCodesThroughout) {
-  auto net = shown({block(3, 4, Activation::relu), block(4, 4, Activation::relu6, true), gap(), flatten(), linear(4)}, kShape);
+  auto net =
+      shown({block(3, 4, Activation::relu), block(4, 4, Activation::relu6, true), gap(), flatten(), linear(4)}, kShape);
   const auto graph = convert(*net, kShape, {});
   EXPECT_EQ(ops_of(graph), "input/f32 quantize conv2d dwconv2d avg_pool flatten conv2d/f32 ");
   EXPECT_EQ(graph.scheme, "octet");
@@ -81,11 +83,14 @@ TEST(Convert, ActivationsNarrowTheBounds) {
 TEST(Convert, PaddlePoolsFloats) {
   QuantConfig config;
   config.scheme = Scheme::paddle;
-  auto net = shown({block(3, 4, Activation::relu), block(4, 4, Activation::relu), std::make_shared<nn::MaxPool2d>(ops::Pool2dArgs{}),
-                    block(4, 4, Activation::relu), gap(), flatten(), linear(4)}, kShape, config);
+  auto net = shown(
+      {block(3, 4, Activation::relu), block(4, 4, Activation::relu), std::make_shared<nn::MaxPool2d>(ops::Pool2dArgs{}),
+       block(4, 4, Activation::relu), gap(), flatten(), linear(4)},
+      kShape, config);
   const auto graph = convert(*net, kShape, config);
   EXPECT_EQ(ops_of(graph),
-            "input/f32 quantize conv2d conv2d/f32 max_pool/f32 quantize conv2d/f32 avg_pool/f32 quantize flatten conv2d/f32 ");
+            "input/f32 quantize conv2d conv2d/f32 max_pool/f32 quantize conv2d/f32 avg_pool/f32 quantize flatten "
+            "conv2d/f32 ");
   EXPECT_TRUE(graph.nodes[2].bias.empty());
   EXPECT_EQ(graph.nodes[2].float_bias.size(), 4u);
   EXPECT_EQ(graph.nodes[3].act, Activation::relu);
@@ -109,7 +114,8 @@ TEST(Convert, RefusesWithAHint) {
   EXPECT_ERROR(convert(*unseen, kShape, {}), "has seen no data ---> HINT");
 
   auto lonely = shown({block(3, 4, Activation::none), std::make_shared<nn::MaxPool2d>(ops::Pool2dArgs{}),
-                       std::make_shared<nn::BatchNorm2d>(4), gap(), flatten(), linear(4)}, kShape);
+                       std::make_shared<nn::BatchNorm2d>(4), gap(), flatten(), linear(4)},
+                      kShape);
   EXPECT_ERROR(convert(*lonely, kShape, {}), "does not follow a convolution");
 }
 
@@ -149,7 +155,8 @@ TEST(Convert, NegativeGammaChangesSignsNotCodes) {
   const auto before = convert(*net, kShape, {});
   for (float& gamma : first->bn->gamma.value().span<float>()) gamma = -gamma;
   const auto after = convert(*net, kShape, {});
-  for (std::int64_t i = 0; i < before.nodes[2].weight.numel(); ++i) ASSERT_EQ(before.nodes[2].weight.at(i), -after.nodes[2].weight.at(i));
+  for (std::int64_t i = 0; i < before.nodes[2].weight.numel(); ++i)
+    ASSERT_EQ(before.nodes[2].weight.at(i), -after.nodes[2].weight.at(i));
   EXPECT_EQ(before.nodes[2].weight_step, after.nodes[2].weight_step);
 }
 

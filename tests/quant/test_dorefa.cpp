@@ -115,9 +115,12 @@ TEST(Dorefa, RemovingGivesTheFloatNetBack) {
 
 TEST(Dorefa, WhatCannotBe) {
   EXPECT_ERROR(parse_config(R"({"activation_preprocess_type": "DoReFa"})"), "it is about weights");
-  EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "DoReFa", "oscillation_threshold": 0.1})"), "oscillation_threshold freezes");
-  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "dorefa", "activation_affine": true})"), "a grid of its own");
-  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "dorefa", "activation_preprocess_type": "PACT"})"), "use one of the two");
+  EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "DoReFa", "oscillation_threshold": 0.1})"),
+               "oscillation_threshold freezes");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "dorefa", "activation_affine": true})"),
+               "a grid of its own");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "dorefa", "activation_preprocess_type": "PACT"})"),
+               "use one of the two");
   EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "dorefa"})"), "known: None, PACT, DoReFa");
   QuantConfig config;
   config.weight_preprocess_type = Preprocess::dorefa;

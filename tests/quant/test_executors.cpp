@@ -43,7 +43,9 @@ Executed execute(std::uint64_t seed, const QuantConfig& config) {
   return run_all(net, config, seed);
 }
 
-bool equal_bits(const Tensor& a, const Tensor& b) { return a.nbytes() == b.nbytes() && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0; }
+bool equal_bits(const Tensor& a, const Tensor& b) {
+  return a.nbytes() == b.nbytes() && std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0;
+}
 
 /// Does every logit differ by less than `tolerance` of the largest?
 bool close(const Tensor& a, const Tensor& b, double tolerance) {
@@ -139,8 +141,9 @@ TEST(Executors, TiesAreRoundedAlike) {
 
 TEST(Executors, ModelsOfTheHouse) {
   for (Scheme scheme : {Scheme::octet, Scheme::paddle, Scheme::tensorrt}) {
-    for (const auto& model : {nn::mobilenet_v1({.scale = 0.25}), nn::mobilenet_v2({.scale = 0.25}),
-                              nn::mobilenet_v2({.scale = 0.125, .variant = nn::Variant::cifar}), nn::small_resnet({.width = 8})}) {
+    for (const auto& model :
+         {nn::mobilenet_v1({.scale = 0.25}), nn::mobilenet_v2({.scale = 0.25}),
+          nn::mobilenet_v2({.scale = 0.125, .variant = nn::Variant::cifar}), nn::small_resnet({.width = 8})}) {
       SCOPED_TRACE(fmt::format("{} {}", name_of(scheme), model->kind()));
       QuantConfig config;
       config.scheme = scheme;
@@ -177,7 +180,8 @@ TEST(Executors, TheSavedFileGivesTheSameLogits) {
     engine::save_graph(folder / "int8.safetensors", all.graph);
     const RandomNet net = random_net(seed);
     const Tensor pictures = random_pictures(net.shape, seed + 1000000);
-    EXPECT_TRUE(equal_bits(engine::Engine::load(folder / "int8.safetensors").run(pictures), all.deployed)) << "seed " << seed;
+    EXPECT_TRUE(equal_bits(engine::Engine::load(folder / "int8.safetensors").run(pictures), all.deployed))
+        << "seed " << seed;
   }
 }
 
@@ -193,8 +197,10 @@ TEST(Executors, BatchAndThreadsDoNotMatter) {
 }
 
 TEST(CodeMismatches, CountsAndSums) {
-  const NamedTensors a{{"x", Tensor::from<std::int8_t>({3}, std::vector<std::int8_t>{1, 2, 3})}, {"y", Tensor::full({2}, 1)}};
-  const NamedTensors b{{"y", Tensor::full({2}, 1)}, {"x", Tensor::from<std::int8_t>({3}, std::vector<std::int8_t>{1, 0, 4})}};
+  const NamedTensors a{{"x", Tensor::from<std::int8_t>({3}, std::vector<std::int8_t>{1, 2, 3})},
+                       {"y", Tensor::full({2}, 1)}};
+  const NamedTensors b{{"y", Tensor::full({2}, 1)},
+                       {"x", Tensor::from<std::int8_t>({3}, std::vector<std::int8_t>{1, 0, 4})}};
   CodeMismatches sum = code_mismatches(a, b);
   EXPECT_EQ(sum.total(), 2);
   EXPECT_EQ(sum.str(), "x: 2 of 3 differ\n");
@@ -202,7 +208,8 @@ TEST(CodeMismatches, CountsAndSums) {
   EXPECT_EQ(sum.total(), 4);
   EXPECT_EQ(sum.layers[0].elements, 6);
   EXPECT_ERROR(code_mismatches(a, {a[0], {"z", a[1].second}}), "no value 'y'");
-  EXPECT_ERROR(code_mismatches(a, {a[0], {"y", Tensor::full({3}, 1)}}), "'y' is f32 2 in the simulator, f32 3 in the engine");
+  EXPECT_ERROR(code_mismatches(a, {a[0], {"y", Tensor::full({3}, 1)}}),
+               "'y' is f32 2 in the simulator, f32 3 in the engine");
   EXPECT_ERROR(code_mismatches(a, {a[0]}), "the simulator has 2 values, the engine 1");
 }
 

@@ -225,10 +225,11 @@ TEST(ShiftRounder, RoundsToTheAccumulatorsStep) {
   input->apply(values({127}));  // step 1
   weight->apply(Variable(Tensor::from<float>({2, 1}, std::vector<float>{12.7f, 1.27f})));
   const auto rounded = list(rounder.apply(affine).value());
-  EXPECT_FLOAT_EQ(rounded[2], 0.4f);     // step 0.1 * 2
-  EXPECT_FLOAT_EQ(rounded[3], 0.335f);   // step 0.01 * 0.5
+  EXPECT_FLOAT_EQ(rounded[2], 0.4f);    // step 0.1 * 2
+  EXPECT_FLOAT_EQ(rounded[3], 0.335f);  // step 0.01 * 0.5
   const Variable bias(Tensor::from<float>({2}, std::vector<float>{0.333f, 0.333f}));
-  EXPECT_EQ(list(rounder.apply(bias).value())[0], static_cast<float>(3 * static_cast<double>(weight->params()->scale[0])));
+  EXPECT_EQ(list(rounder.apply(bias).value())[0],
+            static_cast<float>(3 * static_cast<double>(weight->params()->scale[0])));
 }
 
 }  // namespace

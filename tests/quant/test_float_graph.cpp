@@ -18,7 +18,8 @@ namespace {
 Tensor random_pictures(std::int64_t n) {
   Tensor pictures({n, 32, 32, 3});
   std::uint32_t state = 7;
-  for (float& x : pictures.span<float>()) x = static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) / 8388608.0f - 1.0f;
+  for (float& x : pictures.span<float>())
+    x = static_cast<float>((state = state * 1664525u + 1013904223u) >> 8) / 8388608.0f - 1.0f;
   return pictures;
 }
 

@@ -117,7 +117,8 @@ TEST(Fold, AccumulatorIsProved) {
 TEST(Fold, RefusesWhatIsNotFinite) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_ERROR(fold(two_channels({1, nan, 0, 0}), "conv7"), "conv7: batch norm's scale of channel 1 is nan");
-  EXPECT_ERROR(fold(two_channels({1, 1, 0, std::numeric_limits<float>::infinity()}), "conv7"), "batch norm's shift of channel 1 is inf");
+  EXPECT_ERROR(fold(two_channels({1, 1, 0, std::numeric_limits<float>::infinity()}), "conv7"),
+               "batch norm's shift of channel 1 is inf");
   FoldInput in = two_channels({});
   in.weight.data<float>()[0] = nan;
   EXPECT_ERROR(fold(in, "conv7"), "a weight of channel 0 is nan ---> HINT");

@@ -29,7 +29,8 @@ struct Outcome {
 
 Outcome train(nn::Module& net, Fusion fusion, const char* rows, int steps = 3) {
   const test::FusionForm form(fusion, rows);
-  const Tensor x = random_f32({6, kPixels, kPixels, 3}, 3), labels = Tensor::from<std::int32_t>({6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
+  const Tensor x = random_f32({6, kPixels, kPixels, 3}, 3),
+               labels = Tensor::from<std::int32_t>({6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5});
   optim::Momentum optimizer(net.named_parameters(), {.lr = 0.003});
   Outcome made;
   for (int step = 0; step < steps; ++step) {
@@ -64,14 +65,14 @@ QuantConfig config_of(const std::function<void(QuantConfig&)>& set) {
 std::vector<Variant> variants() {
   return {{"octet", {}},
           {"octet, 4 bits", config_of([](auto& c) { c.weight_bits = c.activation_bits = 4; })},
-          {"octet, affine activations", config_of([](auto& c) { c.activation_quantize_type = ActivationQuantize::min_max; })},
+          {"octet, affine activations",
+           config_of([](auto& c) { c.activation_quantize_type = ActivationQuantize::min_max; })},
           {"octet, per tensor", config_of([](auto& c) { c.weight_quantize_type = WeightQuantize::abs_max; })},
           {"octet, MSE weights, plain gradients", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::channel_wise_mse, c.weight_bits = 4, c.ste = Ste::plain;
            })},
-          {"octet, percentile weights", config_of([](auto& c) {
-             c.weight_quantize_type = WeightQuantize::percentile, c.weight_percentile = 99;
-           })},
+          {"octet, percentile weights",
+           config_of([](auto& c) { c.weight_quantize_type = WeightQuantize::percentile, c.weight_percentile = 99; })},
           {"octet, EWGS", config_of([](auto& c) { c.ste = Ste::ewgs, c.weight_bits = c.activation_bits = 4; })},
           {"octet, SAWB, powers of two", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::sawb, c.activation_power_of_two = c.weight_power_of_two = true;
@@ -95,12 +96,15 @@ std::vector<Variant> variants() {
              c.batch_norm = BatchNormMode::folded;
              c.weight_quantize_type = WeightQuantize::abs_max;
            })},
-          {"octet, PACT", config_of([](auto& c) { c.activation_preprocess_type = c.weight_preprocess_type = Preprocess::pact; })},
+          {"octet, PACT",
+           config_of([](auto& c) { c.activation_preprocess_type = c.weight_preprocess_type = Preprocess::pact; })},
           {"octet, LSQ", config_of([](auto& c) {
              c.weight_quantize_type = WeightQuantize::channel_wise_lsq;
              c.activation_quantize_type = ActivationQuantize::lsq;
            })},
-          {"octet, LSQ+", config_of([](auto& c) { c.activation_quantize_type = ActivationQuantize::lsq, c.activation_affine = true; })},
+          {"octet, LSQ+", config_of([](auto& c) {
+             c.activation_quantize_type = ActivationQuantize::lsq, c.activation_affine = true;
+           })},
           {"paddle", config_of([](auto& c) { c.scheme = Scheme::paddle; })},
           {"tensorrt", config_of([](auto& c) { c.scheme = Scheme::tensorrt; })}};
 }
@@ -130,9 +134,11 @@ TEST(FusedQat, SmallResNetGivesTheSameBits) {
 /// Does the integer forward differ? Where steps are powers of two, floats hold the products and sums of codes exactly.
 bool runs_in_integers(const Variant& variant) {
   const QuantConfig& c = variant.config;
-  const bool watches_values = clips(c.activation_quantize_type) && c.activation_quantize_type != ActivationQuantize::dorefa;
-  return !c.activation_power_of_two && c.scheme != Scheme::paddle && !c.fuse_conv_bn && c.activation_preprocess_type == Preprocess::none &&
-         !is_learned(c.activation_quantize_type) && !watches_values && c.ste != Ste::ewgs && c.quantizable_layer_type.size() == 2;
+  const bool watches_values =
+      clips(c.activation_quantize_type) && c.activation_quantize_type != ActivationQuantize::dorefa;
+  return !c.activation_power_of_two && c.scheme != Scheme::paddle && !c.fuse_conv_bn &&
+         c.activation_preprocess_type == Preprocess::none && !is_learned(c.activation_quantize_type) &&
+         !watches_values && c.ste != Ste::ewgs && c.quantizable_layer_type.size() == 2;
 }
 
 // A layer's sums differ by K·ε, so a code behind them may fall on the other side of a tie; a dozen layers on, with six
@@ -170,10 +176,14 @@ TEST(FusedQat, EachLayerOfTheIntegerNetIsWithinRounding) {
     in_integers += pointwise;
     const double k = static_cast<double>(block->conv->weight.shape()[3]);
     double largest_weight = 0, largest_source = 0;
-    for (const float w : block->conv->weight.value().span<float>()) largest_weight = std::max(largest_weight, std::fabs(static_cast<double>(w)));
-    for (const float v : ops::materialise(x).value().span<float>()) largest_source = std::max(largest_source, std::fabs(static_cast<double>(v)));
-    const double bound = pointwise ? k * std::numeric_limits<float>::epsilon() * k * largest_weight * largest_source : 0;
-    for (std::int64_t i = 0; i < floats.numel(); ++i) ASSERT_NEAR(integers.at(i), floats.at(i), bound) << name << " " << i;
+    for (const float w : block->conv->weight.value().span<float>())
+      largest_weight = std::max(largest_weight, std::fabs(static_cast<double>(w)));
+    for (const float v : ops::materialise(x).value().span<float>())
+      largest_source = std::max(largest_source, std::fabs(static_cast<double>(v)));
+    const double bound =
+        pointwise ? k * std::numeric_limits<float>::epsilon() * k * largest_weight * largest_source : 0;
+    for (std::int64_t i = 0; i < floats.numel(); ++i)
+      ASSERT_NEAR(integers.at(i), floats.at(i), bound) << name << " " << i;
     x = (*block)(x);
   }
   EXPECT_EQ(in_integers, 13);
@@ -193,7 +203,9 @@ TEST(FusedQat, WeightCodesAreTheFloatWeights) {
     ASSERT_TRUE(codes.has_value()) << name;
     const std::int64_t inner = values.numel() / values.shape()[0];
     for (std::int64_t i = 0; i < values.numel(); ++i)
-      ASSERT_EQ(values.data<float>()[i], codes->params.dequantize(codes->codes.data<std::int8_t>()[i], static_cast<std::size_t>(i / inner))) << name;
+      ASSERT_EQ(values.data<float>()[i],
+                codes->params.dequantize(codes->codes.data<std::int8_t>()[i], static_cast<std::size_t>(i / inner)))
+          << name;
     ++checked;
   }
   EXPECT_EQ(checked, 27);

@@ -59,7 +59,8 @@ TEST(HistogramObserver, TensorsOfOneStepCountAsOneBatch) {
     whole.observe_values(row(both), true);
   }
   EXPECT_EQ(merged.range().max, whole.range().max);
-  for (std::size_t i = 0; i < merged.state().size(); ++i) EXPECT_EQ(values_of(merged.state()[i].second), values_of(whole.state()[i].second));
+  for (std::size_t i = 0; i < merged.state().size(); ++i)
+    EXPECT_EQ(values_of(merged.state()[i].second), values_of(whole.state()[i].second));
 }
 
 TEST(HistogramObserver, StateContinuesFromACheckpoint) {
@@ -117,7 +118,8 @@ std::shared_ptr<ActivationQuantizer> quantizer_of(ActivationQuantize type, const
   return std::make_shared<ActivationQuantizer>(grid, make_observer(config, grid));
 }
 
-constexpr ActivationQuantize kClipping[] = {ActivationQuantize::percentile, ActivationQuantize::kl, ActivationQuantize::mse};
+constexpr ActivationQuantize kClipping[] = {ActivationQuantize::percentile, ActivationQuantize::kl,
+                                            ActivationQuantize::mse};
 
 TEST(ActivationQuantizer, CalibratesOnTheHistogramOfAllBatches) {
   for (const ActivationQuantize type : kClipping)
@@ -133,7 +135,8 @@ TEST(ActivationQuantizer, CalibratesOnTheHistogramOfAllBatches) {
       for (const auto& quantizer : {parts, whole}) quantizer->set_calibrating(false);
       // With 16 codes some clipping gains.
       const QuantParams grid = *parts->params();
-      EXPECT_LT(grid.scale[0] * static_cast<float>(grid.hi), (affine ? 1.9 : 0.99) * abs_max(x, 1).at(0)) << name_of(type);
+      EXPECT_LT(grid.scale[0] * static_cast<float>(grid.hi), (affine ? 1.9 : 0.99) * abs_max(x, 1).at(0))
+          << name_of(type);
       EXPECT_EQ(grid.zero_point != 0, affine);
     }
 }

@@ -138,7 +138,8 @@ TEST(Lsq, GradientIsScaledByTheElementsItServes) {
   const Tensor x = Tensor::full({3, 5}, 1000);  // far outside: the slope to the step is hi
   quantizer->apply(Variable(Tensor::full({3, 5}, 1), true));
   quantizer->apply(Variable(x, true)).backward(Tensor::full({3, 5}, 1));
-  EXPECT_FLOAT_EQ(static_cast<float>(parameter(*quantizer, "step").grad().at(0)), static_cast<float>(15 * 15 / std::sqrt(5.0 * 15)));
+  EXPECT_FLOAT_EQ(static_cast<float>(parameter(*quantizer, "step").grad().at(0)),
+                  static_cast<float>(15 * 15 / std::sqrt(5.0 * 15)));
 }
 
 TEST(Lsq, RashUpdatesDoNotCollapseTheGrid) {
@@ -154,7 +155,8 @@ TEST(Lsq, RashUpdatesDoNotCollapseTheGrid) {
 
 /// Distinct codes of a layer's weights.
 std::size_t levels_of(nn::Linear& fc) {
-  const auto grid = std::dynamic_pointer_cast<FakeQuantizer>(fc.slot("weight_transform"))->params_for(fc.weight.value());
+  const auto grid =
+      std::dynamic_pointer_cast<FakeQuantizer>(fc.slot("weight_transform"))->params_for(fc.weight.value());
   std::set<int> levels;
   const std::int64_t inner = fc.weight.shape()[1];
   for (std::int64_t i = 0; i < fc.weight.value().numel(); ++i)
@@ -185,7 +187,8 @@ TEST(Lsq, FindsTheStepOfLeastError) {
     step.zero_grad();
     const Variable y = quantizer->apply(w);
     Tensor gradient(w.shape());
-    for (std::int64_t j = 0; j < gradient.numel(); ++j) gradient.data<float>()[j] = static_cast<float>(2 * (y.value().at(j) - w.value().at(j)));
+    for (std::int64_t j = 0; j < gradient.numel(); ++j)
+      gradient.data<float>()[j] = static_cast<float>(2 * (y.value().at(j) - w.value().at(j)));
     y.backward(gradient);
     step.value().data<float>()[0] -= static_cast<float>(0.005 * step.grad().at(0));
   }

@@ -127,7 +127,8 @@ TEST(OscillationFreezing, AFrozenWeightAtTheEndHoldsTheStep) {
     change();
     freezing.after_update();
   };
-  for (const float value : {6.6f, 6.4f, 6.6f, 6.6f, 6.6f}) update([&] { layer.weight(1) = value, layer.weight(2) = 3; });
+  for (const float value : {6.6f, 6.4f, 6.6f, 6.6f, 6.6f})
+    update([&] { layer.weight(1) = value, layer.weight(2) = 3; });
   ASSERT_EQ(layer.weight(1), 7) << "frozen at the last code";
   for (int i = 0; i < 5; ++i) {
     update([&] { layer.weight(0) = 5, layer.weight(1) += 0.1f; });

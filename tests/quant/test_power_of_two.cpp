@@ -94,10 +94,13 @@ TEST(PowerOfTwo, FoldedNetsRescaleByShifts) {
 
 TEST(PowerOfTwo, WhatCannotBe) {
   EXPECT_ERROR(parse_config(R"({"scheme": "paddle", "weight_power_of_two": true})"), "scheme paddle has thresholds");
-  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_power_of_two": true})"), "lsq learns them");
+  EXPECT_ERROR(parse_config(R"({"activation_quantize_type": "lsq", "activation_power_of_two": true})"),
+               "lsq learns them");
   EXPECT_ERROR(parse_config(R"({"weight_quantize_type": "lsq", "weight_power_of_two": true})"), "lsq learns them");
-  EXPECT_ERROR(parse_config(R"({"activation_preprocess_type": "PACT", "activation_power_of_two": true})"), "would end beyond it");
-  EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "PACT", "weight_power_of_two": true})"), "would end beyond it");
+  EXPECT_ERROR(parse_config(R"({"activation_preprocess_type": "PACT", "activation_power_of_two": true})"),
+               "would end beyond it");
+  EXPECT_ERROR(parse_config(R"({"weight_preprocess_type": "PACT", "weight_power_of_two": true})"),
+               "would end beyond it");
 }
 
 }  // namespace

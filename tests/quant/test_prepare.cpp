@@ -22,7 +22,8 @@ Module& at(Module& model, const std::string& path) {
     if (name == path) return *module;
   fail("test", "no module " + path);
 }
-std::shared_ptr<nn::Transform> slot(Module& model, const std::string& path, const std::string& name = "input_transform") {
+std::shared_ptr<nn::Transform> slot(Module& model, const std::string& path,
+                                    const std::string& name = "input_transform") {
   return at(model, path).slot(name);
 }
 int count_quantizers(const Module& model) {
@@ -136,7 +137,8 @@ TEST_F(MobileNet, LayersMayHaveBitsOfTheirOwn) {
 
   auto other = nn::mobilenet_v1({.scale = 0.25});
   config.layer_bits = {{"fc", 8, 8}, {"conv2.*", 4, 4}};
-  EXPECT_ERROR(prepare(*other, {1, 32, 32, 3}, config), "layer_bits names 'conv2.*', which is no quantized layer ---> HINT known: ");
+  EXPECT_ERROR(prepare(*other, {1, 32, 32, 3}, config),
+               "layer_bits names 'conv2.*', which is no quantized layer ---> HINT known: ");
 }
 
 TEST_F(MobileNet, FirstAndLastLayerMayKeepTheirBits) {
@@ -148,7 +150,9 @@ TEST_F(MobileNet, FirstAndLastLayerMayKeepTheirBits) {
     (*net)(Variable(pictures({2, 32, 32, 3})));
     return net;
   };
-  const auto top = [&](nn::Module& net, const char* path, const char* name) { return slot(net, path, name)->params()->hi; };
+  const auto top = [&](nn::Module& net, const char* path, const char* name) {
+    return slot(net, path, name)->params()->hi;
+  };
   QuantConfig config;
   config.weight_bits = config.activation_bits = 4, config.first_last_bits = 8;
   const auto net = prepared(config);
@@ -163,7 +167,8 @@ TEST_F(MobileNet, FirstAndLastLayerMayKeepTheirBits) {
   config.quantizable_layer_type = {"Conv2D"}, config.layer_bits.clear();
   EXPECT_EQ(top(*prepared(config), "blocks.12.pw.conv", "weight_transform"), 127) << "the last one that is quantized";
   config.scheme = Scheme::paddle;
-  EXPECT_EQ(top(*prepared(config), "conv1.conv", "input_transform"), 127) << "where the picture has the bits of the layer";
+  EXPECT_EQ(top(*prepared(config), "conv1.conv", "input_transform"), 127)
+      << "where the picture has the bits of the layer";
 }
 
 TEST(Prepare, ASharedValueHasTheMostBitsThatIsAskedFor) {
@@ -199,11 +204,13 @@ TEST(Prepare, ResidualsShareTheQuantizerOfTheirValue) {
 class Branches : public Module {
  public:
   explicit Branches(ops::Activation second) {
-    a_ = register_module("a", std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{3, 4, 3, 3, 1, 1}, ops::Activation::relu));
+    a_ = register_module("a",
+                         std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{3, 4, 3, 3, 1, 1}, ops::Activation::relu));
     b_ = register_module("b", std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{3, 5, 1, 1, 1, 0}, second));
     join_ = register_module("join", std::make_shared<nn::Concat>());
     max_ = register_module("max", std::make_shared<nn::MaxPool2d>(ops::Pool2dArgs{}));
-    after_ = register_module("after", std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{9, 6, 3, 3, 1, 1}, ops::Activation::relu6));
+    after_ = register_module(
+        "after", std::make_shared<nn::ConvBnAct>(nn::Conv2dOptions{9, 6, 3, 3, 1, 1}, ops::Activation::relu6));
     avg_ = register_module("avg", std::make_shared<nn::AvgPool2d>(ops::Pool2dArgs{}));
     flatten_ = register_module("flatten", std::make_shared<nn::Flatten>());
     fc_ = register_module("fc", std::make_shared<nn::Linear>(6 * 2 * 2, 3));
@@ -244,7 +251,9 @@ class Twice : public Module {
     twice_ = register_module("twice", std::make_shared<nn::Conv2d>(nn::Conv2dOptions{4, 4, 3, 3, 1, 1}));
   }
   std::string kind() const override { return "Twice"; }
-  Variable forward(const Variable& src) override { return ops::flatten((*twice_)(ops::relu((*twice_)((*first_)(src))))); }
+  Variable forward(const Variable& src) override {
+    return ops::flatten((*twice_)(ops::relu((*twice_)((*first_)(src)))));
+  }
 
  private:
   std::shared_ptr<nn::Conv2d> first_, twice_;

@@ -137,7 +137,8 @@ TEST(Calibrate, ConvertsUnderEverySchemeAndOption) {
       apart = std::max(apart, std::fabs(logits.at(i) - floats.at(i)));
       largest = std::max(largest, std::fabs(floats.at(i)));
     }
-    EXPECT_LT(apart, (config.weight_bits == 8 ? 0.6 : 3.0) * largest);  // untrained: what a step rounds off grows layer by layer
+    EXPECT_LT(apart, (config.weight_bits == 8 ? 0.6 : 3.0) *
+                         largest);  // untrained: what a step rounds off grows layer by layer
   }
 }
 

@@ -46,7 +46,8 @@ TEST(WeightRange, MseClipsWhatCostsMoreThanItGains) {
   const std::vector<float> t = thresholds_of({true, Clipping::mse}, row({1, 1, -1, 1, 1, 1, -1, 1, 1, 3}), 2);
   EXPECT_NEAR(t[0], 1.2, 3.0 / 128);
   EXPECT_EQ(thresholds_of({true, Clipping::mse}, row({0, 0})), (std::vector<float>{0}));
-  EXPECT_EQ(thresholds_of({true, Clipping::mse}, row({2, -2, 0}), 2), (std::vector<float>{2})) << "the largest of equals";
+  EXPECT_EQ(thresholds_of({true, Clipping::mse}, row({2, -2, 0}), 2), (std::vector<float>{2}))
+      << "the largest of equals";
 }
 
 TEST(WeightRange, FollowsFromTheConfiguration) {
