@@ -3,7 +3,7 @@ option(OCTET_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(OCTET_BENCHMARKS "Build octet_bench" ${PROJECT_IS_TOP_LEVEL})
 option(OCTET_APPS "Build the programs (mnv1_qat, tutorial, tour)" ${PROJECT_IS_TOP_LEVEL})
 option(OCTET_FUZZ "Build the libFuzzer targets of tests/fuzz (clang only)" OFF)
-option(OCTET_WERROR "Treat compiler warnings as errors" ON)
+option(OCTET_WERROR "Treat compiler warnings as errors" ${PROJECT_IS_TOP_LEVEL})
 
 function(octet_choice name default doc)
   set(${name} ${default} CACHE STRING "${doc} (AUTO, ON or OFF)")

@@ -68,6 +68,8 @@ void check_gradient(const Tensor& grad, const Tensor& value, std::string_view op
   OCTET_CHECK(grad.shape() == value.shape() && grad.dtype() == value.dtype(), kWhere,
               "{} returned a gradient of {} {} for input {}, which is {} {}", op, name_of(grad.dtype()),
               grad.shape().str(), input, name_of(value.dtype()), value.shape().str());
+  OCTET_CHECK(grad.device() == value.device(), kWhere, "{} returned a gradient on {} for input {} on {}", op,
+              name_of(grad.device()), input, name_of(value.device()));
 }
 
 /// Every node that needs a gradient and that `root` depends on, inputs before users (depth first, inputs in order). An
@@ -152,6 +154,8 @@ void Variable::backward(const Tensor& d_self) const {
   OCTET_CHECK(!d_self.defined() || (d_self.shape() == self.shape() && d_self.dtype() == self.dtype()), kWhere,
               "d_self is {} {}, the variable {} {}", name_of(d_self.dtype()), d_self.shape().str(),
               name_of(self.dtype()), self.shape().str());
+  OCTET_CHECK(!d_self.defined() || d_self.device() == self.device(), kWhere, "d_self lies on {}, the variable on {}",
+              name_of(d_self.device()), name_of(self.device()));
 
   std::unordered_map<const Node*, std::size_t> position;
   std::vector<Step> order = sorted(node_, position);

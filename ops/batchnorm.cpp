@@ -26,6 +26,7 @@ void check_state(const BatchNormState& state, const Tensor& gamma) {
     OCTET_CHECK(t->shape() == gamma.shape() && t->dtype() == gamma.dtype(), kAffine,
                 "running statistics are {} {}, gamma is {} {}", name_of(t->dtype()), t->shape().str(),
                 name_of(gamma.dtype()), gamma.shape().str());
+    detail::check_device(kAffine, "running statistics", *t, gamma);
   }
   OCTET_CHECK(state.epsilon > 0 && std::isfinite(state.epsilon), kAffine, "epsilon {} is not a positive number",
               state.epsilon);

@@ -85,7 +85,7 @@ bool is_plain_grid(const QuantParams& grid) { return grid.rule == QuantRule::onn
 /// "u8s8" or "s8s8" when source and weight are codes whose sums of products fit int32, else null.
 const char* integer_dtypes(const ConvBnProblem& p, const ConvBnActArgs& args) {
   if (fusion() != Fusion::integers || !args.weight_codes || !p.quantized || args.depthwise) return nullptr;
-  if (p.geometry.r != 1 || p.geometry.s != 1) return nullptr;
+  if (!p.geometry.is_pointwise()) return nullptr;  // what vector rows take: all give the same bits
   const bool is_unsigned = p.hi > 127;
   if (p.lo < (is_unsigned ? 0 : -128) || p.hi > 255) return nullptr;
   const std::int64_t largest = std::max(p.hi - p.zero_point, p.zero_point - p.lo);

@@ -35,6 +35,7 @@ Variable mul_constant(const Variable& a, const Tensor& b) {
   OCTET_CHECK(a.shape() == b.shape() && a.value().dtype() == b.dtype(), "mul_constant",
               "operands differ (a {} {}, b {} {})", name_of(a.value().dtype()), a.shape().str(), name_of(b.dtype()),
               b.shape().str());
+  detail::check_device("mul_constant", "b", b, a.value());
   return record(
       "mul_constant", {}, {a}, run("mul_fwd", a.value(), b),
       [b](const Tensor& d_dst, const std::vector<bool>&) { return std::vector<Tensor>{run("mul_fwd", d_dst, b)}; });

@@ -123,6 +123,9 @@ FakeQuantProblem detail::grid_problem(const char* op, const Tensor& src, std::si
                                       const QuantParams& params) {
   OCTET_CHECK(params.lo < params.hi && params.lo <= params.zero_point && params.zero_point <= params.hi, op,
               "zero point {} and bounds [{}, {}] are no grid", params.zero_point, params.lo, params.hi);
+  constexpr std::int32_t kMostCodes = 1 << 22;  // which floats tell apart
+  OCTET_CHECK(params.lo >= -kMostCodes && params.hi <= kMostCodes, op, "codes from {} to {} are beyond ±{}", params.lo,
+              params.hi, kMostCodes);
   FakeQuantProblem problem;
   problem.channels = static_cast<std::int64_t>(scales);
   OCTET_CHECK(scales == 1 || (scales > 0 && src.shape().rank() > 0 && src.shape()[0] == problem.channels), op,

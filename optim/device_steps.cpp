@@ -58,6 +58,7 @@ bool DeviceSteps::record(Size& size, std::int64_t count) {
     size.graph = gpu::Graph::record([&] { enqueue(count); });
   } catch (const Error& error) {
     optimizer_.zero_grad();
+    model_.eval(), model_.train();  // quantizers that were in the middle of a pass begin anew
     stay_eager(error.what());
   }
   return size.graph.defined();

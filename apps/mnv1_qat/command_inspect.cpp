@@ -215,6 +215,7 @@ void inspect(const Options& options) {
   std::string text = verdict + "\n\n" + text_of(stops) + "\n" + quant::sixteen_bits(accumulators) + "\n";
   if (!options.layer.empty())
     for (const Stop& stop : stops) text += numbers_of(stop);
+  if (!options.page.empty()) text += fmt::format("\nThe page: {}\n", options.page);
   print_out(text);
 }
 

@@ -6,6 +6,7 @@
 #include "apps/mnv1_qat/methods.h"
 #include "apps/mnv1_qat/option_groups.h"
 #include "apps/mnv1_qat/quant_options.h"
+#include "core/closest_name.h"
 
 namespace octet::app {
 namespace {
@@ -42,7 +43,7 @@ void add_training_commands(CLI::App& app, Options& o, QuantOptionsOf& quant) {
     add_pretraining(s, o);
   }
   for (CLI::App* s : {run, qat}) {
-    add(s, "--qat-epochs", o.qat_epochs, "epochs of fine-tuning; without any the quantizers have seen no data")
+    add(s, "--qat-epochs", o.qat_epochs, "epochs of fine-tuning")
         ->check(whole<std::int64_t>(1, kEpochs))
         ->group("Training");
     quant[s].add_to(*s);
@@ -154,8 +155,10 @@ void add_compare(CLI::App& app, Options& o, QuantOptionsOf& quant) {
       "methods of quantization side by side: every method, number of bits and seed, all from the same fp32 weights",
       Command::compare);
   compare
-      ->add_option("models", o.models,
-                   "fp32.safetensors, one for all seeds or one a seed; without any they are pre-trained first")
+      ->add_option(
+          "models", o.models,
+          "fp32.safetensors, one for all seeds or one a seed; without any they are pre-trained first, by options "
+          "that otherwise do nothing (--net, --scale, --variant, --init, --epochs, --coarse-epochs, --lr)")
       ->type_name("FILE");
   const char* group = "Grid";
   const auto list = [&](const char* flag, auto& value, const char* help) {
@@ -210,7 +213,7 @@ void add_commands_of_use(CLI::App& app, Options& o) {
                             {"onnx-fp32", ExportFormat::onnx_fp32}},
                            "the engine's file; ONNX of the integers (Q/DQ); ONNX of the floats")
       ->group("General");
-  exported->add_option("--out", o.export_file, "the file to write")->required()->type_name("FILE");
+  exported->add_option("-o,--out", o.export_file, "the file to write")->required()->type_name("FILE");
 
   CLI::App* predict = add_command(app, o, "predict", "classes of PNG or JPEG files", Command::predict);
   add_model_file(predict, o, "a .safetensors file of a run");
@@ -297,6 +300,12 @@ void check_grid(const Options& o) {
   if (o.quant.weight_bits != quant::QuantConfig{}.weight_bits ||
       o.quant.activation_bits != quant::QuantConfig{}.activation_bits)
     refuse("compare takes the bits of weights and activations from --bits");
+  const quant::QuantConfig plain;
+  if (o.quant.weight_quantize_type != plain.weight_quantize_type ||
+      o.quant.activation_quantize_type != plain.activation_quantize_type ||
+      o.quant.weight_preprocess_type != plain.weight_preprocess_type ||
+      o.quant.activation_preprocess_type != plain.activation_preprocess_type)
+    refuse("compare takes the quantizers of weights and activations from --methods");
 }
 
 std::string one_line(std::string text) {
@@ -313,9 +322,12 @@ std::string help_of(CLI::App& app) {
 // CLI11 would only miss a subcommand.
 void require_known_subcommand(CLI::App& app, const std::vector<std::string>& words) {
   if (words.empty() || words[0].starts_with("-")) return;
-  if (app.get_subcommands([&](CLI::App* one) { return one->get_name() == words[0]; }).empty())
-    throw EarlyExit(
-        2, one_line(fmt::format("mnv1_qat: unknown subcommand '{}' ---> HINT mnv1_qat --help lists them", words[0])));
+  std::vector<std::string> known;
+  for (const CLI::App* one : app.get_subcommands([](CLI::App*) { return true; })) known.push_back(one->get_name());
+  if (std::find(known.begin(), known.end(), words[0]) == known.end())
+    throw EarlyExit(2, one_line(fmt::format("mnv1_qat: unknown subcommand '{}' ---> HINT did you mean '{}'? mnv1_qat "
+                                            "--help lists them",
+                                            words[0], closest_name(words[0], known))));
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ chart::Svg plot_of(const Sensitivity& s) {
 
 void sensitivity(const Options& options) {
   const Console console(options);
+  if (!options.plot.empty()) require_writable(options.plot);
   const data::Split split = load_split(options, {options.limit_train, options.limit_test}, console);
   LoadedModel model = load_quantized(options, split.train, console);
   if (options.budget > 0) return spend_budget(model, split.train, options, console);
@@ -88,7 +89,9 @@ void sensitivity(const Options& options) {
       });
   sort_by_loss(s);
   print_out(options.json ? json_text(json_of(options, s, split.test.source)) : text_of(s, split.test.source));
-  if (!options.plot.empty()) write_file_atomically(options.plot, plot_of(s).file_text());
+  if (options.plot.empty()) return;
+  write_file_atomically(options.plot, plot_of(s).file_text());
+  if (!options.json) print_out(fmt::format("The plot: {}\n", options.plot));
 }
 
 }  // namespace octet::app

@@ -48,6 +48,11 @@ std::vector<std::string> words_of(const CLI::ConfigItem& item, const CLI::App& c
   if (option == nullptr || item.name == "config" || item.name == "help")
     fail("config", fmt::format("'{}': unknown key '{}'", file, item.name),
          fmt::format("mnv1_qat {} --help lists the options", command.get_name()));
+  if (option->get_items_expected_max() > 1 && option->get_delimiter() == '\0') {  // the words of a list one by one
+    std::vector<std::string> each;
+    for (const std::string& input : item.inputs) each.push_back(flag + "=" + input);
+    return each;
+  }
   const std::string value = CLI::detail::join(item.inputs, ",");
   if (option->get_items_expected_max() > 0) {
     OCTET_CHECK(!value.empty(), "config", "'{}': '{}' has no value", file, item.name);

@@ -61,7 +61,8 @@ std::string identity_of(const data::Dataset& data) {
 
 void require_same_classes(const char* where, const std::string& file, const std::vector<std::string>& class_names,
                           const data::Dataset& data) {
-  OCTET_CHECK(class_names == data.class_names, where, "'{}' was trained on other classes than '{}' has", file,
+  OCTET_CHECK(class_names == data.class_names, where,
+              "'{}' was trained on other classes than '{}' has ---> HINT give its own pictures by --data", file,
               data.source);
 }
 

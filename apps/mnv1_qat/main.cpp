@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     if (exit.code != 0) std::fputc('\n', stderr);
     return exit.code;
   } catch (const std::bad_alloc&) {
-    std::fputs("mnv1_qat: out of memory ---> HINT a smaller --batch-size needs less\n", stderr);
+    std::fputs("mnv1_qat: out of memory ---> HINT smaller batches or fewer pictures need less\n", stderr);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "mnv1_qat: %s\n", error.what());
   }

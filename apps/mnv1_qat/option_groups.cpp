@@ -135,7 +135,7 @@ void add_profile(CLI::App* app, Options& o) {
 }
 
 void add_out(CLI::App* app, std::string& value, const std::string& help) {
-  add(app, "--out", value, help)->group("General");
+  add(app, "-o,--out", value, help)->group("General");
 }
 
 void add_model_file(CLI::App* app, Options& o, const std::string& help) {

@@ -86,10 +86,10 @@ std::string Summary::table() const {
   text += fmt::format(kRow, "", "fp32", "QAT", "int8 engine");
   text += fmt::format(kRow, "top-1", percent(fp32.top1()), percent(qat.top1()), percent(int8.top1()));
   text += fmt::format(kRow, "top-5", percent(fp32.top5()), percent(qat.top5()), percent(int8.top5()));
-  text += fmt::format(kRow, "step, ms (median)", fmt::format("{:.1f}", fp32_step_ms),
-                      fmt::format("{:.1f}", qat_step_ms), "");
-  text +=
-      fmt::format(kRow, "training, s", fmt::format("{:.1f}", pretrain_seconds), fmt::format("{:.1f}", qat_seconds), "");
+  // A pre-training in another folder left no times here.
+  const auto known = [](double x) { return x > 0 ? fmt::format("{:.1f}", x) : std::string(); };
+  text += fmt::format(kRow, "step, ms (median)", known(fp32_step_ms), known(qat_step_ms), "");
+  text += fmt::format(kRow, "training, s", known(pretrain_seconds), known(qat_seconds), "");
   text += fmt::format(kRow, "pictures/s, inference", fmt::format("{:.0f}", fp32_images_per_second), "",
                       fmt::format("{:.0f}", int8_images_per_second));
   text += fmt::format(kRow, "file, bytes", fp32_bytes, "", int8_bytes);

@@ -10,6 +10,7 @@ namespace {
 constexpr int kLeastMajor = 8;  // the kernels are compiled for compute capability 8.0 and later
 
 void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) cudaGetLastError();  // told here: the next launch shall not be blamed for it
   OCTET_CHECK(status == cudaSuccess, "gpu", "{}: {}", what, cudaGetErrorString(status));
 }
 
@@ -123,7 +124,11 @@ std::unique_ptr<Backend> cuda_backend(std::string& why_not) {
     return nullptr;
   }
   cudaDeviceProp device{};
-  if (cudaGetDeviceProperties(&device, 0) != cudaSuccess || device.major < kLeastMajor) {
+  if (const cudaError_t asked = cudaGetDeviceProperties(&device, 0); asked != cudaSuccess) {
+    why_not = fmt::format("CUDA says: {}", cudaGetErrorString(asked));
+    return nullptr;
+  }
+  if (device.major < kLeastMajor) {
     why_not = fmt::format("{} has compute capability {}.{}, {}.0 is the least that is supported", device.name,
                           device.major, device.minor, kLeastMajor);
     return nullptr;

@@ -133,7 +133,7 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
     result |= static_cast<unsigned>(bytes >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
   return result;
 }
-/// Σ of four s8·s8 products, and of u8·s8 (on a device by dp4a.u32.s32).
+/// Σ of four s8·s8 products.
 inline int __dp4a(int a, int b, int c) {
   for (int i = 0; i < 4; ++i)
     c = static_cast<int>(static_cast<unsigned>(c) + static_cast<unsigned>(static_cast<std::int8_t>(a >> 8 * i) *

@@ -1,6 +1,7 @@
 #include "core/gpu/gpu.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <unordered_map>
@@ -132,8 +133,9 @@ class State {
   }
 
   std::vector<std::function<void()>> after_recording;
-  bool recording = false, outside_graph = false;
-  std::size_t host_copies = 0;
+  std::atomic<bool> recording = false;
+  bool outside_graph = false;
+  std::atomic<std::size_t> host_copies = 0;
 
  private:
   /// Of the blocks that belong to no graph, or fresh.
@@ -279,7 +281,10 @@ Graph Graph::record(const std::function<void()>& work) {
   try {
     work();
   } catch (...) {
-    end();
+    try {
+      end();
+    } catch (const Error&) {  // the first one tells why
+    }
     throw;
   }
   end();

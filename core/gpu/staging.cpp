@@ -16,9 +16,9 @@ bool Staging::ready() {
   if (!tried_) {
     tried_ = true;
     for (Buffer& buffer : ring_) {
+      buffer.mark = backend_.make_mark();
       buffer.memory = backend_.take_pinned(kBytes);
       if (buffer.memory == nullptr) break;
-      buffer.mark = backend_.make_mark();
     }
   }
   return ring_.back().memory != nullptr;

@@ -95,8 +95,17 @@ inline void sum_weight_block(const ConvGeometry& g, const Conv2dPointers& io, co
     const std::int64_t next = smaller(m.end - pixel - depth, kPixelBlock);
     const Ahead next_d = ahead_of(floats(io.d_dst) + (pixel + depth) * g.k + m.i, g.k, next, m.rows);
     const Ahead next_x = ahead_of(b + depth * g.c, g.c, columns == nullptr ? next : 0, m.cols);
-    multiply_block({{floats(io.d_dst) + pixel * g.k + m.i, g.k, false}, m.rows, m.cols, depth, b,
-                    columns != nullptr ? m.cols : g.c, m.c, m.ldc, pixel == m.first, nullptr, {next_d, next_x}});
+    multiply_block({{floats(io.d_dst) + pixel * g.k + m.i, g.k, false},
+                    m.rows,
+                    m.cols,
+                    depth,
+                    b,
+                    columns != nullptr ? m.cols : g.c,
+                    m.c,
+                    m.ldc,
+                    pixel == m.first,
+                    nullptr,
+                    {next_d, next_x}});
   }
   if (columns != nullptr) release_floats(columns, size);
 }

@@ -57,19 +57,20 @@ inline const char* refuse_bf16(const ConvBnProblem& p) {
 }
 
 /// Rows of the mapped source in f32: as they lie, or in `scratch`.
-inline const float* f32_source(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t first, std::int64_t pixels,
-                               float* scratch) {
+inline const float* f32_source(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t first,
+                               std::int64_t pixels, float* scratch) {
   return source_rows(p, io, first, pixels, scratch).data;
 }
 
 /// The transpose of filters [j, j + cols), as pairs of the depth: [c / 2][ld].
-inline void transpose_filters(const ConvBnPointers& io, std::int64_t c, std::int64_t j, std::int64_t cols, float* scratch,
-                              float* to, std::int64_t ld) {
+inline void transpose_filters(const ConvBnPointers& io, std::int64_t c, std::int64_t j, std::int64_t cols,
+                              float* scratch, float* to, std::int64_t ld) {
   round_rows(io.weight + j * c, c, cols, c, scratch);
   transpose_matrix(scratch, cols, c / 2, c / 2, to, ld);
 }
 
-inline void bf16_forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+inline void bf16_forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                                   const ChunkSums& sums) {
   const std::int64_t c = p.geometry.c, k = p.geometry.k, block = forward_block(e), rows = block + kTileRows;
   float* b = acquire_floats(k * c);
   transpose_filters(io, c, 0, k, b + k * c / 2, b, k);
@@ -80,7 +81,16 @@ inline void bf16_forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers&
       float* dst = io.dst + first * k;
       round_rows(f32_source(p, io, first, pixels, scratch), c, pixels, c, x16);
       const std::int64_t next = smaller(e.pixels - first - pixels, pixels);
-      multiply_deep<Bf16Step>({{x16, c / 2, true}, pixels, k, c / 2, b, k, dst, k, true, nullptr,
+      multiply_deep<Bf16Step>({{x16, c / 2, true},
+                               pixels,
+                               k,
+                               c / 2,
+                               b,
+                               k,
+                               dst,
+                               k,
+                               true,
+                               nullptr,
                                {ahead_of(io.src + (first + pixels) * c, next * c), {}, {}}});
       if (wants_statistics(io)) add_statistics(sums, chunk, 0, pixels, k, dst, k);
     });
@@ -89,12 +99,14 @@ inline void bf16_forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers&
   release_floats(b, k * c);
 }
 
-inline void bf16_forward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+inline void bf16_forward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                                    const ChunkSums& sums) {
   const std::int64_t c = p.geometry.c, k = p.geometry.k, col_blocks = ceil_div(k, kTaskCols), half = c / 2;
   constexpr std::int64_t kPixels = 64;
   float* x16 = acquire_floats(e.pixels * half);
   parallel_for(ceil_div(e.pixels, kPixels), [&](std::int64_t task) {
-    const std::int64_t first = task * kPixels, pixels = smaller(e.pixels - first, kPixels), floats = source_floats(p, kPixels);
+    const std::int64_t first = task * kPixels, pixels = smaller(e.pixels - first, kPixels),
+                       floats = source_floats(p, kPixels);
     float* scratch = acquire_or_null(floats);
     round_rows(f32_source(p, io, first, pixels, scratch), c, pixels, c, x16 + first * half);
     release_if(scratch, floats);
@@ -105,7 +117,8 @@ inline void bf16_forward_by_columns(const ConvBnProblem& p, const ConvBnPointers
     transpose_filters(io, c, j, cols, b + kTaskCols * half, b, kTaskCols);
     for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), 256, [&](std::int64_t first, std::int64_t pixels) {
       float* dst = io.dst + first * k + j;
-      multiply_deep<Bf16Step>({{x16 + first * half, half, true}, pixels, cols, half, b, kTaskCols, dst, k, true, nullptr});
+      multiply_deep<Bf16Step>(
+          {{x16 + first * half, half, true}, pixels, cols, half, b, kTaskCols, dst, k, true, nullptr});
       if (wants_statistics(io)) add_statistics(sums, chunk, j, pixels, cols, dst, k);
     });
     release_floats(b, 2 * kTaskCols * half);
@@ -135,7 +148,9 @@ inline void load_bf16(const ConvBnProblem& p, const ConvBnPointers& io, std::int
   pair_rows(f32_source(p, io, first, pixels, scratch), c, pixels, c, to.x_pairs);
 }
 /// Floats of scratch that load_bf16() needs.
-inline std::int64_t bf16_scratch(const ConvBnProblem& p, std::int64_t pixels) { return pixels * larger(p.geometry.c, p.geometry.k); }
+inline std::int64_t bf16_scratch(const ConvBnProblem& p, std::int64_t pixels) {
+  return pixels * larger(p.geometry.c, p.geometry.k);
+}
 
 inline void bf16_backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
                                     const MapGradient& through, const float* weight) {
@@ -146,19 +161,37 @@ inline void bf16_backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers
   parallel_for(e.chunks, [&](std::int64_t chunk) {
     const std::int64_t scratch_floats = bf16_scratch(p, kRows), floats = scratch_floats + kRows * (k + c + c) + 64;
     float* scratch = acquire_floats(floats);
-    const Bf16Operands to{scratch + scratch_floats, scratch + scratch_floats + kRows * k / 2, scratch + scratch_floats + kRows * k};
+    const Bf16Operands to{scratch + scratch_floats, scratch + scratch_floats + kRows * k / 2,
+                          scratch + scratch_floats + kRows * k};
     float* d_x = to.x_pairs + kRows * c;
     float* d_weight = chunk == 0 || parts == nullptr ? io.d_weight : parts + (chunk - 1) * count;
     for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), kPixelBlock, [&](std::int64_t first, std::int64_t pixels) {
       load_bf16(p, io, first, pixels, scratch, to);
       const std::int64_t next = smaller(e.chunk_end(chunk) - first - pixels, pixels), at = first + pixels;
       if (d_weight != nullptr)
-        multiply_block<Bf16Step>({{to.d_pairs, k, false}, k, c, ceil_div(pixels, 2), to.x_pairs, c, d_weight, c,
-                                  first == chunk * e.chunk, nullptr,
+        multiply_block<Bf16Step>({{to.d_pairs, k, false},
+                                  k,
+                                  c,
+                                  ceil_div(pixels, 2),
+                                  to.x_pairs,
+                                  c,
+                                  d_weight,
+                                  c,
+                                  first == chunk * e.chunk,
+                                  nullptr,
                                   {ahead_of(io.d_dst + at * k, next * k), ahead_of(io.src + at * c, next * c), {}}});
       if (io.d_src == nullptr) return;
       float *d_src = io.d_src + first * c, *into = maps(p) ? d_x : d_src;
-      multiply_deep<Bf16Step>({{to.d_rows, k / 2, true}, pixels, c, k / 2, weight, c, into, c, true, nullptr,
+      multiply_deep<Bf16Step>({{to.d_rows, k / 2, true},
+                               pixels,
+                               c,
+                               k / 2,
+                               weight,
+                               c,
+                               into,
+                               c,
+                               true,
+                               nullptr,
                                {ahead_of(io.z_dst + at * k, io.slope != nullptr ? next * k : 0), {}, {}}});
       if (maps(p)) gradient_through_map(p, io, through, chunk, 0, pixels, c, d_x, c, io.src + first * c, d_src, c);
     });
@@ -169,17 +202,26 @@ inline void bf16_backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers
 }
 
 /// Task of the weight gradient: a block of it, over all pixels.
-inline void bf16_weight_block(const WeightTasks& w, std::int64_t task, std::int64_t pixels, const Bf16Operands& operands,
-                              float* d_weight) {
+inline void bf16_weight_block(const WeightTasks& w, std::int64_t task, std::int64_t pixels,
+                              const Bf16Operands& operands, float* d_weight) {
   const std::int64_t i = task % w.row_tasks * w.row_block, j = task / w.row_tasks * w.col_block;
   const std::int64_t rows = smaller(w.rows - i, w.row_block), cols = smaller(w.cols - j, w.col_block);
   const std::int64_t pairs = ceil_div(pixels, 2);
   for (std::int64_t at = 0; at < pairs; at += kPixelBlock) {
     const std::int64_t depth = smaller(pairs - at, kPixelBlock), next = smaller(pairs - at - depth, kPixelBlock);
     const float *d = operands.d_pairs + at * w.rows + i, *x = operands.x_pairs + at * w.cols + j;
-    multiply_block<Bf16Step>({{d, w.rows, false}, rows, cols, depth, x, w.cols, d_weight + i * w.cols + j, w.cols, at == 0,
-                              nullptr,
-                              {ahead_of(d + depth * w.rows, w.rows, next, rows), ahead_of(x + depth * w.cols, w.cols, next, cols), {}}});
+    multiply_block<Bf16Step>(
+        {{d, w.rows, false},
+         rows,
+         cols,
+         depth,
+         x,
+         w.cols,
+         d_weight + i * w.cols + j,
+         w.cols,
+         at == 0,
+         nullptr,
+         {ahead_of(d + depth * w.rows, w.rows, next, rows), ahead_of(x + depth * w.cols, w.cols, next, cols), {}}});
   }
 }
 
@@ -215,7 +257,8 @@ inline void conv2d_bn_bf16_backward(const ConvBnProblem& p, const ConvBnPointers
   MapGradient through{ChunkSums(e.chunks, c), gate_of(p, io.step)};
   float* weight = acquire_floats(bf16_floats(k * c));
   if (io.d_src != nullptr) pair_rows_parallel(io.weight, k, c, weight);
-  e.by_chunks ? bf16_backward_by_chunks(p, io, e, through, weight) : bf16_backward_by_columns(p, io, e, through, weight);
+  e.by_chunks ? bf16_backward_by_chunks(p, io, e, through, weight)
+              : bf16_backward_by_columns(p, io, e, through, weight);
   if (io.d_src != nullptr && p.mapped) through.sums.store_affine_gradient(io);
   release_floats(weight, bf16_floats(k * c));
   through.sums.release();
@@ -223,14 +266,14 @@ inline void conv2d_bn_bf16_backward(const ConvBnProblem& p, const ConvBnPointers
 
 }  // namespace
 
-#define OCTET_CONV2D_BN_BF16_ROWS(impl)                                                                      \
-  const char* conv2d_bn_fwd_bf16_##impl##_why_not(const ConvBnProblem& p) { return refuse_bf16(p); }         \
-  void conv2d_bn_fwd_bf16_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {         \
-    conv2d_bn_bf16_forward(p, io);                                                                           \
-  }                                                                                                          \
-  const char* conv2d_bn_bwd_bf16_##impl##_why_not(const ConvBnProblem& p) { return refuse_bf16(p); }         \
-  void conv2d_bn_bwd_bf16_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {         \
-    conv2d_bn_bf16_backward(p, io);                                                                          \
+#define OCTET_CONV2D_BN_BF16_ROWS(impl)                                                              \
+  const char* conv2d_bn_fwd_bf16_##impl##_why_not(const ConvBnProblem& p) { return refuse_bf16(p); } \
+  void conv2d_bn_fwd_bf16_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) { \
+    conv2d_bn_bf16_forward(p, io);                                                                   \
+  }                                                                                                  \
+  const char* conv2d_bn_bwd_bf16_##impl##_why_not(const ConvBnProblem& p) { return refuse_bf16(p); } \
+  void conv2d_bn_bwd_bf16_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) { \
+    conv2d_bn_bf16_backward(p, io);                                                                  \
   }
 
 }  // namespace octet::kernels

@@ -77,11 +77,14 @@ inline void release_if(float* p, std::int64_t count) {
 }
 
 /// Pixels of a block of the forward pass: its rows of the left operand take at most half the second-level cache.
-inline std::int64_t forward_block(const Extents& e) { return smaller(larger((64 << 10) / e.depth, 4 * kTileRows), 256); }
+inline std::int64_t forward_block(const Extents& e) {
+  return smaller(larger((64 << 10) / e.depth, 4 * kTileRows), 256);
+}
 
 inline bool wants_statistics(const ConvBnPointers& io) { return io.mean != nullptr || io.low != nullptr; }
 
-inline void forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+inline void forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                              const ChunkSums& sums) {
   const std::int64_t k = p.geometry.k, b_floats = k * e.depth, block = forward_block(e);
   float* b = acquire_floats(b_floats);
   transpose_parallel(io.weight, k, e.depth, b);
@@ -92,7 +95,16 @@ inline void forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, 
       float* dst = io.dst + first * k;
       const View a = source_rows(p, io, first, pixels, scratch);
       const std::int64_t next = p.geometry.is_pointwise() ? smaller(e.pixels - first - pixels, pixels) : 0;
-      multiply_deep({a, pixels, k, e.depth, b, k, dst, k, true, nullptr,
+      multiply_deep({a,
+                     pixels,
+                     k,
+                     e.depth,
+                     b,
+                     k,
+                     dst,
+                     k,
+                     true,
+                     nullptr,
                      {ahead_of(io.src + (first + pixels) * p.geometry.c, next * p.geometry.c), {}}});
       if (wants_statistics(io)) add_statistics(sums, chunk, 0, pixels, k, dst, k);
     });
@@ -101,7 +113,8 @@ inline void forward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, 
   release_floats(b, b_floats);
 }
 
-inline void forward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const ChunkSums& sums) {
+inline void forward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                               const ChunkSums& sums) {
   const std::int64_t k = p.geometry.k, floats = source_floats(p, e.pixels), col_blocks = ceil_div(k, kTaskCols);
   float* mapped = acquire_or_null(floats);
   const float* x = whole_source(p, io, e, mapped);
@@ -140,9 +153,9 @@ inline const float* whole_gradient(const ConvBnProblem& p, const ConvBnPointers&
 struct ChunkScratch {
   float *d, *x, *d_x;
 };
-inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through,
-                           std::int64_t chunk, std::int64_t first, std::int64_t pixels, const ChunkScratch& scratch,
-                           float* d_weight) {
+inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                           const MapGradient& through, std::int64_t chunk, std::int64_t first, std::int64_t pixels,
+                           const ChunkScratch& scratch, float* d_weight) {
   const ConvGeometry& g = p.geometry;
   const std::int64_t k = g.k, at = (first + pixels) * k, next = smaller(e.chunk_end(chunk) - first - pixels, pixels);
   const float* d = whole_gradient(p, io, first, pixels, scratch.d);
@@ -151,13 +164,31 @@ inline void backward_block(const ConvBnProblem& p, const ConvBnPointers& io, con
   if (d_weight != nullptr) {
     const View x = source_rows(p, io, first, pixels, scratch.x);
     const Ahead next_x = ahead_of(io.src + (first + pixels) * g.c, g.is_pointwise() ? next * g.c : 0);
-    multiply_block({{d, k, false}, k, e.depth, pixels, x.data, x.ld, d_weight, e.depth, first == chunk * e.chunk, nullptr,
+    multiply_block({{d, k, false},
+                    k,
+                    e.depth,
+                    pixels,
+                    x.data,
+                    x.ld,
+                    d_weight,
+                    e.depth,
+                    first == chunk * e.chunk,
+                    nullptr,
                     {next_d, next_x}});
   }
   if (io.d_src == nullptr) return;
   float* d_src = io.d_src + first * g.c;
   float* d_x = maps(p) ? scratch.d_x : d_src;
-  multiply_deep({{d, k, true}, pixels, g.c, k, io.weight, g.c, d_x, g.c, true, nullptr,
+  multiply_deep({{d, k, true},
+                 pixels,
+                 g.c,
+                 k,
+                 io.weight,
+                 g.c,
+                 d_x,
+                 g.c,
+                 true,
+                 nullptr,
                  {next_z, ahead_of(d_src, maps(p) ? pixels * g.c : 0)}});
   if (maps(p)) gradient_through_map(p, io, through, chunk, 0, pixels, g.c, d_x, g.c, io.src + first * g.c, d_src, g.c);
 }
@@ -185,7 +216,11 @@ class WeightTask {
  public:
   WeightTask(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const Prepared& prepared,
              const WeightTasks& w, std::int64_t task)
-      : p_(p), io_(io), e_(e), prepared_(prepared), w_(w),
+      : p_(p),
+        io_(io),
+        e_(e),
+        prepared_(prepared),
+        w_(w),
         i_(task % w.row_tasks * w.row_block),
         j_(task / w.row_tasks * w.col_block),
         rows_(smaller(w.rows - i_, w.row_block)),
@@ -200,8 +235,8 @@ class WeightTask {
     for (std::int64_t chunk = 0; chunk < e_.chunks; ++chunk) {
       const std::int64_t begin = chunk * e_.chunk;
       for_pixel_blocks(begin, e_.chunk_end(chunk), kPixelBlock, [&](std::int64_t first, std::int64_t pixels) {
-        add_block(chunk, first, pixels, part + part_floats, part + part_floats + d_floats,
-                  chunk == 0 ? total : part, chunk == 0 ? w_.cols : cols_);
+        add_block(chunk, first, pixels, part + part_floats, part + part_floats + d_floats, chunk == 0 ? total : part,
+                  chunk == 0 ? w_.cols : cols_);
       });
       if (chunk == 0) continue;
       for (std::int64_t r = 0; r < rows_; ++r)
@@ -230,7 +265,16 @@ class WeightTask {
       map_pixels(p_, io_, j_, pixels, cols_, raw_x, c, x_memory, cols_);
       x = {x_memory, cols_, false};
     }
-    multiply_block({d, rows_, cols_, pixels, x.data, x.ld, sums, ld, first == chunk * e_.chunk, nullptr,
+    multiply_block({d,
+                    rows_,
+                    cols_,
+                    pixels,
+                    x.data,
+                    x.ld,
+                    sums,
+                    ld,
+                    first == chunk * e_.chunk,
+                    nullptr,
                     {ahead_of(raw_d + pixels * k, k, next, rows_), ahead_of(raw_x + pixels * c, c, next, cols_),
                      ahead_of(z != nullptr ? z + pixels * k : nullptr, k, z != nullptr ? next : 0, rows_)}});
   }
@@ -256,8 +300,17 @@ inline void source_gradient_block(const ConvBnProblem& p, const ConvBnPointers& 
     float* d_x = scratch != nullptr ? scratch : d_src;
     const std::int64_t ld = scratch != nullptr ? kTaskCols : g.c;
     const Ahead z = ahead_of(io.src + first * g.c + j, g.c, scratch != nullptr ? pixels : 0, cols);
-    multiply_deep<Step>({{d.data + first * d.ld, d.ld, true}, pixels, cols, d.ld, weight + j, g.c, d_x, ld, true, nullptr,
-                   {z, ahead_of(d_src, g.c, scratch != nullptr ? pixels : 0, cols)}});
+    multiply_deep<Step>({{d.data + first * d.ld, d.ld, true},
+                         pixels,
+                         cols,
+                         d.ld,
+                         weight + j,
+                         g.c,
+                         d_x,
+                         ld,
+                         true,
+                         nullptr,
+                         {z, ahead_of(d_src, g.c, scratch != nullptr ? pixels : 0, cols)}});
     if (scratch != nullptr)
       gradient_through_map(p, io, through, chunk, j, pixels, cols, d_x, ld, io.src + first * g.c + j, d_src, g.c);
   });
@@ -273,10 +326,11 @@ struct BlockScratch {
         floats(d_floats + x_floats + (maps(p) && io.d_src != nullptr ? (pixels + kTileRows) * p.geometry.c : 0)) {}
   ChunkScratch in(float* memory) const { return {memory, memory + d_floats, memory + d_floats + x_floats}; }
 };
-inline void backward_chunk(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through,
-                           std::int64_t chunk, float* d_weight) {
+inline void backward_chunk(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                           const MapGradient& through, std::int64_t chunk, float* d_weight) {
   // Of every tensor a block and the next one stay in the second-level cache.
-  const std::int64_t most = smaller(larger((96 << 10) / (3 * (p.geometry.k + p.geometry.c)), 8 * kTileRows), kPixelBlock);
+  const std::int64_t most =
+      smaller(larger((96 << 10) / (3 * (p.geometry.k + p.geometry.c)), 8 * kTileRows), kPixelBlock);
   const BlockScratch scratch(p, io, most);
   float* memory = acquire_or_null(scratch.floats);
   for_pixel_blocks(chunk * e.chunk, e.chunk_end(chunk), most, [&](std::int64_t first, std::int64_t pixels) {
@@ -285,8 +339,10 @@ inline void backward_chunk(const ConvBnProblem& p, const ConvBnPointers& io, con
   release_if(memory, scratch.floats);
 }
 
-inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through) {
-  const std::int64_t count = p.geometry.k * e.depth, floats = io.d_weight != nullptr ? larger(e.chunks - 1, 1) * count : 0;
+inline void backward_by_chunks(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                               const MapGradient& through) {
+  const std::int64_t count = p.geometry.k * e.depth,
+                     floats = io.d_weight != nullptr ? larger(e.chunks - 1, 1) * count : 0;
   float* parts = acquire_or_null(floats);
   parallel_for(e.chunks, [&](std::int64_t chunk) {
     float* d_weight = chunk == 0 || parts == nullptr ? io.d_weight : parts + (chunk - 1) * count;
@@ -305,7 +361,8 @@ inline void complete_whole_gradient(const ConvBnProblem& p, const ConvBnPointers
   });
 }
 
-inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e, const MapGradient& through) {
+inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
+                                const MapGradient& through) {
   const ConvGeometry& g = p.geometry;
   // A few chunks make tasks of the source's gradient that complete d as they go; a single one is cut by columns, each of
   // which reads all of d.
@@ -319,7 +376,8 @@ inline void backward_by_columns(const ConvBnProblem& p, const ConvBnPointers& io
   const Prepared prepared{d_memory, x_memory};
   const WeightTasks weight(g.k, e.depth);
   const std::int64_t weight_tasks = io.d_weight != nullptr ? weight.tasks : 0;
-  const std::int64_t source_tasks = window || io.d_src == nullptr ? 0 : e.chunks * (source_by_chunks ? 1 : ceil_div(g.c, kTaskCols));
+  const std::int64_t source_tasks =
+      window || io.d_src == nullptr ? 0 : e.chunks * (source_by_chunks ? 1 : ceil_div(g.c, kTaskCols));
   const float* d = d_memory != nullptr ? d_memory : io.d_dst;
   parallel_for(source_tasks + weight_tasks, [&](std::int64_t task) {
     if (task >= source_tasks)
@@ -346,14 +404,14 @@ inline void conv2d_bn_backward(const ConvBnProblem& p, const ConvBnPointers& io)
 
 }  // namespace
 
-#define OCTET_CONV2D_BN_ROWS(impl)                                                                                 \
-  const char* conv2d_bn_fwd_f32_##impl##_why_not(const ConvBnProblem& p) { return refuse_fusion(p); }       \
-  void conv2d_bn_fwd_f32_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {                \
-    conv2d_bn_forward(p, io);                                                                                      \
-  }                                                                                                                \
-  const char* conv2d_bn_bwd_f32_##impl##_why_not(const ConvBnProblem& p) { return refuse_fusion(p); }       \
-  void conv2d_bn_bwd_f32_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {                \
-    conv2d_bn_backward(p, io);                                                                                     \
+#define OCTET_CONV2D_BN_ROWS(impl)                                                                    \
+  const char* conv2d_bn_fwd_f32_##impl##_why_not(const ConvBnProblem& p) { return refuse_fusion(p); } \
+  void conv2d_bn_fwd_f32_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {   \
+    conv2d_bn_forward(p, io);                                                                         \
+  }                                                                                                   \
+  const char* conv2d_bn_bwd_f32_##impl##_why_not(const ConvBnProblem& p) { return refuse_fusion(p); } \
+  void conv2d_bn_bwd_f32_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {   \
+    conv2d_bn_backward(p, io);                                                                        \
   }
 
 }  // namespace octet::kernels

@@ -11,7 +11,6 @@
 namespace octet::kernels {
 namespace {
 
-
 /// f(first pixel, past the last, channel, Whole or Part) over groups of pixels and vectors of channels.
 template <class F>
 inline void for_pixel_groups(std::int64_t pixels, std::int64_t channels, F f) {
@@ -40,9 +39,8 @@ inline void for_activated(const ConvBnProblem& p, const ConvBnPointers& io, std:
 inline void map_pixels(const ConvBnProblem& p, const ConvBnPointers& io, std::int64_t first, std::int64_t pixels,
                        std::int64_t channels, const float* from, std::int64_t ld, float* to, std::int64_t ld_to) {
   if (!p.quantized) {
-    for_activated(p, io, first, pixels, channels, from, ld, [=](std::int64_t i, std::int64_t c, VecF y, auto part) {
-      store(y, to + i * ld_to + c, part);
-    });
+    for_activated(p, io, first, pixels, channels, from, ld,
+                  [=](std::int64_t i, std::int64_t c, VecF y, auto part) { store(y, to + i * ld_to + c, part); });
     return;
   }
   const OnnxGrid grid(grid_of(p), io.step);

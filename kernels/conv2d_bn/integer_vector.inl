@@ -32,15 +32,15 @@ inline IntConvProblem integer_problem(const ConvBnProblem& p, bool is_unsigned, 
   return problem;
 }
 
-inline void multiply_codes(const IntegerRow& row, const ConvBnProblem& p, const std::uint8_t* codes, std::int64_t pixels,
-                           const void* packed, float* dst) {
+inline void multiply_codes(const IntegerRow& row, const ConvBnProblem& p, const std::uint8_t* codes,
+                           std::int64_t pixels, const void* packed, float* dst) {
   IntConvPointers io;
   io.src = codes, io.packed = packed, io.dst = dst;
   row.run(integer_problem(p, row.is_unsigned, pixels), io, {});
 }
 
-inline void integers_by_chunks(const IntegerRow& row, const ConvBnProblem& p, const ConvBnPointers& io, const Extents& e,
-                               const void* packed, const ChunkSums& sums) {
+inline void integers_by_chunks(const IntegerRow& row, const ConvBnProblem& p, const ConvBnPointers& io,
+                               const Extents& e, const void* packed, const ChunkSums& sums) {
   const std::int64_t c = p.geometry.c, k = p.geometry.k;
   const auto bytes = static_cast<std::size_t>((kPixelBlock + kTileRows) * c);
   parallel_for(e.chunks, [&](std::int64_t chunk) {
@@ -90,15 +90,15 @@ inline void conv2d_bn_integer_forward(const IntegerRow& row, const ConvBnProblem
 
 }  // namespace
 
-#define OCTET_CONV2D_BN_INTEGER_ROW(dtypes, impl, is_unsigned)                                                \
-  const char* conv2d_bn_fwd_##dtypes##_##impl##_why_not(const ConvBnProblem& p) {                             \
-    return refuse_integers(p, is_unsigned);                                                                   \
-  }                                                                                                           \
-  void conv2d_bn_fwd_##dtypes##_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) {    \
-    conv2d_bn_integer_forward({is_unsigned, conv2d_int8_fwd_##dtypes##_##impl,                                \
-                               conv2d_int8_fwd_##dtypes##_##impl##_packed_bytes,                              \
-                               conv2d_int8_fwd_##dtypes##_##impl##_pack},                                     \
-                              p, io);                                                                         \
+#define OCTET_CONV2D_BN_INTEGER_ROW(dtypes, impl, is_unsigned)                                             \
+  const char* conv2d_bn_fwd_##dtypes##_##impl##_why_not(const ConvBnProblem& p) {                          \
+    return refuse_integers(p, is_unsigned);                                                                \
+  }                                                                                                        \
+  void conv2d_bn_fwd_##dtypes##_##impl(const ConvBnProblem& p, const ConvBnPointers& io, const Context&) { \
+    conv2d_bn_integer_forward(                                                                             \
+        {is_unsigned, conv2d_int8_fwd_##dtypes##_##impl, conv2d_int8_fwd_##dtypes##_##impl##_packed_bytes, \
+         conv2d_int8_fwd_##dtypes##_##impl##_pack},                                                        \
+        p, io);                                                                                            \
   }
 
 }  // namespace octet::kernels

@@ -45,7 +45,7 @@ struct IntConvProblem {
 
 /// Constants of a layer, one entry per output channel; read while packing only.
 struct IntConvWeights {
-  const std::int8_t* weight = nullptr;  ///< K,R,S,C (depthwise C,R,S,1), codes in [-127, 127]
+  const std::int8_t* weight = nullptr;  ///< K,R,S,C (depthwise C,R,S,1)
   const std::int32_t* bias = nullptr;   ///< K, q_b, or null
   const float* multiplier = nullptr;    ///< K, finite: M[k] for codes, fl(s_x·s_w[k]) for f32
   const float* bias_f32 = nullptr;  ///< K or null: bias / s_y under QuantRule::paddle, bias for f32; unread under onnx

@@ -24,9 +24,13 @@ OCTET_SIMD void multiply_depth(VecI (&acc)[M][kVectors], const TileContext& t, c
   for (std::int64_t segment = 0; segment < t.segments; ++segment, rows += t.segment_stride) {
     const Operand* a = rows;
     for (std::int64_t g = 0; g < t.groups; ++g, a += kGroup, b += kPanel * kGroup)
-      multiply_group(acc, b, [&](int m) __attribute__((always_inline)) { return broadcast<Signed>(a + m * t.row_stride); });
+      multiply_group(
+          acc, b, [&](int m) __attribute__((always_inline)) { return broadcast<Signed>(a + m * t.row_stride); });
     if (t.rest > 0)
-      multiply_group(acc, b, [&](int m) __attribute__((always_inline)) { return broadcast_part<Signed>(a + m * t.row_stride, t.rest); });
+      multiply_group(
+          acc, b, [&](int m) __attribute__((always_inline)) {
+            return broadcast_part<Signed>(a + m * t.row_stride, t.rest);
+          });
   }
 }
 

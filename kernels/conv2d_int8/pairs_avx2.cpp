@@ -81,7 +81,8 @@ const std::int32_t* panel_order(const PackedLayout& layout, const void* packed, 
 
 #define OCTET_PAIRS_ROW(dtypes, is_signed)                                                                         \
   const char* conv2d_int8_fwd_##dtypes##_avx2pairs_why_not(const IntConvProblem& p) {                              \
-    return p.narrow ? nullptr : "many weights are too large for pairs of products in s16";                         \
+    if (!p.narrow) return "many weights are too large for pairs of products in s16";                               \
+    return places_fit(p.geometry) ? nullptr : "places under a window exceed 32 bits";                              \
   }                                                                                                                \
   void conv2d_int8_fwd_##dtypes##_avx2pairs(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
     run<is_signed>(p, x);                                                                                          \

@@ -85,7 +85,9 @@ IntConvPlan plan_conv2d_int8(const IntConvProblem& problem, const IntConvWeights
   check_int_conv("conv2d_int8", problem, weights);
   const char* dtypes = problem.src == DType::s8 ? "s8s8" : "u8s8";
   IntConvProblem known = problem;
-  const bool asked = !usable(Isa::avxvnni) && !usable(Isa::avx512vnni);  // elsewhere better rows take any weights
+  // Elsewhere better rows take any weights.
+  const bool asked =
+      (!usable(Isa::avxvnni) && !usable(Isa::avx512vnni)) || forced_impl("conv2d_int8_fwd") == "avx2pairs";
   known.narrow = asked && narrow_weights(problem.geometry, weights.weight);
   return {select(conv2d_int8_rows(), "conv2d_int8_fwd", dtypes, known, device), known, weights};
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "kernels/conv2d_int8/gemm_work.h"
 
 namespace octet::kernels {
 namespace {
@@ -66,6 +67,8 @@ bool narrow_weights(const ConvGeometry& geometry, const std::int8_t* weight) {
   }
   return true;
 }
+
+bool places_fit(const ConvGeometry& geometry) { return geometry.r * line_elements(geometry, kGroup) <= INT32_MAX; }
 
 std::size_t sorted_bytes(const PackedLayout& l) {
   return l.bytes + static_cast<std::size_t>(l.columns_padded / l.panel * (1 + groups_of(l))) * sizeof(std::int32_t);

@@ -11,6 +11,9 @@ namespace octet::kernels {
 /// most a quarter hold a pair of products that may leave s16.
 bool narrow_weights(const ConvGeometry& geometry, const std::int8_t* weight);
 
+/// Do the places of an order fit its 32 bits?
+bool places_fit(const ConvGeometry& geometry);
+
 /// Bytes of the packed block with the order behind it.
 std::size_t sorted_bytes(const PackedLayout& layout);
 /// Sorts what pack_columns() wrote (s8 weights, groups of four); segment_stride: codes from a segment under a pixel to

@@ -40,7 +40,7 @@ OCTET_SIMD void store_codes(const TileContext& t, std::int64_t row, VecI (&acc)[
   OCTET_UNROLL
   for (int v = 0; v < kVectors; ++v) {
     multiplier[v] = VecF::load(t.multiplier + v * VecF::width);
-    if (K == StoreKind::paddle) bias[v] = VecF::load(t.bias_f32 + v * VecF::width);
+    bias[v] = K == StoreKind::paddle ? VecF::load(t.bias_f32 + v * VecF::width) : VecF::zero();
   }
   auto* dst = static_cast<std::uint8_t*>(t.dst) + t.dst_index + row * t.dst_stride;
   OCTET_UNROLL

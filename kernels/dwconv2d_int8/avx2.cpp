@@ -70,7 +70,9 @@ OCTET_SIMD void store_floats(const VecF (&values)[kVectors], float* dst, int cha
 namespace octet::kernels {
 
 #define OCTET_AVX2_ROW(dtypes, is_signed)                                                                       \
-  const char* dwconv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem&) { return nullptr; }              \
+  const char* dwconv2d_int8_fwd_##dtypes##_avx2_why_not(const IntConvProblem& p) {                              \
+    return dw_windows_why_not(p.geometry);                                                                      \
+  }                                                                                                             \
   void dwconv2d_int8_fwd_##dtypes##_avx2(const IntConvProblem& p, const IntConvPointers& x, const Context&) {   \
     run_windows<is_signed>(p, x);                                                                               \
   }                                                                                                             \

@@ -7,7 +7,9 @@ namespace octet::kernels {
 namespace {
 
 /// Few outputs to a row do not repay columns that are interleaved once, and see much padding.
-bool by_windows(const IntConvProblem& p) { return p.geometry.out_w() <= 4; }
+bool by_windows(const IntConvProblem& p) {
+  return p.geometry.out_w() <= 4 && dw_windows_why_not(p.geometry) == nullptr;
+}
 
 std::size_t packed_bytes(const IntConvProblem& p) {
   if (by_windows(p)) return dw_windows_bytes(p.geometry, kLanes);

@@ -32,6 +32,12 @@ struct DwWindows {
   const char* first_block = nullptr;
 };
 
+/// Why constants of classes do not suit these windows, or null: they grow with the square of a window's taps.
+inline const char* dw_windows_why_not(const ConvGeometry& geometry) {
+  constexpr std::int64_t kLargest = 15;
+  return geometry.r <= kLargest && geometry.s <= kLargest ? nullptr : "windows of more than 15 lines or columns";
+}
+
 std::size_t dw_windows_bytes(const ConvGeometry& geometry, const DwLanes& lanes);
 /// `zero` is what a code holds in excess when it is multiplied: z_x, plus 128 where s8 codes are shifted to u8.
 void pack_dw_windows(const IntConvProblem& problem, const DwLanes& lanes, const IntConvWeights& weights,

@@ -2,10 +2,11 @@
 // to a group, and multiplies them with the constants of its class (windows.h). Included by a file that defines, in
 // octet::kernels' unnamed namespace:
 //   kChannels = kVectors · VecI::width channels of a block, kTaps, Weight, kLaneChannel.of[kChannels]
-//   Bytes, load_codes(p), load_codes(p, channels)          a block's codes of a pixel; nothing beyond `channels` is
-//   read interleave<Signed>(taps[kTaps], groups[kVectors])      groups of kTaps codes in s32 lanes dot(acc, x, w) acc +
-//   Σ x·w of a lane's group, modulo 2^32 store_codes(codes[kVectors], dst, channels), store_floats(values[kVectors],
-//   dst, channels)   in the order of channels
+//   Bytes, load_codes(p), load_codes(p, channels)        a block's codes of a pixel; nothing beyond `channels` is read
+//   interleave<Signed>(taps[kTaps], groups[kVectors])    groups of kTaps codes in s32 lanes
+//   dot(acc, x, w)                                       acc + Σ x·w of a lane's group, modulo 2^32
+//   store_codes(codes[kVectors], dst, channels),
+//   store_floats(values[kVectors], dst, channels)        in the order of channels
 #include "core/parallel.h"
 #include "kernels/dwconv2d_int8/packed.h"
 #include "kernels/dwconv2d_int8/windows.h"

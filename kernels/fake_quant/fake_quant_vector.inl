@@ -169,8 +169,9 @@ void fake_quant_bwd(const FakeQuantProblem& p, const FakeQuantPointers& x) {
   with_grid(p, [&](auto tag) {
     using Grid = typename decltype(tag)::type;
     const bool learned = x.d_scale != nullptr;
-    if (p.delta != 0) return gradients<Grid, Passing::scaled, false>(p, x);
-    if (p.masked) return learned ? gradients<Grid, Passing::inside, true>(p, x) : gradients<Grid, Passing::inside, false>(p, x);
+    if (static_cast<float>(p.delta) != 0) return gradients<Grid, Passing::scaled, false>(p, x);
+    if (p.masked)
+      return learned ? gradients<Grid, Passing::inside, true>(p, x) : gradients<Grid, Passing::inside, false>(p, x);
     learned ? gradients<Grid, Passing::all, true>(p, x) : gradients<Grid, Passing::all, false>(p, x);
   });
 }

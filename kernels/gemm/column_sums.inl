@@ -18,7 +18,7 @@ inline void sum_rows(const float* d, std::int64_t pixels, std::int64_t k, int la
   sum.store(sums, lanes);
 }
 
-/// total[i] += Σ over parts 1 … of parts[part · count + i], in order.
+/// total[i] += Σ over all given parts of parts[part · count + i], in order.
 inline void add_parts(const float* parts, std::int64_t part_count, std::int64_t count, float* total) {
   for (std::int64_t part = 0; part < part_count; ++part)
     for (std::int64_t i = 0; i < count; ++i) total[i] += parts[part * count + i];

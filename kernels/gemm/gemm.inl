@@ -41,8 +41,8 @@ struct BlockProduct {
   float* c = nullptr;
   std::int64_t ldc = 0;
   bool from_zero = true;
-  const float* bias = nullptr;  ///< cols, or null
-  Ahead ahead[3] = {};  ///< none: the rows of A that come next
+  const float* bias = nullptr;        ///< cols, or null
+  Ahead ahead[3] = {};                ///< none: the rows of A that come next
   Activation act = Activation::none;  ///< of C, bias included
 };
 
@@ -162,7 +162,8 @@ inline void multiply_few_rows(const Product& m, const View& a, const float* weig
     const std::int64_t j = task * kTileCols, cols = smaller(m.cols - j, kTileCols), floats = kTileCols * m.depth;
     float* b = acquire_floats(floats);
     transpose_matrix(weight + j * m.depth, cols, m.depth, m.depth, b, kTileCols);
-    multiply_deep({a, m.rows, cols, m.depth, b, kTileCols, m.c + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr});
+    multiply_deep(
+        {a, m.rows, cols, m.depth, b, kTileCols, m.c + j, m.ldc, true, m.bias != nullptr ? m.bias + j : nullptr});
     release_floats(b, floats);
   });
 }

@@ -36,10 +36,10 @@ struct Tile {
   float* c;
   std::int64_t ldc;
   int cols;
-  bool from_zero;     ///< sums start at zero instead of C
-  const float* bias;  ///< for these columns, or null
+  bool from_zero;                     ///< sums start at zero instead of C
+  const float* bias;                  ///< for these columns, or null
   Activation act = Activation::none;  ///< of the sums, bias included
-  const float* next_c = nullptr;  ///< the tile of C that comes next
+  const float* next_c = nullptr;      ///< the tile of C that comes next
   /// Memory that later work will read: a line is asked for with every step of the depth, `ahead_step` floats on.
   const float* ahead = nullptr;
   std::int64_t ahead_step = 0;
@@ -132,10 +132,14 @@ inline int tile_rows(std::int64_t rest) {
 template <class Step, bool DepthInner, bool Whole>
 inline void multiply_tile(int rows, const Tile& t) {
   switch (rows) {
-    case kTileRows: return multiply_tile<Step, kTileRows, DepthInner, Whole>(t);
-    case kTileRows * 2 / 3: return multiply_tile<Step, kTileRows * 2 / 3, DepthInner, Whole>(t);
-    case kTileRows / 3: return multiply_tile<Step, kTileRows / 3, DepthInner, Whole>(t);
-    default: return multiply_tile<Step, 1, DepthInner, Whole>(t);
+    case kTileRows:
+      return multiply_tile<Step, kTileRows, DepthInner, Whole>(t);
+    case kTileRows * 2 / 3:
+      return multiply_tile<Step, kTileRows * 2 / 3, DepthInner, Whole>(t);
+    case kTileRows / 3:
+      return multiply_tile<Step, kTileRows / 3, DepthInner, Whole>(t);
+    default:
+      return multiply_tile<Step, 1, DepthInner, Whole>(t);
   }
 }
 

@@ -1,4 +1,4 @@
-// The only row: a few hundred pictures of a few classes, computed in double.
+// The only row of the processor: a few hundred pictures of a few classes, computed in double.
 #include "kernels/softmax_xent/pictures.h"
 #include "kernels/softmax_xent/softmax_xent.h"
 

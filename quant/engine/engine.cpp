@@ -7,6 +7,7 @@
 
 #include "core/allocator.h"
 #include "core/gpu/gpu.h"
+#include "core/log.h"
 #include "core/parallel.h"
 #include "core/profile.h"
 #include "quant/engine/graph_file.h"
@@ -201,10 +202,12 @@ void Session::reserve(std::size_t benches, std::int64_t tile) {
   if (tile > tile_) {
     benches_.clear();
     graphs_.clear();  // which work in the memory that goes
-    tile_ = tile;
+    tile_ = 0;
   }
+  const std::int64_t size = std::max(tile, tile_);
   for (std::size_t i = benches_.size(); i < benches; ++i)
-    benches_.push_back({plan_->arena_of(plan_->memory, tile_), {}});
+    benches_.push_back({plan_->arena_of(plan_->memory, size), {}});
+  tile_ = size;  // once there is memory for it
 }
 
 void Session::run(const float* pictures, std::int64_t count, float* logits) {
@@ -223,14 +226,25 @@ void Session::run_on_device(const float* pictures, std::int64_t count, float* lo
     const std::int64_t n = std::min(tile, count - begin);
     const Place place = plan_->put(plan_->memory, bench.arena.get(), pictures + begin * size, n);
     const auto known = graphs_.find(n);
-    if (known != graphs_.end() && !profile::on()) {
+    const bool met = known != graphs_.end();
+    if (met && known->second.defined() && !profile::on())
       known->second.launch();
-    } else {
+    else
       plan_->run_tile(place, bench.sources);
-      if (known == graphs_.end() && graphs_.size() < kMostGraphs)
-        graphs_.emplace(n, gpu::Graph::record([&] { plan_->run_tile(place, bench.sources); }));
-    }
     plan_->take(place, static_cast<std::size_t>(plan_->graph.output), logits + begin * classes);
+    if (!met && graphs_.size() < kMostGraphs) graphs_.emplace(n, gpu::Graph());
+    if (met && !known->second.defined() && may_record_)
+      known->second = recorded([&] { plan_->run_tile(place, bench.sources); });
+  }
+}
+
+gpu::Graph Session::recorded(const std::function<void()>& work) {
+  try {
+    return gpu::Graph::record(work);
+  } catch (const Error& error) {
+    may_record_ = false;
+    log_info(fmt::format("tiles on the device are not recorded: {}", error.what()));
+    return {};
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -53,7 +54,7 @@ class Engine {
 /// Sessions on one engine may run at the same time, each from one thread; large batches are cut into tiles of pictures that the
 /// thread pool's threads take through the whole net, a single picture's layers are cut instead. Any number of threads and any
 /// batch give the same bits. On the device a session has one block of memory for large tiles, and records what a tile takes as one graph
-/// (gpu::Graph), for each of the first sizes of tiles that it meets; sessions take turns, since they share the stream.
+/// (gpu::Graph), for each of the first sizes of tiles that it meets twice; sessions take turns, since they share the stream.
 class Session {
  public:
   explicit Session(const Engine& engine);
@@ -78,8 +79,12 @@ class Session {
   void run_on_device(const float* pictures, std::int64_t count, float* logits);
   std::shared_ptr<const Engine::Plan> plan_;
   std::vector<Bench> benches_;
-  std::int64_t tile_ = 0;                      ///< pictures that a bench holds
-  std::map<std::int64_t, gpu::Graph> graphs_;  ///< by pictures, in the first bench
+  std::int64_t tile_ = 0;  ///< pictures that a bench holds
+  /// Undefined when it cannot be recorded, and then nothing is tried again.
+  gpu::Graph recorded(const std::function<void()>& work);
+  std::map<std::int64_t, gpu::Graph>
+      graphs_;  ///< by pictures, in the first bench; undefined before the second tile of them
+  bool may_record_ = true;
 };
 
 }  // namespace octet::engine

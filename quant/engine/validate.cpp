@@ -9,6 +9,7 @@
 namespace octet::engine {
 namespace {
 
+constexpr std::int64_t kLeastLanes = 64;  // bytes that depthwise rows take at once
 constexpr std::int64_t kMostNodes = 10000, kMostExtent = 1 << 16, kMostElements = std::int64_t{1} << 28;
 // Codes less their zero points lie in [-255, 255]; what sums them counts in int32.
 constexpr std::int64_t kMostPooled = ((std::int64_t{1} << 31) - 1) / 255;
@@ -161,6 +162,9 @@ class Checker {
   void check_conv() const {
     check_geometry();
     const kernels::ConvGeometry& g = node().geometry;
+    // Rows keep the lines under a window, padded.
+    const std::int64_t line = (g.w + 2 * g.pad_w) * std::max(g.c, kLeastLanes);
+    require(line <= kMostElements / g.r, "has a window that is too large");
     const bool depthwise = node().op == OpKind::dwconv2d;
     require(!depthwise || g.k == g.c, "changes the channels of a depthwise convolution");
     require(node().weight.defined() && node().weight.shape() == Shape{g.k, g.r, g.s, depthwise ? 1 : g.c},

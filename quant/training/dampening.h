@@ -13,7 +13,7 @@ namespace octet::quant {
 /// codes. Where a batch norm folds into the weights, it is the folded ones that are pulled, and its γ with them.
 class Dampening : public optim::Method {
  public:
-  /// The model must outlive it. Throws Error when it has no quantized weights, or one without a grid of codes.
+  /// The model must outlive it. Throws Error when it has no quantized weights.
   Dampening(nn::Module& model, double weight);
   void begin_fit(std::int64_t steps) override { steps_ = steps; }
   void begin_step(std::int64_t step) override;

@@ -20,7 +20,7 @@ struct FreezingOptions {
 /// the step through it. Weights never thaw within a fit.
 class OscillationFreezing : public optim::Method {
  public:
-  /// The model must outlive it. Throws Error when it has no quantized weights, or one without a grid of codes.
+  /// The model must outlive it. Throws Error when it has no quantized weights.
   OscillationFreezing(nn::Module& model, const FreezingOptions& options);
   void begin_fit(std::int64_t steps) override;
   void begin_step(std::int64_t step) override;

@@ -61,12 +61,15 @@ TEST_F(BadInput, WrongCifarFiles) {
        {"data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"})
     fs::create_hard_link(batch, file("cifar/") + other);
   expect_refused(train_on(file("cifar")), 1, {"record 7 has label 10"});
-  if (::geteuid() != 0) {
-    fs::permissions(file("cifar"), fs::perms::none);
-    const Ended ended = train_on(file("cifar"));
-    fs::permissions(file("cifar"), fs::perms::owner_all);
-    expect_refused(ended, 1, {"cifar"});
-  }
+}
+
+TEST_F(BadInput, AFolderThatMayNotBeRead) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root reads everything";
+  fs::create_directory(file("closed_cifar"));
+  fs::permissions(file("closed_cifar"), fs::perms::none);
+  const Ended ended = train_on(file("closed_cifar"));
+  fs::permissions(file("closed_cifar"), fs::perms::owner_all);
+  expect_refused(ended, 1, {"closed_cifar"});
 }
 
 TEST_F(BadInput, OutThatIsAFile) {

@@ -200,6 +200,55 @@ TEST(CommandLine, EveryOptionArrives) {
   EXPECT_EQ(o.limit_test, 11);
 }
 
+TEST(CommandLine, KeysOfMethodsArrive) {
+  const auto o = parse({"qat",
+                        "m",
+                        "--activation-percentile",
+                        "99.5",
+                        "--weight-percentile",
+                        "98",
+                        "--ste",
+                        "ewgs",
+                        "--ewgs-delta",
+                        "0.3",
+                        "--activation-power-of-two",
+                        "true",
+                        "--weight-power-of-two",
+                        "true",
+                        "--oscillation-threshold",
+                        "0.03",
+                        "--oscillation-threshold-end",
+                        "0.01",
+                        "--oscillation-momentum",
+                        "0.2",
+                        "--dampening",
+                        "2",
+                        "--distill",
+                        "0.4",
+                        "--distill-temperature",
+                        "3",
+                        "--first-last-bits",
+                        "7",
+                        "--precision",
+                        "f32"});
+  const auto& q = o.quant;
+  EXPECT_EQ(q.activation_percentile, 99.5);
+  EXPECT_EQ(q.weight_percentile, 98);
+  EXPECT_EQ(q.ste, quant::Ste::ewgs);
+  EXPECT_EQ(q.ewgs_delta, 0.3);
+  EXPECT_TRUE(q.activation_power_of_two && q.weight_power_of_two);
+  EXPECT_EQ(q.oscillation_threshold, 0.03);
+  EXPECT_EQ(q.oscillation_threshold_end, 0.01);
+  EXPECT_EQ(q.oscillation_momentum, 0.2);
+  EXPECT_EQ(q.dampening, 2);
+  EXPECT_EQ(q.distill, 0.4);
+  EXPECT_EQ(q.distill_temperature, 3);
+  EXPECT_EQ(q.first_last_bits, 7);
+  EXPECT_EQ(o.precision, ops::Precision::f32);
+  EXPECT_TRUE(parse({"qat", "m", "--activation-affine", "true"}).quant.activation_affine);
+  EXPECT_EQ(parse({"qat", "m", "--adaround", "77"}).quant.adaround_steps, 77);
+}
+
 TEST(CommandLine, EveryQuantizationKeyArrives) {
   const auto q = parse({"qat",
                         "m",
@@ -227,8 +276,6 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
                         "true",
                         "--equalize",
                         "cross_layer",
-                        "--adaround",
-                        "77",
                         "--bias-correction",
                         "analytic"})
                      .quant;
@@ -252,7 +299,6 @@ TEST(CommandLine, EveryQuantizationKeyArrives) {
   EXPECT_EQ(b.batch_norm_reestimate_batches, 40);
   EXPECT_EQ(b.pact_decay, 0.002);
   EXPECT_EQ(q.equalize, quant::Equalize::cross_layer);
-  EXPECT_EQ(q.adaround_steps, 77);
   EXPECT_EQ(q.bias_correction, quant::BiasCorrection::analytic);
 }
 
@@ -365,7 +411,8 @@ TEST(CommandLine, VersionHelpAndInfo) {
 TEST(CommandLine, UnwritableStdoutIsAnError) {
   // sh gives the program a full device as stdout.
   const std::string command = std::string(OCTET_BIN_DIR) + "/mnv1_qat info > /dev/full 2> /dev/null";
-  EXPECT_NE(std::system(command.c_str()), 0);
+  const int status = std::system(command.c_str());
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
 }
 
 }  // namespace

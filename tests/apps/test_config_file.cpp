@@ -70,6 +70,12 @@ TEST_F(ConfigFile, CommandLineHasTheLastWord) {
   }
 }
 
+TEST_F(ConfigFile, ListsOfWords) {
+  write_bytes(file_, "pictures = [\"a.png\", \"b.png\"]\n");
+  const char* argv[] = {"mnv1_qat", "dump-codes", "m", "--config", file_.c_str()};
+  EXPECT_EQ(app::parse_command_line(5, argv).pictures, (std::vector<std::string>{"a.png", "b.png"}));
+}
+
 TEST_F(ConfigFile, ListsOfNumbers) {
   write_bytes(file_, "index = [1, 2]\n");
   const char* argv[] = {"mnv1_qat", "dump-codes", "m", "--config", file_.c_str()};

@@ -138,6 +138,7 @@ TEST_F(Laboratory, ReportIsOnePage) {
                            "judge differently", "blocks.12.pw.conv: values", "int8 engine"})
     EXPECT_NE(page.find(part), std::string::npos) << part;
   // Warnings of the JSON stand on the page.
+  ASSERT_GE(Json::parse(ended.out)["warnings"].size(), 1u);
   for (const Json& warning : Json::parse(ended.out)["warnings"])
     EXPECT_NE(page.find(chart::escaped(warning.get<std::string>())), std::string::npos);
   EXPECT_NE(page.find(Json::parse(ended.out)["sixteen_bits"].get<std::string>()), std::string::npos);

@@ -9,12 +9,15 @@
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "apps/mnv1_qat/guesses.h"
 #include "core/npy.h"
 #include "data/dataset.h"
 #include "program.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 
 using namespace octet;
@@ -144,6 +147,19 @@ TEST_F(Use, CutModelsAreRefused) {
     write_bytes(file("cut.safetensors"), flipped);
     expect_refused(mnv1_qat({"predict", file("cut.safetensors"), file("a.png")}), 1, {"cut.safetensors"});
   }
+}
+
+TEST(Guesses, LikeliestFirstWithTheirNames) {
+  const Tensor logits = Tensor::from(Shape{2, 3}, std::vector<float>{0, 2, 1, 5, 0, 5});
+  const auto rows = app::likeliest(logits, {"a", "b", "c"}, 2);
+  ASSERT_EQ(rows.size(), 2u);
+  ASSERT_EQ(rows[0].size(), 2u);
+  EXPECT_EQ(rows[0][0].name, "b");
+  EXPECT_EQ(rows[0][1].name, "c");
+  EXPECT_EQ(rows[1][0].name, "a") << "the lower class among equals";
+  EXPECT_EQ(rows[1][1].name, "c");
+  EXPECT_NEAR(rows[0][0].probability, std::exp(2) / (1 + std::exp(1) + std::exp(2)), 1e-6);
+  EXPECT_ERROR(app::likeliest(logits, {"a", "b"}, 1), "for 2 classes");
 }
 
 }  // namespace

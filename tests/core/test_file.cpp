@@ -218,7 +218,7 @@ TEST(File, crc32c_is_castagnolis) {
 }
 
 TEST(File, RequireWritableLeavesNothingBehind) {
-  const TempFolder folder;
+  const test::TempFolder folder;
   require_writable(folder / "new");
   EXPECT_FALSE(std::filesystem::exists(folder / "new"));
   write_file_atomically(folder / "old", "content");

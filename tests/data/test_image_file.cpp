@@ -1,9 +1,12 @@
 // Picture files: what is read, what is refused, and resizing.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 
+#include "core/random.h"
 #include "data/image_file.h"
+#include "data/png.h"
 #include "tests/data/files.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
@@ -189,6 +192,19 @@ TEST(Resize, Refusals) {
   EXPECT_ERROR(data::resize_picture(Tensor::zeros({4, 4, 3}), 4, 4), "a picture is H,W,3, not f32");
   EXPECT_ERROR(data::resize_picture(Tensor::zeros({4, 4, 3}), 5, 5), "a picture is H,W,3, not f32");
   EXPECT_ERROR(data::resize_picture(Tensor({0, 4, 3}, DType::u8), 4, 4), "0x4x3");
+}
+
+TEST(Png, WhatIsEncodedIsReadBack) {
+  Random random(7, Purpose::test);
+  Tensor picture({5, 7, 3}, DType::u8);
+  for (std::uint8_t& x : picture.span<std::uint8_t>()) x = static_cast<std::uint8_t>(random.below(256));
+  const std::string bytes = data::encode_png(picture);
+  const Tensor back = data::decode_picture(bytes.data(), bytes.size(), "memory");
+  ASSERT_EQ(back.shape(), picture.shape());
+  EXPECT_EQ(std::memcmp(back.raw(), picture.raw(), picture.nbytes()), 0);
+  for (const Tensor& other :
+       {Tensor::zeros({4, 4, 3}), Tensor::zeros({4, 4, 1}, DType::u8), Tensor::zeros({0, 4, 3}, DType::u8)})
+    EXPECT_ERROR(data::encode_png(other), "");
 }
 
 }  // namespace

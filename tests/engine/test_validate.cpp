@@ -113,6 +113,11 @@ TEST(Validate, Geometry) {
   expect_refused({
       {"larger than its padded input", on("conv2d2", [](GraphNode& n) { n.geometry.r = 60000; })},
       {"larger than its padded input", on("avg_pool8", [](GraphNode& n) { n.geometry.s = 65536; })},
+      {"window that is too large", on("dwconv2d3",
+                                      [](GraphNode& n) {
+                                        n.geometry.r = n.geometry.s = 5000, n.geometry.pad_h = n.geometry.pad_w = 4999;
+                                        n.h = n.geometry.out_h(), n.w = n.geometry.out_w();
+                                      })},
       {"changes the channels", on("max_pool7", [](GraphNode& n) { n.geometry.k = n.c = 15; })},
       {"channels of a depthwise", on("dwconv2d3", [](GraphNode& n) { n.geometry.k = n.c = 8; })},
   });

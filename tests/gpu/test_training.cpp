@@ -12,6 +12,7 @@
 #include "quant/prepare.h"
 #include "quant/quantizers/fake_quantizer.h"
 #include "tests/gpu/device.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/fusion_form.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tensors.h"
@@ -226,6 +227,9 @@ TEST_F(GpuTraining, OtherNetsRunThere) {
 TEST_F(GpuTraining, OperandsOfTwoDevicesAreRefused) {
   const Variable here(Tensor::zeros({2, 3})), there(Tensor::zeros({2, 3}, DType::f32, Device::cuda));
   EXPECT_THROW(ops::add(here, there), Error);
+  EXPECT_ERROR(ops::mul_constant(here, there.value()), "mul_constant");
+  Variable leaf(Tensor::zeros({2, 3}), true);
+  EXPECT_ERROR(ops::mul_constant(leaf, here.value()).backward(there.value()), "d_self lies on cuda");
 }
 
 }  // namespace

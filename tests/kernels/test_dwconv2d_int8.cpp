@@ -127,5 +127,17 @@ TEST(DwConv2dInt8, PlanRefusesADifferentNumberOfFilters) {
   EXPECT_THROW(plan_dwconv2d_int8(layer.problem, layer.weights()), Error);
 }
 
+// Constants by classes grow with the square of a window's taps.
+TEST(DwConv2dInt8, LargeWindowsAgree) {
+  std::uint64_t seed = 90;
+  for (const auto& [h, w, r, s, pad] :
+       {std::array<std::int64_t, 5>{20, 3, 15, 1, 7}, {40, 3, 31, 1, 15}, {5, 40, 1, 33, 0}, {17, 17, 17, 17, 8}})
+    for (std::int64_t c : {1, 20}) {
+      ConvGeometry g{2, h, w, c, c, r, s, 1, 1, r > 1 ? pad : 0, s > 1 ? (s - 1) / 2 : 0};
+      hostile::expect_rows_equal(dwconv2d_int8_rows(), kPass,
+                                 hostile::make_int_layer({g, DType::u8, 7, {}}, true, seed++, Codes::random), true);
+    }
+}
+
 }  // namespace
 }  // namespace octet::kernels

@@ -141,13 +141,15 @@ TEST(FakeQuant, ClippedSumRowsEqualReference) {
 TEST(FakeQuant, ClippedSumTakesWhatTheGridLeavesOut) {
   FakeQuantProblem p{.channels = 1, .inner = 6, .zero_point = 1, .lo = 0, .hi = 3};
   const float scale = 0.5f, src[] = {-0.5f, -0.6f, 1, 1.1f, std::nanf(""), INFINITY}, d_dst[] = {1, 2, 4, 8, 16, 32};
-  for_own_rows(fake_quant_rows(), "clipped_sum", "f32", [&](const FakeQuantRow& row) {
+  const auto check = [&](const FakeQuantRow& row) {
     float out = 0;
     FakeQuantPointers x{.src = src, .scale = &scale};
     x.d_dst = d_dst, x.out = &out;
     row.run(p, x, {});
     EXPECT_EQ(out, 2 + 8 + 32) << row.impl;
-  });
+  };
+  check(reference_row(fake_quant_rows(), "clipped_sum", "f32"));
+  for_own_rows(fake_quant_rows(), "clipped_sum", "f32", check);
 }
 
 TEST(FakeQuant, ObserverRowsEqualReference) {
@@ -207,11 +209,13 @@ TEST(FakeQuant, MseTakesTheLargestOfEquals) {
   std::vector<float> src(128, 1.0f);
   src[100] = -2;
   const FakeQuantProblem p{.channels = 1, .inner = 128, .hi = 1};
-  for_own_rows(fake_quant_rows(), "mse_top", "f32", [&](const FakeQuantRow& row) {
+  const auto check = [&](const FakeQuantRow& row) {
     float out = 0;
     row.run(p, {.src = src.data(), .out = &out}, {});
     EXPECT_EQ(out, 65.0f / 64) << row.impl;
-  });
+  };
+  check(reference_row(fake_quant_rows(), "mse_top", "f32"));
+  for_own_rows(fake_quant_rows(), "mse_top", "f32", check);
 }
 
 TEST(FakeQuant, QuantileIsTheElementOfThatRank) {

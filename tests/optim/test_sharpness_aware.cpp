@@ -143,7 +143,10 @@ TEST(SharpnessAware, AStepThatThrowsLeavesTheWeightsWhereTheyWere) {
 }
 
 // A batch of fewer pictures than the share has one that tells the way.
-TEST(SharpnessAware, SmallBatches) { EXPECT_NE(crc_of(toy_options(1), 0.1, 1000), crc_of(toy_options(1), 0.1, 1)); }
+TEST(SharpnessAware, SmallBatches) {
+  EXPECT_NE(crc_of(toy_options(1), 0.1, 1000), crc_of(toy_options(1), 0.1, 1));
+  EXPECT_EQ(crc_of(toy_options(1), 0.1, 1000), crc_of(toy_options(1), 0.1, 16)) << "batches of 16 and fewer: one";
+}
 
 TEST(SharpnessAware, Refusals) {
   const auto net = toy_net();

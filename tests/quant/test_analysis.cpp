@@ -44,6 +44,12 @@ TEST(GridUse, CountsAgainstAGridByHand) {
   EXPECT_GE(use.histogram[static_cast<std::size_t>((-1 - use.first_bin) / use.bin_width)], 1);
 }
 
+TEST(GridUse, WantsValues) {
+  QuantParams grid;
+  grid.scale = {1}, grid.lo = -1, grid.hi = 1;
+  EXPECT_ERROR(use_of_grid(Tensor::zeros({0}), grid), "has no f32 values");
+}
+
 TEST(GridUse, ChannelsHaveStepsOfTheirOwn) {
   QuantParams grid;
   grid.scale = {1, 0.01f}, grid.axis = 0, grid.lo = -1, grid.hi = 1;

@@ -264,6 +264,8 @@ TEST(ReestimatedStatistics, LeaveObserversAlone) {
   const std::vector<Tensor> before = buffers();
   reestimate_statistics(*net, toy_set(), {.batches = 2});
   const std::vector<Tensor> after = buffers();
+  ASSERT_FALSE(before.empty());
+  ASSERT_EQ(before.size(), after.size());
   for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(test::same_bits(before[i], after[i])) << i;
 }
 

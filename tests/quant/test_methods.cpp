@@ -73,6 +73,7 @@ Problem linear_problem(const QuantConfig& config) {
 }
 
 TEST(Pact, ThresholdStartsAtTheFirstTensorAndClips) {
+  EXPECT_ERROR(Pact().threshold(), "not known before the first tensor");
   Pact pact;
   EXPECT_ERROR(pact.apply(Variable(normal({4}, 1, 1))), "start()");
   pact.start(2);
