@@ -26,6 +26,12 @@ constexpr std::int64_t kDeviceTile = 1024;
 constexpr std::size_t kMostDeviceArena = std::size_t{4} << 30;
 constexpr std::size_t kMostGraphs = 16;
 
+/// On a device one caller works at a time: a recording takes in whatever reaches the stream.
+std::unique_lock<std::mutex> turn_on(Device device) {
+  static std::mutex turns;
+  return device == Device::cpu ? std::unique_lock<std::mutex>() : std::unique_lock(turns);
+}
+
 /// Where the values of a tile of `n` pictures lie in an arena, while pictures from `first` on are worked at.
 struct Place {
   const MemoryPlan& plan;
@@ -116,12 +122,6 @@ struct Engine::Plan {
       std::memcpy(to, at(place, i), bytes);
   }
 };
-
-/// On a device one caller works at a time: a recording takes in whatever reaches the stream.
-static std::unique_lock<std::mutex> turn_on(Device device) {
-  static std::mutex turns;
-  return device == Device::cpu ? std::unique_lock<std::mutex>() : std::unique_lock(turns);
-}
 
 Engine::Engine(Graph graph, Device device) {
   validate(graph);
