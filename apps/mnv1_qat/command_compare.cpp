@@ -234,15 +234,13 @@ class Comparison {
       Options o = options_;
       o.command = Command::pretrain, o.seed = seed, o.out = folder_of(seed);
       o.quiet = true, o.json = false, o.resume = true;
-      GridRow failed;
       try {
         Pipeline pipeline(o, {&split_, bar_.get()});
         pipeline.pretrain();
         pipeline.remove_checkpoints();
       } catch (const Diverged& error) {
+        GridRow failed;
         failed.error = error.what();
-      }
-      if (!failed.error.empty()) {
         add_floats(failed, seed);
         return std::nullopt;
       }

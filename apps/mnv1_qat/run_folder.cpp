@@ -10,7 +10,6 @@
 
 #include "apps/mnv1_qat/model_file.h"
 #include "core/file.h"
-#include "core/json_text.h"
 #include "optim/checkpoint.h"
 
 namespace octet::app {
@@ -19,11 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kLongestTag = 8192;
 constexpr int kShownDifferences = 4;
 
 Json flat(const std::string& tag) {
-  const Json j = is_modest_json(tag, kLongestTag) ? Json::parse(tag, nullptr, false) : Json();
+  const Json j = parse_tag(tag);
   return j.is_object() ? j.flatten() : Json::object();
 }
 

@@ -1,7 +1,7 @@
 // Convolution with batch norm split into its neighbours; formulas and pointers in kernels/conv_bn.h.
 // Passes: conv2d_bn_fwd (f32; bf16: products of operands rounded to it; u8s8 and s8s8: source quantized to codes while it
-// is loaded, integer products), conv2d_bn_bwd (f32, bf16). Vector rows take 1x1 convolutions with any map and other windows without one; `reference` takes
-// everything by composing the plain rooms' reference rows.
+// is loaded, integer products), conv2d_bn_bwd (f32, bf16). Vector rows take 1x1 convolutions with any map and other
+// windows without one; `reference` takes everything by composing the plain rooms' reference rows.
 #pragma once
 #include "kernels/conv_bn.h"
 
